@@ -1,0 +1,64 @@
+"""Shared by all tests: four logical CPUs, so that any strategy can be made in one process."""
+
+import contextlib
+import io
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from tf_logreg import cli, distribute
+from tf_logreg import config as configs
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
+)
+
+
+@pytest.fixture(scope="session")
+def strategies():
+    """A strategy a name: off, one_device, mirrored on 2 logical CPUs."""
+    return {
+        "off": distribute.make_strategy("off"),
+        "one_device": distribute.make_strategy("one_device"),
+        "mirrored": distribute.make_strategy("mirrored", num_virtual_cpus=2),
+    }
+
+
+@pytest.fixture
+def command():
+    """Runs the command line in this process: command(*flags) -> (exit code, stdout, stderr)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = cli.exit_code(["tf_logreg", *arguments], flags.FlagValues())
+        return code, out.getvalue(), err.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def small_config():
+    """A config of a fraction of a second: 300 x 5 planted rows, two classes."""
+    config = configs.get_config()
+    config.data.source = "synthetic"
+    config.data.args = {"num_rows": 300, "num_features": 5}
+    config.data.test_fraction = 0.2
+    config.minibatch.epochs = 2
+    config.minibatch.batch_size = 50
+    return config
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory, strategies):
+    """The shipped digits config, run once: (workdir, result)."""
+    from tf_logreg import train
+
+    workdir = str(tmp_path_factory.mktemp("digits") / "run")
+    result = train.train_and_evaluate(configs.load("digits"), workdir, strategy=strategies["one_device"])
+    return workdir, result
+

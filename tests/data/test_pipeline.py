@@ -1,0 +1,235 @@
+"""Order, layout, padding, splits, moments: what reaches the model, row for row."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from problems import random_problem
+from sklearn.preprocessing import StandardScaler
+
+from tf_logreg.data import pipeline, split, standardize
+from tf_logreg.data.load import load
+from tf_logreg.data.source import from_arrays
+from tf_logreg.errors import InputError
+
+NOTHING = standardize.Affine(np.zeros(6), np.ones(6))
+
+
+def array_source(num_rows=100, num_classes=3, splits=None, **kwargs):
+    x, y, weight = random_problem(num_rows, 6, num_classes)
+    names = tuple("abcdefghij"[:num_classes])
+    return from_arrays(x, y, class_names=names, weight=weight, splits=splits, **kwargs), x, y, weight
+
+
+@pytest.mark.parametrize("num_rows", [1, 5, 63, 64, 65, 150, 1000])
+def test_epoch_order_is_a_permutation(num_rows):
+    order = pipeline.epoch_order(num_rows, seed=0, epoch=0)
+    assert sorted(order) == list(range(num_rows))
+    np.testing.assert_array_equal(order, pipeline.epoch_order(num_rows, seed=0, epoch=0))
+    if num_rows > 5:
+        assert (order != pipeline.epoch_order(num_rows, seed=0, epoch=1)).any()
+        assert (order != pipeline.epoch_order(num_rows, seed=1, epoch=0)).any()
+
+
+def test_every_stretch_draws_evenly_on_the_shards():
+    shards = pipeline.epoch_order(6400, seed=0, epoch=0) % 64
+    for start in range(0, 6400, 320):
+        assert np.bincount(shards[start : start + 320], minlength=64).tolist() == [5] * 64
+
+
+def test_order_looks_random():
+    n = 2000
+    first = np.array([pipeline.epoch_order(n, seed=0, epoch=e)[:20] for e in range(200)])
+    # 4,000 draws from 2,000 rows: the mean's standard error is 577 / sqrt(4000) = 9.1.
+    assert abs(first.mean() - (n - 1) / 2) < 5 * 9.1
+    order = pipeline.epoch_order(n, seed=0, epoch=0)
+    assert abs(np.corrcoef(order[1:], order[:-1])[0, 1]) < 5 / np.sqrt(n)
+
+
+def collect(source, rows, replicas, batch_size=32, epochs=2):
+    """Row ids of each global batch, padding dropped, and all batches."""
+    batches = list(
+        pipeline.training_batches(
+            source,
+            rows,
+            batch_size=batch_size,
+            replicas=replicas,
+            epochs=epochs,
+            seed=0,
+            columns=NOTHING,
+            dtype=tf.float64,
+        ).as_numpy_iterator()
+    )
+    shares = [batch.row for batch in batches]
+    joined = [np.concatenate(shares[i : i + replicas]) for i in range(0, len(shares), replicas)]
+    return [rows[rows >= 0] for rows in joined], batches
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_same_rows_in_the_same_steps_on_any_number_of_replicas(replicas):
+    source, x, y, weight = array_source()
+    rows = np.arange(3, 100)
+    steps, batches = collect(source, rows, replicas)
+    expected, _ = collect(source, rows, 1)
+    assert [len(step) for step in steps] == [32, 32, 32, 1] * 2
+    for found, wanted in zip(steps, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert len({batch.x.shape for batch in batches}) == 1  # static shapes
+    for batch in batches:
+        real = batch.row >= 0
+        np.testing.assert_array_equal(batch.x[real], x[batch.row[real]])
+        np.testing.assert_array_equal(batch.y[real], y[batch.row[real]])
+        np.testing.assert_array_equal(batch.weight[real], weight[batch.row[real]].astype(np.float32))
+        assert (batch.weight[~real] == 0).all()
+        assert np.isfinite(batch.x).all()
+    for epoch in (steps[:4], steps[4:]):
+        assert sorted(np.concatenate(epoch)) == list(rows)
+
+
+def test_sequential_batches_read_each_row_once(monkeypatch):
+    monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 6 * 7)
+    source, x, *_ = array_source()
+    batches = list(pipeline.sequential_batches(source, np.arange(100), replicas=2).as_numpy_iterator())
+    rows = np.concatenate([batch.row for batch in batches])
+    np.testing.assert_array_equal(rows[rows >= 0], np.arange(100))
+    np.testing.assert_array_equal(np.concatenate([batch.x[batch.row >= 0] for batch in batches]), x)
+    assert all(len(batch.row) == 4 for batch in batches)
+
+
+def test_training_columns_are_standardised_and_cast_once():
+    source, x, _, weight = array_source()
+    found = scan_all(source)
+    columns = standardize.training_columns(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
+    expected = StandardScaler().fit(x, sample_weight=weight).transform(x)
+    for dtype, tolerance in ((tf.float64, 1e-12), (tf.float32, 1e-6), (tf.bfloat16, 1e-2)):
+        (batch,) = pipeline.training_batches(
+            source,
+            np.arange(100),
+            batch_size=100,
+            replicas=1,
+            epochs=1,
+            seed=0,
+            columns=columns,
+            dtype=dtype,
+        ).as_numpy_iterator()
+        assert batch.x.dtype == dtype.as_numpy_dtype
+        np.testing.assert_allclose(
+            batch.x.astype(np.float64), expected[batch.row], atol=tolerance, rtol=tolerance
+        )
+
+
+def scan_all(source, block=7):
+    rows = np.concatenate([np.asarray(part) for part in source.splits.values()])
+    batches = [source.read(tf.constant(rows[i : i + block])) for i in range(0, len(rows), block)]
+    return standardize.scan([type(batch)(*(value.numpy() for value in batch)) for batch in batches], source)
+
+
+def test_moments_survive_a_huge_mean_and_any_scale():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(500, 1))
+    x = base * np.array([1, 1e-12, 1e12, 1, 0]) + np.array([1e8, 0, 0, 0, 7])
+    found = scan_all(from_arrays(x, np.arange(500) % 2, class_names=("a", "b")))
+    np.testing.assert_allclose(found.mean[0], 1e8 + base.mean(), rtol=1e-15)
+    np.testing.assert_allclose(found.deviation[0], base.std(), rtol=1e-7)  # x itself is rounded to 1e-8
+    np.testing.assert_allclose(found.deviation[1:4], base.std() * np.array([1e-12, 1e12, 1]), rtol=1e-12)
+    assert found.deviation[4] == 0
+    columns = standardize.training_columns(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
+    assert columns.scale[4] == 1
+
+
+def test_weight_is_repetition_for_moments():
+    x, y, weight = random_problem(60, 4, 2)
+    repeated = np.repeat(np.arange(60), weight.astype(int))
+    one = scan_all(from_arrays(x, y, class_names=("a", "b"), weight=weight))
+    other = scan_all(from_arrays(x[repeated], y[repeated], class_names=("a", "b")))
+    np.testing.assert_allclose(one.mean, other.mean, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(one.deviation, other.deviation, rtol=1e-13)
+    np.testing.assert_allclose(one.class_weight_sum, other.class_weight_sum)
+    # A row of weight 0 is absent, whatever it holds.
+    padded = from_arrays(
+        np.vstack([x, np.full((1, 4), 1e9)]), np.append(y, 0), class_names=("a", "b"), weight=np.append(weight, 0)
+    )
+    np.testing.assert_allclose(scan_all(padded).mean, one.mean, rtol=1e-13, atol=1e-13)
+
+
+def test_fold_out_gives_the_same_logits():
+    source, x, _, _ = array_source()
+    columns = standardize.training_columns(
+        scan_all(source), standardize=True, bias=True, dtype=np.dtype(np.float64)
+    )
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(6, 3)), rng.normal(size=3)
+    raw_kernel, raw_bias = standardize.fold_out(kernel, bias, columns)
+    inside = (x - columns.shift) / columns.scale @ kernel + bias
+    np.testing.assert_allclose(x @ raw_kernel + raw_bias, inside, rtol=1e-12, atol=1e-12)
+
+
+def test_without_bias_nothing_is_shifted():
+    source, *_ = array_source()
+    columns = standardize.training_columns(
+        scan_all(source), standardize=True, bias=False, dtype=np.dtype(np.float64)
+    )
+    assert (columns.shift == 0).all()
+    assert (columns.scale != 1).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "weight", "message"),
+    [
+        (np.nan, 1.0, r"Received: nan in row 41, column 'x2'"),
+        (np.inf, 1.0, r"Received: inf in row 41, column 'x2'"),
+        (0.0, np.nan, r"weight: .* Received: nan in row 41"),
+        (0.0, -1.0, r"weight: .* Received: -1.0 in row 41"),
+    ],
+)
+def test_bad_numbers_are_named_with_their_place(value, weight, message):
+    x, y, weights = random_problem(100, 6, 3)
+    x[41, 2], weights[41] = value or x[41, 2], weight
+    with pytest.raises(InputError, match=message):
+        scan_all(from_arrays(x, y, class_names=("a", "b", "c"), weight=weights))
+
+
+def test_stratified_split_is_exact_and_seeded():
+    source, _, y, _ = array_source(1000, 3)
+    rows = split.split_rows(source, validation_fraction=0.1, test_fraction=0.2, seed=0)
+    joined = np.concatenate(list(rows.values()))
+    assert sorted(joined) == list(range(1000))
+    for c in range(3):
+        total = (y == c).sum()
+        assert abs((y[rows["validation"]] == c).sum() - 0.1 * total) <= 1
+        assert abs((y[rows["test"]] == c).sum() - 0.2 * total) <= 1
+    again = split.split_rows(source, validation_fraction=0.1, test_fraction=0.2, seed=0)
+    other = split.split_rows(source, validation_fraction=0.1, test_fraction=0.2, seed=1)
+    assert (rows["test"] == again["test"]).all()
+    assert len(set(rows["test"]) & set(other["test"])) < len(rows["test"])
+
+
+def test_a_class_of_one_row_stays_in_training():
+    x, y, _ = random_problem(50, 6, 2)
+    y = np.append(y, 2)
+    source = from_arrays(np.vstack([x, x[:1]]), y, class_names=("a", "b", "c"))
+    rows = split.split_rows(source, validation_fraction=0.45, test_fraction=0.45)
+    assert 50 in rows["train"]
+
+
+def test_named_splits():
+    source, *_ = array_source(100, splits={"train": range(0, 60), "dev": range(60, 70), "test": range(70, 100)})
+    rows = split.split_rows(source, validation_split="dev", test_split="test")
+    assert {role: (ids[0], ids[-1]) for role, ids in rows.items()} == {
+        "train": (0, 59),
+        "validation": (60, 69),
+        "test": (70, 99),
+    }
+    rows = split.split_rows(source, validation_fraction=0.5, test_split="test")
+    assert len(rows["validation"]) in (29, 30, 31)
+    assert rows["test"].tolist() == list(range(70, 100))
+    for bad in ({"validation_split": "valid"}, {"train_split": "all"}, {"test_split": "train"}):
+        with pytest.raises(InputError, match=r"_split: expected"):
+            split.split_rows(source, **bad)
+
+
+def test_a_read_source_and_its_epochs_agree_with_the_real_thing():
+    source = load("sklearn", name="iris")
+    steps, _ = collect(
+        from_arrays(np.zeros((150, 6)), np.zeros(150, np.int32), class_names=source.class_names), np.arange(150), 1
+    )
+    assert sorted(np.concatenate(steps[:5])) == list(range(150))

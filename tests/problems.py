@@ -1,0 +1,76 @@
+"""Problems with known properties, and the shortest way from arrays to fitted weights."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg import config as configs
+from tf_logreg import train
+from tf_logreg.data import standardize
+from tf_logreg.data.source import from_arrays
+from tf_logreg.model import dense
+
+
+def random_problem(num_rows=200, num_features=6, num_classes=3, seed=0):
+    """x [n, p] float64, y [n] int32, weight [n] float64; every class has a row."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(num_rows, num_features)) * rng.uniform(0.5, 3, num_features)
+    logits = x @ rng.normal(size=(num_features, num_classes)) / 2
+    y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1).astype(np.int32)
+    y[:num_classes] = np.arange(num_classes)
+    return x + rng.normal(size=num_features), y, rng.integers(1, 4, num_rows).astype(np.float64)
+
+
+def fit_arrays(
+    x, y, weight=None, *, strategy, tmp_path, num_classes=None, output="auto", bias=True, dtype="float64", **fields
+):
+    """Fits arrays by the minibatch loop: kernel and bias in raw units, and the FitResult.
+
+    `fields` are config fields by their dotted name with '.' written '__'; batch_size, epochs and the
+    like are found in the section `minibatch`.
+    """
+    config = configs.get_config()
+    config.model.bias = bias
+    for name, value in fields.items():
+        section = config if name in config else config.minibatch
+        section[name] = value
+    num_classes = num_classes or int(y.max()) + 1
+    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))))
+    rows = np.arange(len(x))
+    columns = standardize.training_columns(
+        train.scan_rows(source, rows), standardize=config.standardize, bias=bias, dtype=source.x_dtype
+    )
+    with strategy.scope():
+        model = dense.build(
+            x.shape[1],
+            num_classes,
+            output=dense.resolve_output(output, num_classes),
+            bias=bias,
+            dtype="float64" if dtype == "float64" else "float32",
+        )
+    result = train.fit_minibatch(config, model, source, rows, columns, strategy, dtype, str(tmp_path))
+    kernel, intercept = standardize.fold_out(*dense.get_weights(model), columns)
+    return kernel, intercept, result
+
+
+def log_loss(x, y, kernel, bias):
+    """Per-row log loss in plain float64 numpy, written from the formula: [n] nats."""
+    z = x @ kernel + bias
+    if z.shape[1] == 1:
+        z = np.hstack([np.zeros_like(z), z])
+    top = z.max(axis=1, keepdims=True)
+    return (top + np.log(np.exp(z - top).sum(axis=1, keepdims=True)))[:, 0] - z[np.arange(len(y)), y]
+
+
+def objective(x, y, kernel, bias, *, l1=0.0, l2=0.0, weight=None):
+    """F of design.md in plain numpy, nats."""
+    penalty = l2 / 2 * np.square(kernel).sum() + l1 * np.abs(kernel).sum()
+    return np.average(log_loss(x, y, kernel, bias), weights=weight) + penalty
+
+
+def gradient_tape(function, *arguments):
+    """Gradients of a scalar TensorFlow function by all its arguments, as arrays."""
+    tensors = [tf.constant(argument) for argument in arguments]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        value = function(*tensors)
+    return [gradient.numpy() for gradient in tape.gradient(value, tensors)]

@@ -1,0 +1,88 @@
+"""Imports point one way: up the list of LAYERS never, between rooms of one layer never."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tf_logreg
+from tf_logreg.data import load
+
+ROOT = Path(tf_logreg.__file__).parent
+# A room may import its own modules and those of the rooms to its right.
+ALLOWED = {
+    "cli": {"train", "finished", "config", "distribute", "data", "fit", "results", "errors"},
+    "finished": {"train", "config", "data", "results", "errors"},
+    "train": {"config", "distribute", "data", "model", "fit", "results", "errors"},
+    "config": {"data", "fit", "errors"},
+    "fit": {"data", "model", "errors"},
+    "results": {"model", "errors"},
+    "data": {"errors"},
+    "model": {"errors"},
+    "distribute": {"errors"},
+    "errors": set(),
+}
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py" and "configs" not in path.parts)
+
+
+def room(name: str) -> str:
+    """'tf_logreg.data.load' -> 'data'."""
+    return name.split(".")[1]
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of the modules of ours that a file imports, in functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides where it points"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.startswith("tf_logreg.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path):
+    name = ".".join(("tf_logreg", *path.relative_to(ROOT).with_suffix("").parts))
+    own = room(name)
+    assert own in ALLOWED, f"{own} has no place in the layers yet"
+    for imported in imports(path):
+        if imported == "tf_logreg.__version__":
+            continue
+        assert room(imported) in ALLOWED[own] | {own}, f"{name} imports {imported}"
+
+
+def test_modules_loaded_by_name_stay_in_their_room():
+    loaders = {path for path in MODULES if "import_module(" in path.read_text()}
+    assert loaders == {ROOT / "data" / "load.py"}, "a new loader by name needs its arrow checked here"
+    for name in load.known():
+        assert load._loader(name).__module__ == f"tf_logreg.data.sources.{name}"
+
+
+def test_no_circles():
+    graph = {}
+    for path in MODULES:
+        name = ".".join(("tf_logreg", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        graph[name] = imports(path)
+    names = set(graph)
+
+    def targets(name):
+        return {next(t for t in (i, i.rpartition(".")[0]) if t in names) for i in graph[name] if room(i) in ALLOWED}
+
+    done = set()
+
+    def visit(name, trail):
+        assert name not in trail, f"a circle: {' -> '.join([*trail, name])}"
+        if name not in done:
+            for target in targets(name):
+                visit(target, [*trail, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+def test_solver_rooms_know_no_data():
+    for path in (ROOT / "model").glob("*.py"):
+        assert "tf_logreg.data" not in path.read_text()

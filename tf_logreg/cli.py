@@ -1,0 +1,182 @@
+"""The command line: absl flags -> config -> strategy -> the chosen mode -> an exit code.
+
+0 done; 1 the run failed; 2 bad flags, config or data; 3 interrupted (design.md, 'Exit codes').
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes are not about the run
+
+from absl import flags
+from ml_collections import config_flags
+
+from tf_logreg import config as configs
+from tf_logreg import distribute, finished, train
+from tf_logreg.errors import InputError, RunError
+
+MODES = ("train", "evaluate", "export")
+
+
+def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
+    """Defines all flags on `values`; argv is where overrides of config fields are looked up."""
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "A config file, or a shipped one's name (digits, mnist, ...); --config.l2=1e-3 overrides.",
+        lock_config=False,  # `validate` refuses unknown fields, all at once
+        accept_new_attributes=True,
+        flag_values=values,
+        sys_argv=argv,
+    )
+    flags.DEFINE_enum(
+        "mode",
+        "train",
+        MODES,
+        "train: fit, evaluate, save and export; evaluate: measure what a "
+        "work directory holds again; export: write its SavedModel again.",
+        flag_values=values,
+    )
+    flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
+    flags.DEFINE_enum(
+        "distribution_strategy",
+        "one_device",
+        distribute.KINDS,
+        "Where replicas live.",
+        case_sensitive=False,
+        flag_values=values,
+    )
+    flags.DEFINE_integer("num_gpus", -1, "GPUs to use; -1 for all.", flag_values=values)
+    flags.DEFINE_integer(
+        "num_virtual_cpus", 0, "Split the CPU into this many logical devices.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "tpu", "", "TPU name or grpc:// address; '' or local for one in this machine.", flag_values=values
+    )
+    flags.DEFINE_enum("dtype", "float32", train.DTYPES, "How X is kept while training.", flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "Replace another run of ours in --workdir.", flag_values=values)
+
+
+def parse(argv: list[str], values: flags.FlagValues) -> None:
+    """Defines and parses the flags.
+
+    Args:
+        argv: the program's name and its arguments.
+        values: where the flags go; `flags.FLAGS` for a program.
+
+    Raises:
+        InputError: a flag or an override that cannot be used, or no such config.
+    """
+    argv = [
+        _resolve_config(argument, previous) for previous, argument in zip(["", *argv[:-1]], argv, strict=True)
+    ]
+    define_flags(values, argv)
+    try:
+        rest = values(argv)
+        if values.config is not None:
+            values.config.lock()
+    except (
+        flags.Error,
+        config_flags.config_flags.UnsupportedOperationError,
+        ValueError,
+        TypeError,
+        OSError,
+    ) as error:
+        raise InputError(f"flags: {error}") from None
+    except (KeyError, AttributeError) as error:  # an override below a field that has nothing below it
+        raise InputError(f"--config: {error}") from None
+    if len(rest) > 1:
+        raise InputError(f"flags: expected --name=value only. Received: {' '.join(rest[1:])}.")
+
+
+def _resolve_config(argument: str, previous: str) -> str:
+    """The name of a shipped config -> its path; all else as it is."""
+    if previous in ("-config", "--config"):
+        prefix, name = "", argument
+    elif argument.startswith(("-config=", "--config=")):
+        prefix, name = argument.split("=", 1)[0] + "=", argument.split("=", 1)[1]
+    else:
+        return argument
+    if Path(name.split(":")[0]).is_file():
+        return argument
+    known = configs.shipped()
+    if name not in known:
+        raise InputError(f"--config: expected a file or one of {', '.join(known)}. Received: {name!r}.")
+    return prefix + str(known[name])
+
+
+def run(values: flags.FlagValues) -> None:
+    """Runs the chosen mode and prints what it found.
+
+    Raises:
+        InputError, RunError: as `exit_code` turns them into codes.
+    """
+    strategy = distribute.make_strategy(
+        values.distribution_strategy,
+        num_gpus=values.num_gpus,
+        num_virtual_cpus=values.num_virtual_cpus,
+        tpu=values.tpu,
+    )
+    if values.mode == "train":
+        if values.config is None:
+            raise InputError(
+                f"--config: expected a file or one of {', '.join(configs.shipped())}. Received: nothing."
+            )
+        where = ("distribution_strategy", "num_gpus", "num_virtual_cpus", "tpu")
+        found = train.train_and_evaluate(
+            values.config,
+            values.workdir,
+            strategy=strategy,
+            dtype=values.dtype,
+            overwrite=values.overwrite,
+            record={"flags": {name: values[name].value for name in where}},
+        )
+        print(f"{found['status']}: {found['message']}. Objective {found['objective']:.6f} nats.")
+        print(_table(found["metrics"]))
+        print(f"Everything is in {values.workdir}: result.json, model.keras, export/.")
+        return
+
+    if values.mode == "evaluate":
+        print(_table(finished.evaluate_run(values.workdir, strategy=strategy, config=values.config)))
+    else:
+        finished.export_run(values.workdir)
+        print(f"{values.workdir}/export")
+
+
+def _table(numbers: dict[str, dict]) -> str:
+    """Metrics by split, a line each."""
+    lines = []
+    for role, values in numbers.items():
+        auc = values["roc_auc"]
+        lines.append(
+            f"  {role:<10} {values['num_rows']:>9,} rows   log loss {values['log_loss']:.6f}   "
+            f"accuracy {values['accuracy']:.4f}   ROC AUC {'-' if auc is None else format(auc, '.4f')}"
+        )
+    return "\n".join(lines)
+
+
+def exit_code(argv: list[str], values: flags.FlagValues) -> int:
+    """Parses, runs, and turns the two errors into a message and a code; other errors are bugs."""
+    try:
+        parse(argv, values)
+        run(values)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def main() -> None:
+    """The console script and `run.py`."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("tf_logreg").setLevel(logging.INFO)
+    if any(argument in ("-h", "--help", "--helpfull", "--helpshort") for argument in sys.argv[1:]):
+        define_flags(flags.FLAGS, sys.argv)
+        print(__doc__, flags.FLAGS.module_help("tf_logreg.cli"), sep="\n")
+        sys.exit(0)
+    sys.exit(exit_code(sys.argv, flags.FLAGS))

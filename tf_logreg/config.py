@@ -1,0 +1,168 @@
+"""The default config, every field with its unit, and `validate`, which names all faults at once.
+
+A config says what is computed; flags say where. Files in `configs/` change a few of these fields.
+Lower modules never see the config: they take plain keyword arguments.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from tf_logreg.data import load as sources
+from tf_logreg.errors import InputError
+from tf_logreg.fit import optimizers
+
+SOLVERS = ("auto", "minibatch")
+OUTPUTS = ("auto", "sigmoid", "softmax")
+
+
+def get_config() -> ConfigDict:
+    """The defaults. Every field can be overridden: `--config.l2=1e-3`."""
+    config = ConfigDict()
+    # Where training starts and in which order rows come: the same seed gives the same run.
+    config.seed = 0
+
+    config.data = ConfigDict()
+    # A module of tf_logreg/data/sources: npz, sklearn, synthetic, tfds.
+    config.data.source = "sklearn"
+    # That source's own arguments; `--config.data.args.path=...` may add one.
+    config.data.args = ConfigDict()
+    # The named split that training rows come from; sources without splits call all rows 'train'.
+    config.data.train_split = "train"
+    # Shares of the training split set aside class by class, in [0, 1); 0.0 for none.
+    config.data.validation_fraction = 0.0
+    config.data.test_fraction = 0.0
+    # Named splits of the source to use instead; '' for none.
+    config.data.validation_split = ""
+    config.data.test_split = ""
+    # With two classes, the one whose probability the sigmoid gives; '' for the last name in order.
+    config.data.positive_class = ""
+
+    config.model = ConfigDict()
+    # 'sigmoid' has one output and takes two classes; 'softmax' has one a class; 'auto' chooses.
+    config.model.output = "auto"
+    config.model.bias = True
+
+    # Penalties of F = mean log loss (nats) + l2 / 2 * ||W||^2 + l1 * ||W||_1; never on the bias.
+    # scikit-learn's C is 1 / (l2 * sum of weights).
+    config.l1 = 0.0
+    config.l2 = 0.0
+    # Scale columns to deviation one while training; what is reported and saved is in raw units.
+    config.standardize = True
+
+    config.solver = ConfigDict()
+    # 'minibatch' is the only one so far, and what 'auto' takes.
+    config.solver.name = "auto"
+
+    config.minibatch = ConfigDict()
+    # Any Keras optimiser by class name; with l1 > 0 Adagrad, Adam, Ftrl, RMSprop or SGD.
+    config.minibatch.optimizer = "Adam"
+    # The optimiser's own further arguments; `--config.minibatch.optimizer_args.momentum=0.9`.
+    config.minibatch.optimizer_args = ConfigDict()
+    # Greatest norm of the whole gradient, after the sum over replicas; 0.0 for no limit.
+    config.minibatch.clip_norm = 0.0
+    config.minibatch.learning_rate = 0.01
+    # Rows in a global batch; 0 for all rows, which is full-batch gradient descent.
+    config.minibatch.batch_size = 256
+    # Passes over the training rows.
+    config.minibatch.epochs = 20
+    # Steps between two looks from Python: progress, events.
+    config.minibatch.steps_per_loop = 100
+
+    config.evaluate = ConfigDict()
+    # The areas need all logits of a split in host memory; beyond this many rows they are left out.
+    config.evaluate.max_rows = 10_000_000
+    return config
+
+
+def shipped() -> dict[str, Path]:
+    """The configs that come with the package, by name."""
+    package = Path(__file__).parent
+    folder = package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
+def load(name: str) -> ConfigDict:
+    """A shipped config by name, for notebooks: `config.load('digits')`.
+
+    Raises:
+        InputError: no such config.
+    """
+    if name not in shipped():
+        raise InputError(f"config: expected one of {', '.join(shipped())}. Received: {name!r}.")
+    spec = importlib.util.spec_from_file_location(name, shipped()[name])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks every field.
+
+    Raises:
+        InputError: with a line for each fault: the field, what is expected and what came.
+    """
+    lines = list(_structure_faults(config, get_config()))
+    if not lines:
+        lines = list(_value_faults(config))
+    if lines:
+        raise InputError("\n".join(lines))
+
+
+def _structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") -> Iterator[str]:
+    """Unknown and missing fields and wrong types; `*args` are open, what they go to checks them."""
+    for name in config:
+        if name not in default:
+            yield f"{prefix}{name}: no such field. Known here: {', '.join(default)}."
+    for name, expected in default.items():
+        field = prefix + name
+        if name not in config:
+            yield f"{field}: missing; copy tf_logreg.config.get_config() and change it."
+        elif isinstance(expected, ConfigDict):
+            if not isinstance(config[name], ConfigDict):
+                yield f"{field}: expected a section of fields. Received: {config[name]!r}."
+            elif not name.endswith("args"):
+                yield from _structure_faults(config[name], expected, field + ".")
+        elif type(config[name]) is not type(expected) and not (
+            isinstance(expected, float) and type(config[name]) is int
+        ):
+            yield f"{field}: expected {type(expected).__name__}. Received: {config[name]!r}."
+
+
+def _value_faults(config: ConfigDict) -> Iterator[str]:
+    """Values out of range, and names that nothing answers to."""
+
+    def check(field: str, allowed: Callable[[object], bool], expected: str) -> Iterator[str]:
+        value = config
+        for name in field.split("."):
+            value = value[name]
+        if not allowed(value):
+            yield f"{field}: expected {expected}. Received: {value!r}."
+
+    infinity = float("inf")
+    yield from check("seed", lambda v: 0 <= v < 2**32, "a whole number in [0, 2^32)")
+    for field in ("data.validation_fraction", "data.test_fraction"):
+        yield from check(field, lambda v: 0 <= v < 1, "a fraction in [0, 1)")
+    data = config.data
+    if data.validation_fraction + data.test_fraction >= 1:
+        yield (
+            "data.validation_fraction + data.test_fraction: expected less than 1, to leave training rows. "
+            f"Received: {data.validation_fraction} + {data.test_fraction}."
+        )
+    for role in ("validation", "test"):
+        if data[f"{role}_split"] and data[f"{role}_fraction"]:
+            received = data[f"{role}_fraction"]
+            yield f"data.{role}_fraction: expected 0.0 beside data.{role}_split. Received: {received}."
+    yield from check("model.output", OUTPUTS.__contains__, f"one of {', '.join(OUTPUTS)}")
+    yield from check("solver.name", SOLVERS.__contains__, f"one of {', '.join(SOLVERS)}")
+    for field in ("l1", "l2", "minibatch.clip_norm"):
+        yield from check(field, lambda v: 0 <= v < infinity, "a finite number >= 0")
+    yield from check("minibatch.learning_rate", lambda v: 0 < v < infinity, "a finite number > 0")
+    yield from check("minibatch.batch_size", lambda v: v >= 0, "a whole number >= 0 (0 = all rows)")
+    for field in ("minibatch.epochs", "minibatch.steps_per_loop"):
+        yield from check(field, lambda v: v >= 1, "a whole number >= 1")
+    yield from check("evaluate.max_rows", lambda v: v >= 0, "a whole number >= 0")
+    yield from sources.faults(data.source, data.args)
+    yield from optimizers.faults(config.minibatch.optimizer, config.minibatch.optimizer_args, config.l1)

@@ -1,0 +1,1 @@
+"""What comes in: sources, splits, moments, batches."""

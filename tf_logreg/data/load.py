@@ -1,0 +1,54 @@
+"""`load('npz', path=...)`: finds a source's module in `data/sources/` by its name."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+
+from tf_logreg.data import sources
+from tf_logreg.data.source import Source
+
+
+def known() -> list[str]:
+    """The names that `load` takes."""
+    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
+
+
+def faults(name: str, args: Mapping) -> list[str]:
+    """What is wrong with a source's name and arguments, a line each: empty when nothing is."""
+    if name not in known():
+        return [f"data.source: expected one of {', '.join(known())}. Received: {name!r}."]
+    parameters = inspect.signature(_loader(name)).parameters
+    lines = [
+        f"data.args.{key}: no such argument of source {name!r}. It takes: {', '.join(parameters)}."
+        for key in args
+        if key not in parameters
+    ]
+    for key, parameter in parameters.items():
+        if key not in args and parameter.default is parameter.empty:
+            lines.append(f"data.args.{key}: source {name!r} needs it. Received: nothing.")
+        if key in args and not isinstance(args[key], parameter.annotation):
+            # A whole number is a fine float; what a command line gives for 1e3 is not a fine int.
+            if parameter.annotation is float and type(args[key]) is int:
+                continue
+            lines.append(
+                f"data.args.{key}: expected {parameter.annotation.__name__}. Received: {args[key]!r}."
+            )
+    return lines
+
+
+def load(source: str, **args) -> Source:
+    """Loads a source.
+
+    Args:
+        source: one of `known()`.
+        **args: that source's own (config `data.args`), checked by `faults`.
+
+    Raises:
+        InputError: as the source's module says.
+    """
+    return _loader(source)(**args)
+
+
+def _loader(name: str):
+    return importlib.import_module(f"{sources.__name__}.{name}").load

@@ -1,0 +1,152 @@
+"""The records that every kind of data is brought to: `Batch` (some rows) and `Source` (all of them).
+
+A source knows nothing of splits by fraction, order, batches or devices. It says which rows there are
+and reads any of them by index, which is what makes the order of training a pure function of
+(seed, epoch, position) and a resumed run exact.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.errors import InputError
+
+
+class Batch(NamedTuple):
+    """B rows. Padding rows have row = -1, weight = 0 and the values of some real row."""
+
+    x: tf.Tensor  # [B, p] float32 or float64 from a source, --dtype after the pipeline
+    y: tf.Tensor  # [B] int32 class index, 0..C-1
+    weight: tf.Tensor  # [B] float32, the user's own row weights, >= 0
+    row: tf.Tensor  # [B] int64, the row's id in its source
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Rows with a label, readable by index.
+
+    Attributes:
+        columns: the p feature names.
+        class_names: the C class names; a label y stands for class_names[y].
+        splits: the source's own named splits, each a range of row ids; a source without any has
+            one split, 'train'.
+        read: a TensorFlow function, row ids int64 [B] -> Batch in raw units.
+        labels: row ids int64 [n] -> int32 [n]; reads the labels alone, on the host.
+        x_dtype: float32 or float64, the dtype of what `read` gives.
+        place: says where a row id lies, for messages ('row 17 of the file x.npz').
+    """
+
+    columns: tuple[str, ...]
+    class_names: tuple[str, ...]
+    splits: Mapping[str, range]
+    read: Callable[[tf.Tensor], Batch]
+    labels: Callable[[np.ndarray], np.ndarray]
+    x_dtype: np.dtype
+    place: Callable[[int], str] = "row {}".format
+
+
+def from_arrays(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    class_names: tuple[str, ...],
+    columns: tuple[str, ...] = (),
+    weight: np.ndarray | None = None,
+    splits: Mapping[str, range] | None = None,
+    unit: float = 1.0,
+    place: Callable[[int], str] = "row {}".format,
+) -> Source:
+    """A source over arrays in memory, kept in the dtype they came in.
+
+    Args:
+        x: [n, p], any real dtype; float64 and wide integers are read as float64, the rest float32.
+        y: [n] int32, 0..C-1.
+        class_names: C names.
+        columns: p names; 'x0', 'x1', ... when empty.
+        weight: [n] or None for ones.
+        splits: named ranges of rows; all rows are 'train' when None.
+        unit: what one step of x is worth (1/255 for images kept as uint8).
+        place: where a row lies, for messages.
+
+    Raises:
+        InputError: there are no rows or no columns, or lengths disagree.
+    """
+    if x.ndim != 2 or 0 in x.shape:
+        raise InputError(f"x: expected rows and columns [n, p], n and p >= 1. Received: shape {x.shape}.")
+    for name, array, size in (("y", y, x.shape[0]), ("weight", weight, x.shape[0])):
+        if array is not None and array.shape != (size,):
+            raise InputError(
+                f"{name}: expected {size} values, one a row of x. Received: shape {array.shape}."
+            )
+    if weight is not None and weight.dtype.kind not in "fiub":
+        raise InputError(f"weight: expected real numbers. Received: dtype {weight.dtype}.")
+    if columns and len(columns) != x.shape[1]:
+        raise InputError(
+            f"feature names: expected {x.shape[1]}, one a column of x. Received: {len(columns)}."
+        )
+
+    # float32 holds every integer up to 2^24, so narrow integers lose nothing in it.
+    wide = x.dtype == np.float64 or (x.dtype.kind in "iu" and x.dtype.itemsize > 2)
+    x_dtype = np.dtype(np.float64 if wide else np.float32)
+    with tf.device("CPU:0"):
+        x_all, y_all = tf.convert_to_tensor(x), tf.convert_to_tensor(y, tf.int32)
+        weight_all = None if weight is None else tf.convert_to_tensor(weight, tf.float32)
+
+    def read(rows: tf.Tensor) -> Batch:
+        block = tf.cast(tf.gather(x_all, rows), x_dtype)
+        return Batch(
+            x=block if unit == 1.0 else block * tf.cast(unit, x_dtype),
+            y=tf.gather(y_all, rows),
+            weight=tf.ones_like(rows, tf.float32) if weight_all is None else tf.gather(weight_all, rows),
+            row=rows,
+        )
+
+    return Source(
+        columns=columns or default_columns(x.shape[1]),
+        class_names=class_names,
+        splits=splits or {"train": range(x.shape[0])},
+        read=read,
+        labels=lambda rows: y[rows],
+        x_dtype=x_dtype,
+        place=place,
+    )
+
+
+def default_columns(num_features: int) -> tuple[str, ...]:
+    """'x0', 'x1', ..., for features that came without names."""
+    return tuple(f"x{j}" for j in range(num_features))
+
+
+def with_positive_class(source: Source, name: str) -> Source:
+    """The same binary source with class `name` as class 1, whose probability the sigmoid gives.
+
+    Raises:
+        InputError: the source is not binary or has no such class.
+    """
+    if name not in source.class_names or len(source.class_names) != 2:
+        raise InputError(
+            f"data.positive_class: expected one of the two classes of a binary problem. Received: "
+            f"{name!r}; the classes are {describe(source.class_names)}."
+        )
+    if source.class_names[1] == name:
+        return source
+
+    def read(rows: tf.Tensor) -> Batch:
+        batch = source.read(rows)
+        return batch._replace(y=1 - batch.y)
+
+    return dataclasses.replace(
+        source,
+        class_names=source.class_names[::-1],
+        read=read,
+        labels=lambda rows: 1 - source.labels(rows),
+    )
+
+
+def describe(names: tuple[str, ...], most: int = 20) -> str:
+    """Names for a message: quoted, and cut after the first `most`."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -1,0 +1,116 @@
+"""One pass over the rows that will be used: it checks every number and takes the weighted moments.
+
+Training sees columns that are shifted to mean zero and, when standardised, scaled to deviation one;
+`fold_out` brings the weights back to raw units, so that nothing downstream knows about it.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from tf_logreg.data.source import Batch, Source
+from tf_logreg.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What one pass over some rows found.
+
+    Attributes:
+        weight_sum: sum of the row weights.
+        mean, deviation: [p] float64, weighted; deviation 0 only for a constant column.
+        class_weight_sum: [C] float64, the weight that each class has.
+    """
+
+    weight_sum: float
+    mean: np.ndarray
+    deviation: np.ndarray
+    class_weight_sum: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """Training columns are (x - shift) / scale; both [p] float64, exact in the source's dtype."""
+
+    shift: np.ndarray
+    scale: np.ndarray
+
+
+def scan(batches: Iterable[Batch], source: Source) -> Scan:
+    """Reads batches of raw rows (numpy arrays) once.
+
+    Moments are merged block by block (Chan, Golub and LeVeque, 'Updating formulae', 1979, eq. 2.1):
+    no cancellation for columns with a mean far larger than their deviation.
+
+    Raises:
+        InputError: NaN or infinity in x, or a weight that is negative or not finite, with its place.
+    """
+    p = len(source.columns)
+    total, mean, square = 0.0, np.zeros(p), np.zeros(p)
+    least, most = np.full(p, np.inf), np.full(p, -np.inf)
+    class_weight_sum = np.zeros(len(source.class_names))
+    for batch in batches:
+        real = batch.row >= 0
+        x, weight = batch.x[real].astype(np.float64), batch.weight[real].astype(np.float64)
+        _check(x, weight, batch.row[real], source)
+        class_weight_sum += np.bincount(batch.y[real], weight, len(class_weight_sum))
+        x, weight = x[weight > 0], weight[weight > 0]
+        if not weight.size:
+            continue
+        block_total = weight.sum()
+        block_mean = weight @ x / block_total
+        block_square = weight @ np.square(x - block_mean)
+        step = block_mean - mean
+        share = block_total / (total + block_total)
+        square += block_square + np.square(step) * total * share
+        mean += step * share
+        total += block_total
+        least, most = np.minimum(least, x.min(axis=0)), np.maximum(most, x.max(axis=0))
+    deviation = np.sqrt(square / total) if total else square
+    # Rounding leaves a constant column a tiny deviation; dividing by it would make a signal of noise.
+    return Scan(total, mean, np.where(least < most, deviation, 0.0), class_weight_sum)
+
+
+def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -> None:
+    """Raises InputError at the first number that cannot be used."""
+    if not np.isfinite(x).all():
+        i, j = np.argwhere(~np.isfinite(x))[0]
+        raise InputError(
+            f"x: expected finite numbers. Received: {x[i, j]} in {source.place(row[i])}, "
+            f"column {source.columns[j]!r}."
+        )
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if bad.size:
+        raise InputError(
+            f"weight: expected finite numbers >= 0. "
+            f"Received: {weight[bad[0]]} in {source.place(row[bad[0]])}."
+        )
+
+
+def training_columns(found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype) -> Affine:
+    """How training columns come from raw ones.
+
+    Columns are centred whenever a free bias makes that harmless: the penalised optimum is the same
+    and the arithmetic far better. They are scaled only to standardise.
+
+    Args:
+        found: the scan of the training rows.
+        standardize: scale to deviation one.
+        bias: the model has one; without it a shift would change the model.
+        dtype: the source's float32 or float64. Shift and scale are rounded to it, so that
+            subtracting in it loses nothing and `fold_out` undoes exactly what was done.
+    """
+    shift = found.mean if bias else np.zeros_like(found.mean)
+    scale = np.where(found.deviation > 0, found.deviation, 1.0) if standardize else np.ones_like(shift)
+    return Affine(shift.astype(dtype).astype(np.float64), scale.astype(dtype).astype(np.float64))
+
+
+def fold_out(kernel: np.ndarray, bias: np.ndarray, columns: Affine) -> tuple[np.ndarray, np.ndarray]:
+    """Weights for raw columns from weights for training columns, in float64.
+
+    Args:
+        kernel: [p, m]. bias: [m]. columns: how training columns came from raw ones.
+    """
+    kernel = kernel.astype(np.float64) / columns.scale[:, None]
+    return kernel, bias.astype(np.float64) - columns.shift @ kernel

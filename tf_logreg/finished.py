@@ -1,0 +1,76 @@
+"""What can be done with a finished run: measure it again, export it again. Neither needs the fit."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from tf_logreg import config as configs
+from tf_logreg import train
+from tf_logreg.data.source import describe
+from tf_logreg.errors import InputError
+from tf_logreg.results import export
+from tf_logreg.results import workdir as directory
+
+
+def evaluate_run(
+    workdir: str, *, strategy: tf.distribute.Strategy, config: ConfigDict | None = None
+) -> dict[str, dict]:
+    """Metrics of a run's model on the run's own data, or on another config's.
+
+    Args:
+        workdir: of a finished run.
+        strategy: where the replicas live.
+        config: names the data; the run's own config when None.
+
+    Returns:
+        Metrics by split, also written to `evaluation.json`.
+
+    Raises:
+        InputError: no finished run, or data with other features or classes.
+    """
+    model, columns, class_names = read_model(workdir)
+    if config is None:
+        config = ConfigDict(directory.read_json(workdir, "config.json")["config"])
+    configs.validate(config)
+    source, rows = train.read_data(config)
+    for what, expected, received in (
+        ("features", columns, source.columns),
+        ("classes", class_names, source.class_names),
+    ):
+        if expected != received:
+            raise InputError(
+                f"data: expected the run's {len(expected)} {what}, {describe(expected)}. Received: "
+                f"{len(received)}, {describe(received)}."
+            )
+    for ids in rows.values():
+        train.scan_rows(source, ids)
+    numbers, _ = train.evaluate_model(config, model, source, rows, strategy)
+    directory.write_json(workdir, "evaluation.json", {"config": config.to_dict(), "metrics": numbers})
+    return numbers
+
+
+def export_run(workdir: str) -> None:
+    """Writes a finished run's SavedModel again, from `model.keras` and `coefficients.npz`.
+
+    Raises:
+        InputError: no finished run.
+    """
+    model, _, class_names = read_model(workdir)
+    directory.write_with(
+        workdir, "export", lambda path: export.save(export.serving_module(model, class_names), path)
+    )
+
+
+def read_model(workdir: str) -> tuple[keras.Sequential, tuple[str, ...], tuple[str, ...]]:
+    """A finished run's model in raw units, its feature names and its class names.
+
+    Raises:
+        InputError: no finished run.
+    """
+    directory.read_json(workdir, "result.json")
+    with np.load(Path(workdir) / "coefficients.npz", allow_pickle=False) as arrays:
+        names = tuple(tuple(arrays[key].tolist()) for key in ("feature_names", "class_names"))
+    return keras.models.load_model(Path(workdir) / "model.keras"), *names

@@ -1,0 +1,62 @@
+"""A model and batches of raw rows -> metrics. Logits are computed on the devices, summed on the host."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.model import dense, linear
+from tf_logreg.results import metrics
+
+
+def evaluate(
+    model: keras.Sequential,
+    batches: Iterable,
+    *,
+    strategy: tf.distribute.Strategy,
+    num_classes: int,
+    max_rows: int,
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """Metrics over all rows, whatever the batches and the number of replicas.
+
+    Args:
+        model: in raw units.
+        batches: a distributed dataset of raw `Batch`es; rows < 0 are padding.
+        strategy: where the replicas are.
+        num_classes: C.
+        max_rows: up to how many rows the logits are kept for the areas, which need them all.
+
+    Returns:
+        numbers: num_rows, log_loss, accuracy, roc_auc (None with roc_auc_missing, the reason);
+        arrays: confusion [C, C], true class by predicted class, in row weights.
+    """
+    weights = [tf.constant(array) for array in dense.get_weights(model)]
+
+    @tf.function
+    def distributed_logits(x):
+        return strategy.run(linear.logits, args=(x, *weights))
+
+    total, kept = None, []
+    for batch in batches:
+        shares = (
+            strategy.experimental_local_results(value) for value in (distributed_logits(batch.x), *batch[1:])
+        )
+        logits, y, weight, row = (np.concatenate([share.numpy() for share in part]) for part in shares)
+        logits, y, weight = logits[row >= 0], y[row >= 0], weight[row >= 0]
+        part = metrics.sums(logits, y, weight, num_classes)
+        total = part if total is None else {name: total[name] + part[name] for name in part}
+        if total["num_rows"] <= max_rows:
+            kept.append((logits, y, weight))
+        else:
+            kept.clear()
+    numbers = metrics.from_sums(total)
+    if numbers["num_rows"] <= max_rows:
+        numbers["roc_auc"], missing = metrics.roc_auc(
+            *map(np.concatenate, zip(*kept, strict=True)), num_classes
+        )
+    else:
+        numbers["roc_auc"], missing = None, f"more than evaluate.max_rows={max_rows} rows"
+    if missing:
+        numbers["roc_auc_missing"] = missing
+    return numbers, {"confusion": total["confusion"]}

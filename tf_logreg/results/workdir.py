@@ -1,0 +1,133 @@
+"""The work directory: whose it is, and writing into it so that a reader never sees half a file."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tf_logreg.errors import InputError
+
+ARTEFACTS = (
+    "config.json",
+    "result.json",
+    "evaluation.json",
+    "coefficients.npz",
+    "metrics.npz",
+    "model.keras",
+    "export",
+    "events",
+)
+
+
+def find_run(workdir: str, record: dict, *, overwrite: bool) -> dict | None:
+    """Looks at a work directory before a run; writes and deletes nothing.
+
+    Args:
+        workdir: the path.
+        record: what `config.json` will hold; 'config' and 'dtype' make it the same run.
+        overwrite: whether a run that is there may be replaced.
+
+    Returns:
+        The result of the same run when it is there and finished, else None.
+
+    Raises:
+        InputError: the path is empty or a file, or holds another run or other files.
+    """
+    if not workdir:
+        raise InputError("--workdir: expected a directory for the run's files. Received: ''.")
+    path = Path(workdir)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--workdir: expected a directory. Received: {workdir!r}, a file.")
+    if not path.exists() or not any(path.iterdir()):
+        return None
+    if not (path / "config.json").exists():
+        raise InputError(
+            f"--workdir: expected an empty directory or a run's. Received: {workdir!r}, with other files."
+        )
+    if overwrite:
+        return None
+    there = read_json(workdir, "config.json")
+    if any(there.get(key) != record[key] for key in ("config", "dtype")):
+        raise InputError(
+            f"--workdir: {workdir!r} holds a run of another config. "
+            "Give another directory, or --overwrite to delete it."
+        )
+    return read_json(workdir, "result.json") if (path / "result.json").exists() else None
+
+
+def start_run(workdir: str, record: dict) -> None:
+    """Makes the directory, deletes what an earlier run of ours left, and writes `config.json`.
+
+    Raises:
+        InputError: the directory cannot be written.
+    """
+    path = Path(workdir)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for name in ARTEFACTS:
+            if name != "config.json":
+                _remove(path / name)
+        write_json(workdir, "config.json", record)
+    except OSError as error:
+        raise InputError(f"--workdir: cannot write to {workdir!r}: {error}.") from None
+
+
+def read_json(workdir: str, name: str) -> dict:
+    """Reads one of the run's JSON files.
+
+    Raises:
+        InputError: it is missing or is not JSON.
+    """
+    path = Path(workdir) / name
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(
+            f"--workdir: expected a finished run. Received: {workdir!r}, without {name}."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"--workdir: {str(path)!r} is not JSON: {error}.") from None
+
+
+def write_json(workdir: str, name: str, value: dict) -> None:
+    """Writes a JSON file; NaN and infinity are refused, they are not JSON."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    with aside(workdir, name) as path:
+        path.write_text(text + "\n")
+
+
+def write_arrays(workdir: str, name: str, arrays: dict[str, np.ndarray]) -> None:
+    """Writes an .npz file without pickles."""
+    with aside(workdir, name) as path, path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def write_with(workdir: str, name: str, save: Callable[[str], None]) -> None:
+    """Lets `save(path)` write a file or a folder aside, then puts it in place."""
+    with aside(workdir, name) as path:
+        save(str(path))
+
+
+@contextlib.contextmanager
+def aside(workdir: str, name: str) -> Iterator[Path]:
+    """A path to write to that is renamed to workdir/name when the block ends well."""
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=workdir) as folder:
+        path = Path(folder) / name
+        yield path
+        target = Path(workdir) / name
+        if target.is_dir():
+            _remove(target)
+        os.replace(path, target)
+
+
+def _remove(path: Path) -> None:
+    """Deletes a file or a folder; missing is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
