@@ -16,6 +16,7 @@ from tf_logreg import config as configs
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
+tf.config.list_logical_devices()  # from here on the devices are what they are
 
 
 @pytest.fixture(scope="session")
@@ -61,4 +62,3 @@ def digits_run(tmp_path_factory, strategies):
     workdir = str(tmp_path_factory.mktemp("digits") / "run")
     result = train.train_and_evaluate(configs.load("digits"), workdir, strategy=strategies["one_device"])
     return workdir, result
-

@@ -21,7 +21,17 @@ def random_problem(num_rows=200, num_features=6, num_classes=3, seed=0):
 
 
 def fit_arrays(
-    x, y, weight=None, *, strategy, tmp_path, num_classes=None, output="auto", bias=True, dtype="float64", **fields
+    x,
+    y,
+    weight=None,
+    *,
+    strategy,
+    tmp_path,
+    num_classes=None,
+    output="auto",
+    bias=True,
+    dtype="float64",
+    **fields,
 ):
     """Fits arrays by the minibatch loop: kernel and bias in raw units, and the FitResult.
 

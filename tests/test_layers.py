@@ -22,7 +22,9 @@ ALLOWED = {
     "distribute": {"errors"},
     "errors": set(),
 }
-MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py" and "configs" not in path.parts)
+MODULES = sorted(
+    path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py" and "configs" not in path.parts
+)
 
 
 def room(name: str) -> str:
@@ -63,12 +65,18 @@ def test_modules_loaded_by_name_stay_in_their_room():
 def test_no_circles():
     graph = {}
     for path in MODULES:
-        name = ".".join(("tf_logreg", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        name = ".".join(("tf_logreg", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        )
         graph[name] = imports(path)
     names = set(graph)
 
     def targets(name):
-        return {next(t for t in (i, i.rpartition(".")[0]) if t in names) for i in graph[name] if room(i) in ALLOWED}
+        return {
+            next(t for t in (i, i.rpartition(".")[0]) if t in names)
+            for i in graph[name]
+            if room(i) in ALLOWED
+        }
 
     done = set()
 

@@ -26,7 +26,9 @@ class _Images(tfds.core.GeneratorBasedBuilder):
         x, y = load_digits(return_X_y=True)
         margin = (self.side - 8 * self.repeat) // 2
         for i in range(start, stop):
-            image = np.kron((x[i] * 15).astype(np.uint8).reshape(8, 8), np.ones((self.repeat, self.repeat), np.uint8))
+            image = np.kron(
+                (x[i] * 15).astype(np.uint8).reshape(8, 8), np.ones((self.repeat, self.repeat), np.uint8)
+            )
             yield i, {"image": np.pad(image, margin)[:, :, None], "label": int(y[i])}
 
 

@@ -86,7 +86,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
     ) as error:
         raise InputError(f"flags: {error}") from None
     except (KeyError, AttributeError) as error:  # an override below a field that has nothing below it
-        raise InputError(f"--config: {error}") from None
+        raise InputError(f"--config: no such field: {' '.join(str(error.args[0]).split())}") from None
     if len(rest) > 1:
         raise InputError(f"flags: expected --name=value only. Received: {' '.join(rest[1:])}.")
 

@@ -1,10 +1,21 @@
 """Which devices: one function from a name to a `tf.distribute.Strategy`, and nothing else."""
 
+import glob
+import importlib.util
+
 import tensorflow as tf
 
 from tf_logreg.errors import InputError
 
 KINDS = ("off", "one_device", "mirrored", "tpu")
+
+
+def detect() -> str:
+    """The kind that uses what this machine has: 'tpu', 'mirrored' for several GPUs, 'one_device'."""
+    chips = glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+    if chips and importlib.util.find_spec("libtpu"):
+        return "tpu"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
 
 
 def make_strategy(
@@ -41,7 +52,10 @@ def make_strategy(
     cpus = [f"CPU:{i}" for i in range(num_virtual_cpus or 1)]
     devices = gpus if gpus and not num_virtual_cpus else cpus
     if kind == "mirrored":
-        return tf.distribute.MirroredStrategy(devices)
+        # Between logical CPUs a plain sum is faster than TensorFlow's collectives, whose keys also
+        # clash when a process makes a second strategy over the same devices.
+        reduction = tf.distribute.ReductionToOneDevice() if devices is cpus else None
+        return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
     return (
         tf.distribute.OneDeviceStrategy(devices[0]) if kind == "one_device" else tf.distribute.get_strategy()
     )

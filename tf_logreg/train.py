@@ -73,6 +73,11 @@ def train_and_evaluate(
             f"model.output: a sigmoid takes two classes. Received: {output!r} for {num_classes} classes, "
             f"{describe(source.class_names)}."
         )
+    if global_batch_size(config, len(rows["train"])) < replicas:
+        raise InputError(
+            f"minibatch.batch_size: expected at least {replicas}, one row a replica. Received: "
+            f"{config.minibatch.batch_size} for {len(rows['train'])} training rows."
+        )
     scans = {role: scan_rows(source, ids) for role, ids in rows.items()}
     _check_training_classes(source, scans["train"])
     columns = standardize.training_columns(
@@ -116,7 +121,8 @@ def train_and_evaluate(
     )
     clock.lap("export")
 
-    penalty = config.l2 / 2 * np.square(trained[0]).sum() + config.l1 * np.abs(trained[0]).sum()
+    penalised = trained[0].astype(np.float64)
+    penalty = config.l2 / 2 * np.square(penalised).sum() + config.l1 * np.abs(penalised).sum()
     found = {
         "status": result.status,
         "message": result.status.explain(),
@@ -154,6 +160,11 @@ def read_data(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray]]:
     return source, split.split_rows(source, seed=config.seed, **{name: config.data[name] for name in names})
 
 
+def global_batch_size(config: ConfigDict, num_rows: int) -> int:
+    """Rows in a global batch: the config's, all when it says 0, never more than there are."""
+    return min(config.minibatch.batch_size or num_rows, num_rows)
+
+
 def fit_minibatch(
     config: ConfigDict,
     model: keras.Sequential,
@@ -165,18 +176,14 @@ def fit_minibatch(
     workdir: str,
 ) -> FitResult:
     """Trains the model on rows, in training units."""
-    options, replicas = config.minibatch, strategy.num_replicas_in_sync
-    batch_size = min(options.batch_size or len(rows), len(rows))
-    if batch_size < replicas:
-        raise InputError(
-            f"minibatch.batch_size: expected at least {replicas}, one row a replica. Received: {batch_size}."
-        )
+    options = config.minibatch
+    batch_size = global_batch_size(config, len(rows))
     steps_per_epoch = pipeline.steps_per_epoch(len(rows), batch_size)
     batches = pipeline.training_batches(
         source,
         rows,
         batch_size=batch_size,
-        replicas=replicas,
+        replicas=strategy.num_replicas_in_sync,
         epochs=options.epochs,
         seed=config.seed,
         columns=columns,

@@ -146,7 +146,10 @@ def test_weight_is_repetition_for_moments():
     np.testing.assert_allclose(one.class_weight_sum, other.class_weight_sum)
     # A row of weight 0 is absent, whatever it holds.
     padded = from_arrays(
-        np.vstack([x, np.full((1, 4), 1e9)]), np.append(y, 0), class_names=("a", "b"), weight=np.append(weight, 0)
+        np.vstack([x, np.full((1, 4), 1e9)]),
+        np.append(y, 0),
+        class_names=("a", "b"),
+        weight=np.append(weight, 0),
     )
     np.testing.assert_allclose(scan_all(padded).mean, one.mean, rtol=1e-13, atol=1e-13)
 
@@ -212,7 +215,9 @@ def test_a_class_of_one_row_stays_in_training():
 
 
 def test_named_splits():
-    source, *_ = array_source(100, splits={"train": range(0, 60), "dev": range(60, 70), "test": range(70, 100)})
+    source, *_ = array_source(
+        100, splits={"train": range(0, 60), "dev": range(60, 70), "test": range(70, 100)}
+    )
     rows = split.split_rows(source, validation_split="dev", test_split="test")
     assert {role: (ids[0], ids[-1]) for role, ids in rows.items()} == {
         "train": (0, 59),
@@ -230,6 +235,8 @@ def test_named_splits():
 def test_a_read_source_and_its_epochs_agree_with_the_real_thing():
     source = load("sklearn", name="iris")
     steps, _ = collect(
-        from_arrays(np.zeros((150, 6)), np.zeros(150, np.int32), class_names=source.class_names), np.arange(150), 1
+        from_arrays(np.zeros((150, 6)), np.zeros(150, np.int32), class_names=source.class_names),
+        np.arange(150),
+        1,
     )
     assert sorted(np.concatenate(steps[:5])) == list(range(150))

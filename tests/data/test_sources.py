@@ -8,8 +8,8 @@ from sklearn.datasets import load_digits
 
 from tf_logreg.data import labels
 from tf_logreg.data.load import faults, known, load
-from tf_logreg.data.sources import synthetic
 from tf_logreg.data.source import with_positive_class
+from tf_logreg.data.sources import synthetic
 from tf_logreg.errors import InputError
 
 
@@ -29,7 +29,9 @@ def test_labels_of_any_coding(given, names):
     y, found = labels.encode(np.array(given))
     assert found == names
     decoded = [found[k] for k in y]
-    assert decoded == [v.decode() if isinstance(v, bytes) else str(int(v) if isinstance(v, float) else v) for v in given]
+    assert decoded == [
+        v.decode() if isinstance(v, bytes) else str(int(v) if isinstance(v, float) else v) for v in given
+    ]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,9 @@ def test_full_batch_descent_with_a_step_below_1_over_l_falls_at_every_step(strat
     assert (np.diff(objectives) < 0).all()
 
 
-@pytest.mark.parametrize(("data", "l2", "epochs"), [(load_breast_cancer, 1e-2, 1500), (load_iris, 1e-2, 1500)])
+@pytest.mark.parametrize(
+    ("data", "l2", "epochs"), [(load_breast_cancer, 1e-2, 1500), (load_iris, 1e-2, 1500)]
+)
 def test_full_batch_descent_reaches_scikit_learns_objective(strategies, tmp_path, data, l2, epochs):
     x, y = scaled(data)
     kernel, bias, _ = fit_arrays(
@@ -101,9 +103,15 @@ def test_full_batch_weights_do_not_depend_on_how_rows_are_given(strategies, tmp_
 
 def test_two_class_softmax_at_l2_is_the_sigmoid_at_half(strategies, tmp_path):
     x, y, weight = random_problem(120, 5, 2)
-    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, optimizer="SGD", batch_size=0, epochs=800)
-    softmax, softmax_bias, _ = fit_arrays(x, y, weight, output="softmax", l2=0.02, learning_rate=0.5, **common)
-    sigmoid, sigmoid_bias, _ = fit_arrays(x, y, weight, output="sigmoid", l2=0.01, learning_rate=1.0, **common)
+    common = dict(
+        strategy=strategies["one_device"], tmp_path=tmp_path, optimizer="SGD", batch_size=0, epochs=800
+    )
+    softmax, softmax_bias, _ = fit_arrays(
+        x, y, weight, output="softmax", l2=0.02, learning_rate=0.5, **common
+    )
+    sigmoid, sigmoid_bias, _ = fit_arrays(
+        x, y, weight, output="sigmoid", l2=0.01, learning_rate=1.0, **common
+    )
     assert softmax.shape == (5, 2)
     assert sigmoid.shape == (5, 1)
     difference = x @ (softmax[:, 1] - softmax[:, 0]) + softmax_bias[1] - softmax_bias[0]
@@ -130,7 +138,9 @@ def test_every_keras_optimiser_trains_alike_on_two_replicas(strategies, tmp_path
 
 def test_clipping_is_of_the_whole_reduced_gradient(strategies, tmp_path):
     x, y, weight = random_problem(64, 4, 3)
-    common = dict(tmp_path=tmp_path, optimizer="SGD", learning_rate=1.0, batch_size=0, epochs=1, standardize=False)
+    common = dict(
+        tmp_path=tmp_path, optimizer="SGD", learning_rate=1.0, batch_size=0, epochs=1, standardize=False
+    )
     free = fit_arrays(x, y, weight, strategy=strategies["one_device"], **common)
     norm = np.sqrt(np.square(free[0]).sum() + np.square(free[1] + np.average(x, 0, weight) @ free[0]).sum())
     for kind in ("one_device", "mirrored"):
@@ -142,7 +152,9 @@ def test_clipping_is_of_the_whole_reduced_gradient(strategies, tmp_path):
 
 def test_bias_is_not_penalised_and_can_be_left_out(strategies, tmp_path):
     x, y, _ = random_problem(200, 3, 2)
-    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, optimizer="SGD", batch_size=0, epochs=400)
+    common = dict(
+        strategy=strategies["one_device"], tmp_path=tmp_path, optimizer="SGD", batch_size=0, epochs=400
+    )
     for l2 in (0.0, 1.0):
         kernel, bias, _ = fit_arrays(x, y, l2=l2, learning_rate=0.6, **common)
         # At the optimum of a free bias the predictions sum to the labels, whatever the penalty.
@@ -154,7 +166,9 @@ def test_bias_is_not_penalised_and_can_be_left_out(strategies, tmp_path):
 def test_weight_decay_must_be_asked_for_and_spares_the_bias(strategies, tmp_path):
     x, y, _ = random_problem(200, 3, 2)
     y[:150] = 1
-    common = dict(strategy=strategies["mirrored"], tmp_path=tmp_path, learning_rate=0.05, batch_size=0, epochs=300)
+    common = dict(
+        strategy=strategies["mirrored"], tmp_path=tmp_path, learning_rate=0.05, batch_size=0, epochs=300
+    )
     plain, _, _ = fit_arrays(x, y, optimizer="Adam", **common)
     default, _, _ = fit_arrays(x, y, optimizer="AdamW", **common)
     np.testing.assert_allclose(default, plain, rtol=1e-9)
@@ -167,11 +181,13 @@ def test_weight_decay_must_be_asked_for_and_spares_the_bias(strategies, tmp_path
 def test_no_bias_is_scikit_learns_without_intercept(strategies, tmp_path):
     x, y = scaled(load_breast_cancer)
     x = x + 0.5  # so that leaving the bias out matters
-    kernel, bias, _ = fit_arrays(
+    kernel, _, _ = fit_arrays(
         x, y, strategy=strategies["one_device"], tmp_path=tmp_path, optimizer="SGD", l2=0.05, batch_size=0,
         learning_rate=0.2, epochs=2000, steps_per_loop=1000, bias=False, standardize=False,
     )  # fmt: skip
-    peer = LogisticRegression(C=1 / (0.05 * len(y)), tol=1e-10, max_iter=10_000, fit_intercept=False).fit(x, y)
+    peer = LogisticRegression(C=1 / (0.05 * len(y)), tol=1e-10, max_iter=10_000, fit_intercept=False).fit(
+        x, y
+    )
     np.testing.assert_allclose(kernel.T, peer.coef_, atol=1e-4)
 
 
@@ -181,7 +197,9 @@ def test_bfloat16_halves_x_and_stays_close(strategies, tmp_path):
         objective(
             x,
             y,
-            *fit_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, dtype=dtype, epochs=10)[:2],
+            *fit_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, dtype=dtype, epochs=10)[
+                :2
+            ],
         )
         for dtype in ("float32", "bfloat16")
     ]

@@ -68,7 +68,9 @@ def test_huge_logits_stay_finite(outputs, dtype):
     assert np.isfinite(value).all()
     assert np.isfinite(gradient).all()
     assert value.max() >= 1e4  # a confident mistake costs its full logit
-    np.testing.assert_allclose(losses.class_probabilities(tf.constant(logits)).numpy().sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        losses.class_probabilities(tf.constant(logits)).numpy().sum(axis=1), 1, rtol=1e-6
+    )
 
 
 def test_two_class_softmax_is_the_sigmoid():
@@ -85,7 +87,9 @@ def test_two_class_softmax_is_the_sigmoid():
 
 
 def sums(x, y, weight, kernel, bias):
-    batch = Batch(tf.constant(x), tf.constant(y), tf.constant(weight, tf.float32), tf.range(len(y), dtype=tf.int64))
+    batch = Batch(
+        tf.constant(x), tf.constant(y), tf.constant(weight, tf.float32), tf.range(len(y), dtype=tf.int64)
+    )
     return [value.numpy() for value in loss_and_gradient(tf.constant(kernel), tf.constant(bias), batch)]
 
 

@@ -46,7 +46,9 @@ def run(request, tmp_path_factory, strategies, digits_run):
         workdir, result = digits_run
     else:
         workdir = str(tmp_path_factory.mktemp("export") / "run")
-        result = train.train_and_evaluate(configs.load(request.param), workdir, strategy=strategies["mirrored"])
+        result = train.train_and_evaluate(
+            configs.load(request.param), workdir, strategy=strategies["mirrored"]
+        )
     source, rows = train.read_data(configs.load(request.param))
     x = source.read(tf.constant(np.resize(rows["test"], 1000))).x.numpy().astype(np.float32)
     return workdir, result, source, rows, x
@@ -57,7 +59,9 @@ def test_fresh_process_agrees_for_batches_of_0_1_and_1000(run, tmp_path):
     for name in ("export", "model.keras"):
         (tmp_path / name).symlink_to(f"{workdir}/{name}")
     np.save(tmp_path / "x.npy", x)
-    done = subprocess.run([sys.executable, "-c", FRESH, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, str(tmp_path)], capture_output=True, text=True, check=True
+    )
     answer = json.loads(done.stdout.splitlines()[-1])
     classes, outputs = len(source.class_names), 1 if len(source.class_names) == 2 else len(source.class_names)
     for size in (0, 1, 1000):

@@ -44,8 +44,12 @@ def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind):
     predicted = probabilities.argmax(axis=1)
     close = dict(abs=1e-6)
     assert numbers["num_rows"] == 501
-    assert numbers["log_loss"] == pytest.approx(peer.log_loss(y, probabilities, sample_weight=weight), **close)
-    assert numbers["accuracy"] == pytest.approx(peer.accuracy_score(y, predicted, sample_weight=weight), **close)
+    assert numbers["log_loss"] == pytest.approx(
+        peer.log_loss(y, probabilities, sample_weight=weight), **close
+    )
+    assert numbers["accuracy"] == pytest.approx(
+        peer.accuracy_score(y, predicted, sample_weight=weight), **close
+    )
     np.testing.assert_allclose(arrays["confusion"], peer.confusion_matrix(y, predicted, sample_weight=weight))
     if classes == 2:
         expected = peer.roc_auc_score(y, probabilities[:, 1], sample_weight=weight)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_logreg.data.source import Batch
@@ -107,6 +108,7 @@ def fit(
         step += count
         history.append((step, objective))
         report(step, objective, count / (time.perf_counter() - start))
-        if not tf.math.is_finite(objective):
+        # The objective is that of before the last update, so the weights are looked at too.
+        if not np.isfinite([objective, *(np.sum(weights) for weights in layer.get_weights())]).all():
             return FitResult(Status.DIVERGED, step, step / steps_per_epoch, history)
     return FitResult(Status.FINISHED, step, step / steps_per_epoch, history)

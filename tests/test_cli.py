@@ -1,0 +1,239 @@
+"""The command line: its modes, and one clear message with exit code 2 for everything bad."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from problems import random_problem
+
+SMALL = ["--config=synthetic", "--config.data.args.num_rows=300", "--config.minibatch.epochs=1"]
+
+
+def test_train_repeat_overwrite(command, tmp_path):
+    run = f"--workdir={tmp_path}/run"
+    code, out, err = command(*SMALL, run, "--distribution_strategy=MIRRORED", "--num_virtual_cpus=2")
+    assert code == 0, err
+    assert "log loss" in out
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert files == {
+        "config.json", "result.json", "coefficients.npz", "metrics.npz", "model.keras", "export", "events",
+    }  # fmt: skip
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "finished"
+    assert result["num_replicas"] == 2
+    assert result["certified_gap"] is None
+    assert result["objective"] == pytest.approx(result["metrics"]["train"]["log_loss"])
+    assert set(result["seconds"]) == {"setup", "data", "fit", "evaluate", "export"}
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert record["flags"]["num_virtual_cpus"] == 2
+    assert record["config"]["data"]["args"]["num_rows"] == 300
+
+    # The same command again prints the result and fits nothing, on any devices.
+    stamp = (tmp_path / "run" / "result.json").stat().st_mtime_ns
+    code, again, _ = command(*SMALL, run)
+    assert (code, again) == (0, out)
+    assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == stamp
+
+    code, _, err = command(*SMALL, "--config.l2=0.5", run)
+    assert code == 2
+    assert "--overwrite" in err
+    code, out, _ = command(*SMALL, "--config.l2=0.5", run, "--overwrite")
+    assert code == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["l2"] == 0.5
+
+
+def test_evaluate_and_export(command, tmp_path):
+    run = f"--workdir={tmp_path}/run"
+    assert command(*SMALL, run)[0] == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    code, out, err = command("--mode=evaluate", run)
+    assert code == 0, err
+    assert out.count("log loss") == 2
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["metrics"] == result["metrics"]
+
+    # Other rows of the same kind, through a config of their own.
+    code, out, err = command("--mode=evaluate", run, *SMALL, "--config.data.args.num_rows=4000")
+    assert code == 0, err
+    assert "3,200 rows" in out
+
+    code, _, err = command("--mode=evaluate", run, "--config=iris")
+    assert code == 2
+    assert "expected the run's 20 features" in err
+
+    before = sorted(path.name for path in (tmp_path / "run" / "export").iterdir())
+    (tmp_path / "run" / "export" / "saved_model.pb").unlink()
+    assert command("--mode=export", run)[0] == 0
+    assert sorted(path.name for path in (tmp_path / "run" / "export").iterdir()) == before
+
+
+def test_the_program_itself(tmp_path):
+    """run.py as a user calls it: exit code, no traceback, quiet errors."""
+    bad = subprocess.run(
+        [sys.executable, "run.py", "--config=configs/digits.py", "--config.l2=-1", f"--workdir={tmp_path}/run"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert bad.returncode == 2
+    assert bad.stdout == ""
+    message = [
+        line for line in bad.stderr.splitlines() if "oneDNN" not in line and "InitializeLog" not in line
+    ]
+    assert message == ["l2: expected a finite number >= 0. Received: -1.0."]
+    shown = subprocess.run([sys.executable, "run.py", "--help"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0
+    for flag in ("--config", "--workdir", "--distribution_strategy", "--num_virtual_cpus", "--dtype"):
+        assert flag in shown.stdout
+
+
+BAD_FLAGS = {
+    "unknown flag": (["--colour=red"], "colour"),
+    "unknown config": (["--config=digit"], "one of breast_cancer, digits"),
+    "no config": ([], "--config"),
+    "unknown field": (["--config=digits", "--config.colour=red"], "colour: no such field"),
+    "unknown section": (
+        ["--config=digits", "--config.modle.bias=false"],
+        "no such field: 'modle' Did you mean \"model\"",
+    ),
+    "below a value": (["--config=digits", "--config.l2.x=1"], "l2"),
+    "wrong type": (["--config=digits", "--config.l2=much"], "config.l2"),
+    "fraction for an int": (["--config=digits", "--config.seed=1.5"], "seed"),
+    "override before config": (["--config.l2=1", "--config=digits"], "config"),
+    "stray argument": (["--config=digits", "runs"], "Received: runs"),
+    "unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|export"),
+    "unknown strategy": (["--config=digits", "--distribution_strategy=magic"], "off|one_device|mirrored|tpu"),
+    "unknown dtype": (["--config=digits", "--dtype=int8"], "float32|float64|bfloat16"),
+    "too many GPUs": (["--config=digits", "--num_gpus=64"], "--num_gpus: expected -1"),
+    "negative CPUs": (["--config=digits", "--num_virtual_cpus=-2"], "--num_virtual_cpus"),
+    "too late for more CPUs": (["--config=digits", "--num_virtual_cpus=9"], "has started with 4"),
+    "unknown source": (
+        ["--config=digits", "--config.data.source=csv"],
+        "one of npz, sklearn, synthetic, tfds",
+    ),
+    "unknown source argument": (["--config=digits", "--config.data.args.path=x"], "no such argument"),
+    "unknown data set": (["--config=digits", "--config.data.args.name=adult"], "breast_cancer, digits"),
+    "unknown split": (["--config=iris", "--config.data.train_split=all"], "expected one of 'train'"),
+    "unknown optimiser": (["--config=digits", "--config.minibatch.optimizer=Newton"], "one of Adadelta"),
+    "l1 with the wrong optimiser": (
+        ["--config=digits", "--config.minibatch.optimizer=Lion", "--config.l1=0.1"],
+        "one of Adagrad, Adam, Ftrl, RMSprop, SGD",
+    ),
+    "Keras clipping": (
+        ["--config=digits", "--config.minibatch.optimizer_args.clipnorm=1.0"],
+        "use minibatch.clip_norm",
+    ),
+    "fraction": (["--config=digits", "--config.data.test_fraction=1.0"], "in [0, 1)"),
+    "fractions": (["--config=digits", "--config.data.test_fraction=0.95"], "leave training rows"),
+    "negative penalty": (["--config=digits", "--config.l1=-0.1"], "l1: expected"),
+    "sigmoid for ten": (["--config=digits", "--config.model.output=sigmoid"], "takes two classes"),
+    "fewer rows than replicas": (
+        ["--config=digits", "--config.minibatch.batch_size=1", "--distribution_strategy=mirrored"]
+        + ["--num_virtual_cpus=2"],
+        "minibatch.batch_size: expected at least 2",
+    ),
+    "missing file": (["--config=numpy_arrays", "--config.data.args.path=none.npz"], "no such file"),
+    "unknown TFDS set": (["--config=mnist", "--config.data.args.name=mnst"], "such as"),
+}
+
+
+@pytest.mark.parametrize("arguments", BAD_FLAGS.values(), ids=BAD_FLAGS)
+def test_bad_flags_and_configs(command, tmp_path, arguments):
+    given, message = arguments
+    code, out, err = command(*given, f"--workdir={tmp_path}/run")
+    assert code == 2, err
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def arrays(**changes):
+    x, y, weight = random_problem(60, 3, 3)
+    return {"x": x, "y": y, "weight": weight, **changes}
+
+
+def changed(array, index, value):
+    array = array.astype(type(value)) if isinstance(value, float) else array.copy()
+    array[index] = value
+    return array
+
+
+GOOD = arrays()
+BAD_ARRAYS = {
+    "one class": ({"y": np.zeros(60, int)}, "at least two classes. Received: only '0'"),
+    "NaN in x": ({"x": changed(GOOD["x"], (17, 1), np.nan)}, "nan in row 17 of"),
+    "infinity in x": ({"x": changed(GOOD["x"], (17, 1), np.inf)}, "column 'x1'"),
+    "NaN in weight": ({"weight": changed(GOOD["weight"], 5, np.nan)}, "nan in row 5 of"),
+    "infinity in weight": ({"weight": changed(GOOD["weight"], 5, np.inf)}, "inf in row 5 of"),
+    "negative weight": ({"weight": changed(GOOD["weight"], 5, -1.0)}, "-1.0 in row 5 of"),
+    "no weight": ({"weight": np.zeros(60)}, "some rows with a weight > 0"),
+    "fractional label": ({"y": changed(GOOD["y"], 3, 0.5)}, "0.5 in row 3"),
+    "a class without rows": ({"class_names": ["a", "b", "c", "d"]}, "none of 'd'"),
+    "a class without weight": ({"weight": (GOOD["y"] != 2) * 1.0}, "none of '2'"),
+    "no rows": ({"x": np.ones((0, 3)), "y": np.ones(0), "weight": np.ones(0)}, "shape (0, 3)"),
+    "no columns": ({"x": np.ones((60, 0))}, "shape (60, 0)"),
+    "pickles": ({"y": np.array([None] * 60)}, "pickled objects"),
+    "too few labels": ({"y": np.array([0, 1])}, "y: expected 60 values"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+def test_bad_arrays(command, tmp_path, case):
+    changes, message = case
+    path = tmp_path / "bad.npz"
+    np.savez(path, **arrays(**changes))
+    code, out, err = command(
+        "--config=numpy_arrays", f"--config.data.args.path={path}", f"--workdir={tmp_path}/run"
+    )
+    assert code == 2, err
+    assert message in err
+    assert (
+        str(path) in err
+        or message in ("at least two classes. Received: only '0'",)
+        or "y:" in err
+        or "weight:" in err
+    )
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_workdirs(command, tmp_path):
+    (tmp_path / "photo.jpg").write_text("x")
+    for workdir, message in (
+        (tmp_path, "other files"),
+        (tmp_path / "photo.jpg", "a file"),
+        ("", "--workdir"),
+    ):
+        code, _, err = command(*SMALL, f"--workdir={workdir}")
+        assert code == 2
+        assert message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+    for mode in ("evaluate", "export"):
+        code, _, err = command(f"--mode={mode}", f"--workdir={tmp_path}/none")
+        assert code == 2
+        assert "expected a finished run" in err
+
+
+def test_tpu_without_a_tpu(command, tmp_path):
+    code, _, err = command(*SMALL, f"--workdir={tmp_path}/run", "--distribution_strategy=tpu")
+    assert code == 2
+    assert "found no TPU" in err
+    assert "tpu='local'" in err
+    assert "ls /dev/accel*" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_diverged_fit_is_exit_code_1_without_a_result(command, tmp_path):
+    code, out, err = command(
+        *SMALL, "--config.minibatch.optimizer=SGD", "--config.minibatch.learning_rate=1e38", "--config.l2=1.0",
+        "--config.minibatch.epochs=3",
+        f"--workdir={tmp_path}/run",
+    )  # fmt: skip
+    assert code == 1
+    assert "diverged" in err
+    assert "learning_rate" in err
+    assert out == ""
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert not (tmp_path / "run" / "model.keras").exists()
