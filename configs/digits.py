@@ -2,7 +2,7 @@
 
     python run.py --config=configs/digits.py --workdir=runs/digits
 
-2 CPU cores, 10 seconds. Expect a test accuracy of 0.95 or more.
+2 CPU cores, 5 seconds. Expect a test accuracy of 0.95 or more.
 """
 
 from tf_logreg import config as defaults
@@ -15,7 +15,9 @@ def get_config():
     config.data.args.name = "digits"
     config.data.validation_fraction = 0.1
     config.data.test_fraction = 0.2
-    config.l2 = 1e-3
-    config.minibatch.epochs = 50
+    # Pixels share one unit; scaled, those that are dark in a few images only would weigh most.
+    config.standardize = False
+    config.l2 = 3e-2
+    config.minibatch.epochs = 30
     config.minibatch.batch_size = 128
     return config
