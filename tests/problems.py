@@ -7,6 +7,7 @@ from tf_logreg import config as configs
 from tf_logreg import train
 from tf_logreg.data import standardize
 from tf_logreg.data.source import from_arrays
+from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.model import dense
 
 
@@ -31,6 +32,8 @@ def fit_arrays(
     output="auto",
     bias=True,
     dtype="float64",
+    resident=True,
+    class_weights=None,
     **fields,
 ):
     """Fits arrays by the minibatch loop: kernel and bias in raw units, and the FitResult.
@@ -46,7 +49,7 @@ def fit_arrays(
     num_classes = num_classes or int(y.max()) + 1
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))))
     rows = np.arange(len(x))
-    columns = standardize.training_columns(
+    columns = standardize.affine(
         train.scan_rows(source, rows), standardize=config.standardize, bias=bias, dtype=source.x_dtype
     )
     with strategy.scope():
@@ -57,7 +60,19 @@ def fit_arrays(
             bias=bias,
             dtype="float64" if dtype == "float64" else "float32",
         )
-    result = train.fit_minibatch(config, model, source, rows, columns, strategy, dtype, str(tmp_path))
+    result = train.fit_minibatch(
+        config,
+        model,
+        source,
+        rows,
+        columns,
+        strategy=strategy,
+        dtype=dtype,
+        length=train.length_of_run(config, len(rows), strategy.num_replicas_in_sync),
+        checkpoints=Checkpoints(f"{tmp_path}/checkpoints", {}, every_steps=0, keep=1),
+        device_memory_fraction=0.5 if resident else 0.0,
+        weight_of_class=class_weights,
+    )
     kernel, intercept = standardize.fold_out(*dense.get_weights(model), columns)
     return kernel, intercept, result
 

@@ -83,7 +83,7 @@ def test_mnist_runs_on_data_of_its_shape(strategies, tmp_path):
 def test_numpy_arrays_runs_on_a_users_file(labels, strategies, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 3)) * [1, 100, 0.01] + [5, 0, 3]
-    y = np.array(labels)[(x[:, 1] / 100 + rng.logistic(size=400) / 4 > 0).astype(int)]
+    y = np.array(labels)[(x[:, 1] / 100 + rng.logistic(size=400) / 10 > 0).astype(int)]
     np.savez(tmp_path / "my.npz", x=x, y=y, weight=rng.uniform(1, 2, 400))
     config = parse("--config=numpy_arrays", f"--config.data.args.path={tmp_path}/my.npz").config
     result = train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])

@@ -14,10 +14,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_logreg import config as configs
-from tf_logreg import distribute, finished, train
-from tf_logreg.errors import InputError, RunError
+from tf_logreg import distribute, finished, selftest, train
+from tf_logreg.errors import InputError, InterruptError, RunError
+from tf_logreg.results import workdir as directory
 
-MODES = ("train", "evaluate", "export")
+MODES = ("train", "evaluate", "export", "selftest")
 
 
 def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
@@ -56,6 +57,12 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
         "tpu", "", "TPU name or grpc:// address; '' or local for one in this machine.", flag_values=values
     )
     flags.DEFINE_enum("dtype", "float32", train.DTYPES, "How X is kept while training.", flag_values=values)
+    flags.DEFINE_float(
+        "device_memory_fraction",
+        0.5,
+        "Training rows within this share of device memory are placed there once; more are streamed.",
+        flag_values=values,
+    )
     flags.DEFINE_bool("overwrite", False, "Replace another run of ours in --workdir.", flag_values=values)
 
 
@@ -111,7 +118,7 @@ def run(values: flags.FlagValues) -> None:
     """Runs the chosen mode and prints what it found.
 
     Raises:
-        InputError, RunError: as `exit_code` turns them into codes.
+        InputError, RunError, InterruptError: as `exit_code` turns them into codes.
     """
     strategy = distribute.make_strategy(
         values.distribution_strategy,
@@ -130,6 +137,7 @@ def run(values: flags.FlagValues) -> None:
             values.workdir,
             strategy=strategy,
             dtype=values.dtype,
+            device_memory_fraction=values.device_memory_fraction,
             overwrite=values.overwrite,
             record={"flags": {name: values[name].value for name in where}},
         )
@@ -138,7 +146,13 @@ def run(values: flags.FlagValues) -> None:
         print(f"Everything is in {values.workdir}: result.json, model.keras, export/.")
         return
 
-    if values.mode == "evaluate":
+    if values.mode == "selftest":
+        block = selftest.run(strategy, values.dtype)
+        print(block)
+        if values.workdir:
+            directory.write_text(values.workdir, "selftest.txt", block + "\n")
+            print(f"It is in {values.workdir}/selftest.txt too.")
+    elif values.mode == "evaluate":
         print(_table(finished.evaluate_run(values.workdir, strategy=strategy, config=values.config)))
     else:
         finished.export_run(values.workdir)
@@ -158,7 +172,7 @@ def _table(numbers: dict[str, dict]) -> str:
 
 
 def exit_code(argv: list[str], values: flags.FlagValues) -> int:
-    """Parses, runs, and turns the two errors into a message and a code; other errors are bugs."""
+    """Parses, runs, and turns our errors into a message and a code; other errors are bugs."""
     try:
         parse(argv, values)
         run(values)
@@ -168,6 +182,9 @@ def exit_code(argv: list[str], values: flags.FlagValues) -> int:
     except RunError as error:
         print(error, file=sys.stderr)
         return 1
+    except InterruptError as error:
+        print(error, file=sys.stderr)
+        return 3
     return 0
 
 
@@ -180,3 +197,7 @@ def main() -> None:
         print(__doc__, flags.FLAGS.module_help("tf_logreg.cli"), sep="\n")
         sys.exit(0)
     sys.exit(exit_code(sys.argv, flags.FLAGS))
+
+
+if __name__ == "__main__":
+    main()

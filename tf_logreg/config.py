@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from tf_logreg.data import load as sources
 from tf_logreg.errors import InputError
-from tf_logreg.fit import optimizers
+from tf_logreg.fit import early_stopping, optimizers, schedules
 
 SOLVERS = ("auto", "minibatch")
 OUTPUTS = ("auto", "sigmoid", "softmax")
@@ -37,6 +37,10 @@ def get_config() -> ConfigDict:
     # Named splits of the source to use instead; '' for none.
     config.data.validation_split = ""
     config.data.test_split = ""
+    # A further column of the source to draw the fractions by: whole groups, none on both sides; or
+    # by time, the latest rows set aside. '' for neither.
+    config.data.group = ""
+    config.data.time = ""
     # With two classes, the one whose probability the sigmoid gives; '' for the last name in order.
     config.data.positive_class = ""
 
@@ -49,6 +53,11 @@ def get_config() -> ConfigDict:
     # scikit-learn's C is 1 / (l2 * sum of weights).
     config.l1 = 0.0
     config.l2 = 0.0
+    # Weights by class in the objective: '', 'balanced' or 'name=weight,...'.
+    config.class_weight = ""
+    # Undo their distortion of the probabilities by a shift of the bias (King and Zeng 2001) in all
+    # that is measured, saved and exported; False keeps the weighted model's own.
+    config.correct_prior = True
     # Scale columns to deviation one while training; what is reported and saved is in raw units.
     config.standardize = True
 
@@ -64,12 +73,31 @@ def get_config() -> ConfigDict:
     # Greatest norm of the whole gradient, after the sum over replicas; 0.0 for no limit.
     config.minibatch.clip_norm = 0.0
     config.minibatch.learning_rate = 0.01
+    # After a linear warm-up of so many steps the rate is constant, or decays over decay_steps (0 for
+    # the rest of the run) to final_fraction of minibatch.learning_rate, as a cosine or exponentially.
+    config.minibatch.schedule = ConfigDict()
+    config.minibatch.schedule.name = "constant"
+    config.minibatch.schedule.warmup_steps = 0
+    config.minibatch.schedule.decay_steps = 0
+    config.minibatch.schedule.final_fraction = 0.01
     # Rows in a global batch; 0 for all rows, which is full-batch gradient descent.
     config.minibatch.batch_size = 256
     # Passes over the training rows.
     config.minibatch.epochs = 20
-    # Steps between two looks from Python: progress, events.
+    # Steps between two looks from Python: progress, events, checkpoints, signals.
     config.minibatch.steps_per_loop = 100
+    # The validation metric looked at after each epoch, log_loss, accuracy or roc_auc; '' for none.
+    # Stops after more than `patience` epochs without improvement, with the best weights or the last.
+    config.minibatch.early_stopping = ConfigDict()
+    config.minibatch.early_stopping.metric = ""
+    config.minibatch.early_stopping.patience = 3
+    config.minibatch.early_stopping.restore_best = True
+
+    config.checkpoint = ConfigDict()
+    # Save the state when so many steps have passed since the last; 0 only when interrupted.
+    config.checkpoint.every_steps = 1000
+    # How many of the newest stay.
+    config.checkpoint.keep = 2
 
     config.evaluate = ConfigDict()
     # The areas need all logits of a split in host memory; beyond this many rows they are left out.
@@ -163,6 +191,33 @@ def _value_faults(config: ConfigDict) -> Iterator[str]:
     yield from check("minibatch.batch_size", lambda v: v >= 0, "a whole number >= 0 (0 = all rows)")
     for field in ("minibatch.epochs", "minibatch.steps_per_loop"):
         yield from check(field, lambda v: v >= 1, "a whole number >= 1")
+    schedule, stopping = config.minibatch.schedule, config.minibatch.early_stopping
+    yield from check(
+        "minibatch.schedule.name", schedules.NAMES.__contains__, f"one of {', '.join(schedules.NAMES)}"
+    )
+    for field in ("warmup_steps", "decay_steps"):
+        yield from check(f"minibatch.schedule.{field}", lambda v: v >= 0, "a whole number >= 0")
+    yield from check("minibatch.schedule.final_fraction", lambda v: 0 <= v <= 1, "a fraction in [0, 1]")
+    if schedule.name == "exponential" and schedule.final_fraction == 0:
+        yield "minibatch.schedule.final_fraction: expected > 0 for an exponential decay. Received: 0.0."
+    metrics = ("", *early_stopping.METRICS)
+    yield from check(
+        "minibatch.early_stopping.metric", metrics.__contains__, f"one of {', '.join(metrics[1:])} or ''"
+    )
+    yield from check("minibatch.early_stopping.patience", lambda v: v >= 0, "a whole number >= 0")
+    if stopping.metric and not (data.validation_fraction or data.validation_split):
+        yield (
+            "minibatch.early_stopping.metric: expected '' without data.validation_fraction and "
+            f"data.validation_split. Received: {stopping.metric!r}."
+        )
+    if (data.group or data.time) and not (data.validation_fraction or data.test_fraction):
+        yield "data.group, data.time: expected '' without data.validation_fraction or data.test_fraction."
+    if data.group and data.time:
+        yield f"data.group, data.time: expected one of them. Received: {data.group!r}, {data.time!r}."
+    if config.class_weight and config.correct_prior and not config.model.bias:
+        yield "correct_prior: expected False without model.bias, which it shifts. Received: True."
+    yield from check("checkpoint.every_steps", lambda v: v >= 0, "a whole number >= 0")
+    yield from check("checkpoint.keep", lambda v: v >= 1, "a whole number >= 1")
     yield from check("evaluate.max_rows", lambda v: v >= 0, "a whole number >= 0")
     yield from sources.faults(data.source, data.args)
     yield from optimizers.faults(config.minibatch.optimizer, config.minibatch.optimizer_args, config.l1)

@@ -1,4 +1,4 @@
-"""The two errors that the command line turns into exit codes; the lowest module, it imports nothing."""
+"""The errors that the command line turns into exit codes; the lowest module, it imports nothing."""
 
 
 class InputError(ValueError):
@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """A run that started well and failed, a diverged fit for one (exit code 1)."""
+
+
+class InterruptError(RuntimeError):
+    """A run that was told to stop and has saved a checkpoint (exit code 3)."""

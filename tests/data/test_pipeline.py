@@ -14,6 +14,10 @@ from tf_logreg.errors import InputError
 NOTHING = standardize.Affine(np.zeros(6), np.ones(6))
 
 
+def epoch_order(*args, **kwargs):
+    return pipeline.epoch_order(*args, **kwargs).numpy()
+
+
 def array_source(num_rows=100, num_classes=3, splits=None, **kwargs):
     x, y, weight = random_problem(num_rows, 6, num_classes)
     names = tuple("abcdefghij"[:num_classes])
@@ -22,27 +26,42 @@ def array_source(num_rows=100, num_classes=3, splits=None, **kwargs):
 
 @pytest.mark.parametrize("num_rows", [1, 5, 63, 64, 65, 150, 1000])
 def test_epoch_order_is_a_permutation(num_rows):
-    order = pipeline.epoch_order(num_rows, seed=0, epoch=0)
+    order = epoch_order(num_rows, seed=0, epoch=0)
     assert sorted(order) == list(range(num_rows))
-    np.testing.assert_array_equal(order, pipeline.epoch_order(num_rows, seed=0, epoch=0))
+    np.testing.assert_array_equal(order, epoch_order(num_rows, seed=0, epoch=0))
     if num_rows > 5:
-        assert (order != pipeline.epoch_order(num_rows, seed=0, epoch=1)).any()
-        assert (order != pipeline.epoch_order(num_rows, seed=1, epoch=0)).any()
+        assert (order != epoch_order(num_rows, seed=0, epoch=1)).any()
+        assert (order != epoch_order(num_rows, seed=1, epoch=0)).any()
 
 
 def test_every_stretch_draws_evenly_on_the_shards():
-    shards = pipeline.epoch_order(6400, seed=0, epoch=0) % 64
+    shards = epoch_order(6400, seed=0, epoch=0) % 64
     for start in range(0, 6400, 320):
         assert np.bincount(shards[start : start + 320], minlength=64).tolist() == [5] * 64
 
 
 def test_order_looks_random():
     n = 2000
-    first = np.array([pipeline.epoch_order(n, seed=0, epoch=e)[:20] for e in range(200)])
+    first = np.array([epoch_order(n, seed=0, epoch=e)[:20] for e in range(200)])
     # 4,000 draws from 2,000 rows: the mean's standard error is 577 / sqrt(4000) = 9.1.
     assert abs(first.mean() - (n - 1) / 2) < 5 * 9.1
-    order = pipeline.epoch_order(n, seed=0, epoch=0)
+    order = epoch_order(n, seed=0, epoch=0)
     assert abs(np.corrcoef(order[1:], order[:-1])[0, 1]) < 5 / np.sqrt(n)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 4, 8, 64])
+def test_each_replica_reads_its_own_shards_within_its_static_share(replicas):
+    for num_rows in (1, 63, 64, 97, 130, 1000):
+        for batch_size in {b for b in (replicas, 7, 32, 100, 256, num_rows) if replicas <= b <= num_rows}:
+            for epoch in range(3):
+                order = pipeline.epoch_order(num_rows, seed=0, epoch=epoch)
+                blocks = pipeline.lay_out(order, batch_size, replicas).numpy()
+                for replica in range(replicas):
+                    mine = blocks[:, replica][blocks[:, replica] >= 0]
+                    assert (mine % 64 % replicas == replica).all()
+                for step, block in enumerate(blocks):
+                    expected = order[step * batch_size : (step + 1) * batch_size].numpy()
+                    assert sorted(block[block >= 0]) == sorted(expected)
 
 
 def collect(source, rows, replicas, batch_size=32, epochs=2):
@@ -72,7 +91,7 @@ def test_same_rows_in_the_same_steps_on_any_number_of_replicas(replicas):
     expected, _ = collect(source, rows, 1)
     assert [len(step) for step in steps] == [32, 32, 32, 1] * 2
     for found, wanted in zip(steps, expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(np.sort(found), np.sort(wanted))
     assert len({batch.x.shape for batch in batches}) == 1  # static shapes
     for batch in batches:
         real = batch.row >= 0
@@ -92,13 +111,13 @@ def test_sequential_batches_read_each_row_once(monkeypatch):
     rows = np.concatenate([batch.row for batch in batches])
     np.testing.assert_array_equal(rows[rows >= 0], np.arange(100))
     np.testing.assert_array_equal(np.concatenate([batch.x[batch.row >= 0] for batch in batches]), x)
-    assert all(len(batch.row) == 4 for batch in batches)
+    assert all(len(batch.row) == 7 for batch in batches)
 
 
 def test_training_columns_are_standardised_and_cast_once():
     source, x, _, weight = array_source()
     found = scan_all(source)
-    columns = standardize.training_columns(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
+    columns = standardize.affine(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
     expected = StandardScaler().fit(x, sample_weight=weight).transform(x)
     for dtype, tolerance in ((tf.float64, 1e-12), (tf.float32, 1e-6), (tf.bfloat16, 1e-2)):
         (batch,) = pipeline.training_batches(
@@ -132,7 +151,7 @@ def test_moments_survive_a_huge_mean_and_any_scale():
     np.testing.assert_allclose(found.deviation[0], base.std(), rtol=1e-7)  # x itself is rounded to 1e-8
     np.testing.assert_allclose(found.deviation[1:4], base.std() * np.array([1e-12, 1e12, 1]), rtol=1e-12)
     assert found.deviation[4] == 0
-    columns = standardize.training_columns(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
+    columns = standardize.affine(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
     assert columns.scale[4] == 1
 
 
@@ -156,21 +175,17 @@ def test_weight_is_repetition_for_moments():
 
 def test_fold_out_gives_the_same_logits():
     source, x, _, _ = array_source()
-    columns = standardize.training_columns(
-        scan_all(source), standardize=True, bias=True, dtype=np.dtype(np.float64)
-    )
+    columns = standardize.affine(scan_all(source), standardize=True, bias=True, dtype=np.dtype(np.float64))
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(6, 3)), rng.normal(size=3)
     raw_kernel, raw_bias = standardize.fold_out(kernel, bias, columns)
-    inside = (x - columns.shift) / columns.scale @ kernel + bias
+    inside = (x - columns.shift) * columns.scale @ kernel + bias
     np.testing.assert_allclose(x @ raw_kernel + raw_bias, inside, rtol=1e-12, atol=1e-12)
 
 
 def test_without_bias_nothing_is_shifted():
     source, *_ = array_source()
-    columns = standardize.training_columns(
-        scan_all(source), standardize=True, bias=False, dtype=np.dtype(np.float64)
-    )
+    columns = standardize.affine(scan_all(source), standardize=True, bias=False, dtype=np.dtype(np.float64))
     assert (columns.shift == 0).all()
     assert (columns.scale != 1).all()
 
@@ -240,3 +255,55 @@ def test_a_read_source_and_its_epochs_agree_with_the_real_thing():
         1,
     )
     assert sorted(np.concatenate(steps[:5])) == list(range(150))
+
+
+def source_with(**extras):
+    x, y, _ = random_problem(200, 4, 2)
+    return from_arrays(x, y, class_names=("a", "b"), extras=extras)
+
+
+def test_groups_are_never_on_both_sides():
+    group = np.random.default_rng(0).integers(0, 40, 200).astype(str)
+    source = source_with(patient=group)
+    rows = split.split_rows(source, validation_fraction=0.2, test_fraction=0.2, group="patient", seed=1)
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(200))
+    sides = [set(group[ids]) for ids in rows.values()]
+    assert len(sides) == 3
+    assert len(set.union(*sides)) == sum(map(len, sides))
+    for role in ("validation", "test"):
+        assert abs(len(rows[role]) - 40) <= np.unique(group, return_counts=True)[1].max()
+    again = split.split_rows(source, validation_fraction=0.2, test_fraction=0.2, group="patient", seed=1)
+    np.testing.assert_array_equal(rows["test"], again["test"])
+
+
+@pytest.mark.parametrize("kind", [float, "datetime64[D]"])
+def test_the_past_trains_and_the_future_tests(kind):
+    time = np.random.default_rng(0).permutation(200).astype(int).astype(kind)
+    rows = split.split_rows(source_with(day=time), validation_fraction=0.1, test_fraction=0.2, time="day")
+    assert {role: len(ids) for role, ids in rows.items()} == {"train": 140, "validation": 20, "test": 40}
+    assert time[rows["train"]].max() < time[rows["validation"]].min()
+    assert time[rows["validation"]].max() < time[rows["test"]].min()
+
+
+def test_equal_times_stay_together():
+    time = np.repeat(np.arange(10), 20)
+    rows = split.split_rows(source_with(day=time), test_fraction=0.25, time="day")
+    assert set(time[rows["train"]]) | set(time[rows["test"]]) == set(range(10))
+    assert not set(time[rows["train"]]) & set(time[rows["test"]])
+
+
+@pytest.mark.parametrize(
+    ("extras", "options", "message"),
+    [
+        ({"day": np.arange(200.0)}, {"time": "month"}, "'day'.*Received: 'month'"),
+        ({}, {"group": "patient"}, "it has none"),
+        ({"day": np.where(np.arange(200) == 7, np.nan, 1.0)}, {"time": "day"}, "none in row 7"),
+        ({"p": np.where(np.arange(200) == 9, "", "x")}, {"group": "p"}, "none in row 9"),
+        ({"day": np.full(200, np.datetime64("NaT"))}, {"time": "day"}, "none in row 0"),
+        ({"p": np.zeros(200, int)}, {"group": "p"}, "no rows are left"),
+        ({"day": np.zeros(200)}, {"time": "day"}, "no rows are left"),
+    ],
+)
+def test_groups_and_times_that_cannot_split(extras, options, message):
+    with pytest.raises(InputError, match=message):
+        split.split_rows(source_with(**extras), test_fraction=0.2, **options)

@@ -1,5 +1,7 @@
 """Metrics against scikit-learn, for uneven batches, row weights and any number of replicas."""
 
+import json
+
 import numpy as np
 import pytest
 from problems import random_problem
@@ -41,22 +43,57 @@ def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind):
         num_classes=classes,
         max_rows=1000,
     )
-    predicted = probabilities.argmax(axis=1)
-    close = dict(abs=1e-6)
-    assert numbers["num_rows"] == 501
-    assert numbers["log_loss"] == pytest.approx(
-        peer.log_loss(y, probabilities, sample_weight=weight), **close
+    predicted, one_hot = probabilities.argmax(axis=1), np.eye(classes)[y]
+    with_weight = {"sample_weight": weight}
+    binary = classes == 2
+    share, mean_prediction = np.average(one_hot, 0, weight), np.average(probabilities, 0, weight)
+    expected = {
+        "num_rows": 501,
+        "log_loss": peer.log_loss(y, probabilities, **with_weight),
+        "accuracy": peer.accuracy_score(y, predicted, **with_weight),
+        "balanced_accuracy": peer.balanced_accuracy_score(y, predicted, **with_weight),
+        "brier_score": peer.brier_score_loss(
+            y, probabilities[:, 1] if binary else probabilities, **with_weight
+        ),
+        "expected_calibration_error": calibration_error(probabilities, y, weight),
+        "accuracy_baseline": share.max(),
+        "label/mean": share[1] if binary else share,
+        "prediction/mean": mean_prediction[1] if binary else mean_prediction,
+    }
+    score = probabilities[:, 1] if binary else probabilities
+    expected["roc_auc"] = peer.roc_auc_score(
+        y, score, **with_weight, **({} if binary else {"multi_class": "ovr"})
     )
-    assert numbers["accuracy"] == pytest.approx(
-        peer.accuracy_score(y, predicted, sample_weight=weight), **close
+    expected["pr_auc"] = np.mean(
+        [
+            peer.average_precision_score(y == c, probabilities[:, c], **with_weight)
+            for c in ([1] if binary else range(classes))
+        ]
     )
-    np.testing.assert_allclose(arrays["confusion"], peer.confusion_matrix(y, predicted, sample_weight=weight))
-    if classes == 2:
-        expected = peer.roc_auc_score(y, probabilities[:, 1], sample_weight=weight)
-    else:
-        # scikit-learn's own multi_class='ovr' takes row weights for each class in the same way.
-        expected = peer.roc_auc_score(y, probabilities, sample_weight=weight, multi_class="ovr")
-    assert numbers["roc_auc"] == pytest.approx(expected, **close)
+    if classes >= 6:
+        expected["top_5_accuracy"] = peer.top_k_accuracy_score(y, probabilities, k=5, **with_weight)
+    assert set(numbers) == {*expected, "per_class"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(numbers[name], value, atol=1e-6, err_msg=name)
+    per_class = peer.precision_recall_fscore_support(y, predicted, zero_division=0, **with_weight)
+    for name, value in zip(("precision", "recall", "f1"), per_class[:3], strict=True):
+        np.testing.assert_allclose(numbers["per_class"][name], value, atol=1e-6)
+    np.testing.assert_allclose(arrays["confusion"], peer.confusion_matrix(y, predicted, **with_weight))
+    assert arrays["calibration"].shape == (15, 3)
+    json.dumps(numbers, allow_nan=False)
+
+
+def calibration_error(probabilities, y, weight):
+    """Guo et al. 2017, eq. 3, bin by bin."""
+    top, correct, error = probabilities.max(axis=1), probabilities.argmax(axis=1) == y, 0.0
+    for b in range(15):
+        inside = (top > b / 15) & (top <= (b + 1) / 15)
+        if inside.any():
+            gap = np.average(correct[inside], weights=weight[inside]) - np.average(
+                top[inside], weights=weight[inside]
+            )
+            error += weight[inside].sum() / weight.sum() * abs(gap)
+    return error
 
 
 def test_beyond_max_rows_the_area_is_left_out(fitted, strategies):
@@ -69,7 +106,7 @@ def test_beyond_max_rows_the_area_is_left_out(fitted, strategies):
         max_rows=500,
     )
     assert numbers["roc_auc"] is None
-    assert "max_rows=500" in numbers["roc_auc_missing"]
+    assert "max_rows=500" in numbers["areas_missing"]
 
 
 def test_extreme_logits_have_finite_loss():
@@ -79,15 +116,32 @@ def test_extreme_logits_have_finite_loss():
     np.testing.assert_allclose(np.exp(metrics.log_probabilities(logits)).sum(axis=1), 1)
 
 
-def test_the_area_of_a_missing_class_is_none_with_the_reason():
-    area, reason = metrics.roc_auc(np.zeros((4, 3)), np.array([0, 1, 1, 0]), np.ones(4), 3)
-    assert area is None
-    assert reason == "1 of 3 classes have no rows here"
+def test_the_areas_of_a_missing_class_are_none_with_the_reason():
+    found = metrics.areas(np.zeros((4, 3)), np.array([0, 1, 1, 0]), np.ones(4), 3)
+    assert found == {"roc_auc": None, "pr_auc": None, "areas_missing": "1 of 3 classes have no rows here"}
+    total = metrics.sums(np.zeros((4, 3)), np.array([0, 1, 1, 0]), np.ones(4), 3)
+    numbers = metrics.from_sums(total)
+    assert numbers["balanced_accuracy"] == 0.5  # of the two classes present
+    assert numbers["per_class"]["f1"][2] == 0
+    json.dumps(numbers, allow_nan=False)
 
 
 def test_a_row_of_weight_0_is_absent():
-    logits, y = np.array([[1.0], [-2.0], [9.0]]), np.array([1, 0, 0])
+    logits, y = np.array([[1.0], [-2.0], [np.inf]]), np.array([1, 0, 0])
     with_row = metrics.from_sums(metrics.sums(logits, y, np.array([1.0, 2.0, 0.0]), 2))
     without = metrics.from_sums(metrics.sums(logits[:2], y[:2], np.array([1.0, 2.0]), 2))
     assert {**with_row, "num_rows": 2} == without
-    assert metrics.roc_auc(logits, y, np.array([1.0, 2.0, 0.0]), 2)[0] == 1.0
+    assert metrics.areas(logits, y, np.array([1.0, 2.0, 0.0]), 2) == {"roc_auc": 1.0, "pr_auc": 1.0}
+
+
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_sums_of_batches_add_up(num_classes):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(100, 1 if num_classes == 2 else num_classes)) * 3
+    y, weight = rng.integers(0, num_classes, 100), rng.uniform(size=100)
+    whole = metrics.sums(logits, y, weight, num_classes)
+    parts = [
+        metrics.sums(logits[i:j], y[i:j], weight[i:j], num_classes) for i, j in ((0, 1), (1, 60), (60, 100))
+    ]
+    for name, value in whole.items():
+        np.testing.assert_allclose(sum(part[name] for part in parts), value, rtol=1e-12)

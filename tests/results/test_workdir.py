@@ -13,7 +13,7 @@ RECORD = {"config": {"l2": 0.1}, "dtype": "float32"}
 
 def started(tmp_path):
     path = str(tmp_path / "run")
-    directory.start_run(path, RECORD)
+    directory.start_run(path, RECORD, overwrite=False)
     return path
 
 
@@ -36,7 +36,7 @@ def test_overwrite_deletes_only_our_artefacts(tmp_path):
     (tmp_path / "run" / "notes.txt").write_text("mine")
     (tmp_path / "run" / "export").mkdir()
     (tmp_path / "run" / "export" / "model").write_text("old")
-    directory.start_run(path, RECORD)
+    directory.start_run(path, RECORD, overwrite=False)
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["config.json", "notes.txt"]
 
 
@@ -73,4 +73,4 @@ def test_arrays_round_trip(tmp_path):
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
-        directory.start_run(str(tmp_path / "file" / "run"), RECORD)
+        directory.start_run(str(tmp_path / "file" / "run"), RECORD, overwrite=False)

@@ -37,6 +37,7 @@ class Source:
         labels: row ids int64 [n] -> int32 [n]; reads the labels alone, on the host.
         x_dtype: float32 or float64, the dtype of what `read` gives.
         place: says where a row id lies, for messages ('row 17 of the file x.npz').
+        extras: further values of each row by name, [num_rows] on the host, to split by.
     """
 
     columns: tuple[str, ...]
@@ -46,6 +47,7 @@ class Source:
     labels: Callable[[np.ndarray], np.ndarray]
     x_dtype: np.dtype
     place: Callable[[int], str] = "row {}".format
+    extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def from_arrays(
@@ -58,6 +60,7 @@ def from_arrays(
     splits: Mapping[str, range] | None = None,
     unit: float = 1.0,
     place: Callable[[int], str] = "row {}".format,
+    extras: Mapping[str, np.ndarray] | None = None,
 ) -> Source:
     """A source over arrays in memory, kept in the dtype they came in.
 
@@ -70,6 +73,7 @@ def from_arrays(
         splits: named ranges of rows; all rows are 'train' when None.
         unit: what one step of x is worth (1/255 for images kept as uint8).
         place: where a row lies, for messages.
+        extras: further values by name, [n] each.
 
     Raises:
         InputError: there are no rows or no columns, or lengths disagree.
@@ -112,12 +116,35 @@ def from_arrays(
         labels=lambda rows: y[rows],
         x_dtype=x_dtype,
         place=place,
+        extras=extras or {},
     )
 
 
 def default_columns(num_features: int) -> tuple[str, ...]:
     """'x0', 'x1', ..., for features that came without names."""
     return tuple(f"x{j}" for j in range(num_features))
+
+
+def with_classes(source: Source, class_names: tuple[str, ...]) -> Source:
+    """The same rows with labels that are indices into `class_names`, which may hold more classes.
+
+    Raises:
+        InputError: the source has a class that is not among them.
+    """
+    if source.class_names == class_names:
+        return source
+    unknown = tuple(name for name in source.class_names if name not in class_names)
+    if unknown:
+        raise InputError(f"y: expected the classes {describe(class_names)}. Received: {describe(unknown)}.")
+    index = np.array([class_names.index(name) for name in source.class_names], np.int32)
+
+    def read(rows: tf.Tensor) -> Batch:
+        batch = source.read(rows)
+        return batch._replace(y=tf.gather(index, batch.y))
+
+    return dataclasses.replace(
+        source, class_names=class_names, read=read, labels=lambda rows: index[source.labels(rows)]
+    )
 
 
 def with_positive_class(source: Source, name: str) -> Source:
@@ -131,19 +158,17 @@ def with_positive_class(source: Source, name: str) -> Source:
             f"data.positive_class: expected one of the two classes of a binary problem. Received: "
             f"{name!r}; the classes are {describe(source.class_names)}."
         )
-    if source.class_names[1] == name:
-        return source
+    return source if source.class_names[1] == name else with_classes(source, source.class_names[::-1])
+
+
+def with_class_weight(source: Source, class_weight: np.ndarray) -> Source:
+    """The same rows with weights multiplied by their class's, [C]."""
 
     def read(rows: tf.Tensor) -> Batch:
         batch = source.read(rows)
-        return batch._replace(y=1 - batch.y)
+        return batch._replace(weight=batch.weight * tf.gather(tf.cast(class_weight, tf.float32), batch.y))
 
-    return dataclasses.replace(
-        source,
-        class_names=source.class_names[::-1],
-        read=read,
-        labels=lambda rows: 1 - source.labels(rows),
-    )
+    return dataclasses.replace(source, read=read)
 
 
 def describe(names: tuple[str, ...], most: int = 20) -> str:

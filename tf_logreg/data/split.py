@@ -1,4 +1,4 @@
-"""Which rows train, validate and test: by the source's named splits, or by a stratified fraction."""
+"""Which rows train, validate and test: by named splits, or by fractions drawn by class, group or time."""
 
 import numpy as np
 
@@ -14,6 +14,8 @@ def split_rows(
     test_fraction: float = 0.0,
     validation_split: str = "",
     test_split: str = "",
+    group: str = "",
+    time: str = "",
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Divides a source's rows.
@@ -24,6 +26,8 @@ def split_rows(
         validation_fraction, test_fraction: shares of train_split, in [0, 1), set aside class by
             class with a seeded draw; 0 for none.
         validation_split, test_split: named splits to use instead; '' for none.
+        group: the source's value by which whole groups are set aside, none on both sides; '' for none.
+        time: the source's value by which the latest rows are set aside, equal times together.
         seed: of the draw.
 
     Returns:
@@ -46,13 +50,20 @@ def split_rows(
     }
     fractions = {"validation": validation_fraction, "test": test_fraction}
     if any(fractions.values()):
-        drawn = _stratify(rows["train"], source.labels(rows["train"]), fractions, seed)
+        train = rows["train"]
+        if group:
+            drawn = _by_group(train, _values(source, "group", group, train), fractions, seed)
+        elif time:
+            drawn = _by_time(train, _values(source, "time", time, train), fractions)
+        else:
+            drawn = _stratify(train, source.labels(train), fractions, seed)
         rows |= {role: part for role, part in drawn.items() if role == "train" or fractions[role]}
-    for role in named:
+    for role in [*named, *(role for role, fraction in fractions.items() if fraction and (group or time))]:
         if not rows[role].size:
             raise InputError(
-                f"data.{role}_split: no rows are left in {role!r}. Received: split {named[role]!r} of "
-                f"{len(source.splits[named[role]])} rows, {validation_fraction=}, {test_fraction=}."
+                f"data.*_split and data.*_fraction: no rows are left for {role!r}. Received: "
+                f"{len(source.splits[train_split])} rows in split {train_split!r}, {validation_fraction=}, "
+                f"{test_fraction=}, {group=}, {time=}."
             )
     return {role: rows[role] for role in ("train", "validation", "test") if role in rows and rows[role].size}
 
@@ -72,3 +83,53 @@ def _stratify(
         drawn["test"].append(members[first:second])
         drawn["train"].append(members[second:])
     return {role: np.sort(np.concatenate(parts)) for role, parts in drawn.items()}
+
+
+def _by_group(
+    rows: np.ndarray, groups: np.ndarray, fractions: dict[str, float], seed: int
+) -> dict[str, np.ndarray]:
+    """Sets whole groups aside, in a seeded order, until each fraction of the rows is reached."""
+    _, group, size = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([seed, 2]).permutation(len(size))
+    # A group goes where the rows before it end, so a large one does not overshoot a small share.
+    before = np.cumsum(size[order]) - size[order]
+    first = fractions["validation"] * len(rows)
+    second = first + fractions["test"] * len(rows)
+    role = np.empty(len(size), int)
+    role[order] = np.where(before < first, 0, np.where(before < second, 1, 2))
+    return {name: rows[role[group] == k] for k, name in enumerate(("validation", "test", "train"))}
+
+
+def _by_time(rows: np.ndarray, times: np.ndarray, fractions: dict[str, float]) -> dict[str, np.ndarray]:
+    """Trains on the past: the latest rows test, those before them validate; equal times stay together."""
+    ordered = np.sort(times)
+
+    def cut(share: float) -> np.ndarray:
+        if not share:
+            return np.zeros(len(rows), bool)
+        # The rounding keeps shares that add up in decimal from losing a row in binary.
+        return times >= ordered[min(len(rows) - 1, int(np.ceil(round((1 - share) * len(rows), 6))))]
+
+    test, held = cut(fractions["test"]), cut(fractions["validation"] + fractions["test"])
+    return {"train": rows[~held], "validation": rows[held & ~test], "test": rows[test]}
+
+
+def _values(source: Source, role: str, name: str, rows: np.ndarray) -> np.ndarray:
+    """The source's values to split by; InputError when there are none, or gaps among them."""
+    if name not in source.extras:
+        raise InputError(
+            f"data.{role}: expected one of the source's further columns "
+            f"({describe(tuple(source.extras)) or 'it has none'}). Received: {name!r}."
+        )
+    values = source.extras[name][rows]
+    if values.dtype.kind not in "biufUSM":
+        raise InputError(f"data.{role}: expected numbers, strings or dates. Received: dtype {values.dtype}.")
+    missing = {"f": np.isnan, "M": np.isnat}.get(
+        values.dtype.kind, lambda v: v == "" if v.dtype.kind in "U" else v != v
+    )
+    gaps = np.flatnonzero(missing(values))
+    if gaps.size:
+        raise InputError(
+            f"data.{role}: expected a value in each row. Received: none in {source.place(rows[gaps[0]])}."
+        )
+    return values

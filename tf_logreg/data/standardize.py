@@ -31,7 +31,7 @@ class Scan:
 
 @dataclasses.dataclass(frozen=True)
 class Affine:
-    """Training columns are (x - shift) / scale; both [p] float64, exact in the source's dtype."""
+    """Training columns are (x - shift) * scale; both [p] float64, exact in the source's dtype."""
 
     shift: np.ndarray
     scale: np.ndarray
@@ -88,7 +88,7 @@ def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -
         )
 
 
-def training_columns(found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype) -> Affine:
+def affine(found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype) -> Affine:
     """How training columns come from raw ones.
 
     Columns are centred whenever a free bias makes that harmless: the penalised optimum is the same
@@ -102,7 +102,8 @@ def training_columns(found: Scan, *, standardize: bool, bias: bool, dtype: np.dt
             subtracting in it loses nothing and `fold_out` undoes exactly what was done.
     """
     shift = found.mean if bias else np.zeros_like(found.mean)
-    scale = np.where(found.deviation > 0, found.deviation, 1.0) if standardize else np.ones_like(shift)
+    deviation = np.where(found.deviation > 0, found.deviation, 1.0)
+    scale = 1 / deviation if standardize else np.ones_like(shift)
     return Affine(shift.astype(dtype).astype(np.float64), scale.astype(dtype).astype(np.float64))
 
 
@@ -112,5 +113,5 @@ def fold_out(kernel: np.ndarray, bias: np.ndarray, columns: Affine) -> tuple[np.
     Args:
         kernel: [p, m]. bias: [m]. columns: how training columns came from raw ones.
     """
-    kernel = kernel.astype(np.float64) / columns.scale[:, None]
+    kernel = kernel.astype(np.float64) * columns.scale[:, None]
     return kernel, bias.astype(np.float64) - columns.shift @ kernel

@@ -62,16 +62,21 @@ def faults(name: str, args: Mapping, l1: float) -> list[str]:
     return lines
 
 
-def make(name: str, learning_rate: float, args: Mapping, l1: float) -> keras.optimizers.Optimizer:
+def make(
+    name: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    args: Mapping,
+    l1: float,
+) -> keras.optimizers.Optimizer:
     """Makes an optimiser; call it within the strategy's scope.
 
     Args:
         name: one of `known()`, in any case.
-        learning_rate: its step.
+        learning_rate: its step, or a schedule of it.
         args: its own further arguments.
         l1: penalty on its first variable; needs one of `proximal.known()` when positive.
     """
-    name, kwargs = _class_name(name), {"learning_rate": float(learning_rate), **args}
+    name, kwargs = _class_name(name), {"learning_rate": learning_rate, **args}
     # AdamW and Muon decay by default. That is no part of the objective, so it must be asked for.
     if inspect.signature(getattr(keras.optimizers, name)).parameters["weight_decay"].default:
         kwargs.setdefault("weight_decay", 0.0)

@@ -1,5 +1,6 @@
 """A model and batches of raw rows -> metrics. Logits are computed on the devices, summed on the host."""
 
+import functools
 from collections.abc import Iterable
 
 import keras
@@ -28,19 +29,15 @@ def evaluate(
         max_rows: up to how many rows the logits are kept for the areas, which need them all.
 
     Returns:
-        numbers: num_rows, log_loss, accuracy, roc_auc (None with roc_auc_missing, the reason);
-        arrays: confusion [C, C], true class by predicted class, in row weights.
+        numbers: those of `metrics.from_sums` and `metrics.areas`;
+        arrays: confusion [C, C], true class by predicted class, in row weights, and calibration [15, 3].
     """
     weights = [tf.constant(array) for array in dense.get_weights(model)]
-
-    @tf.function
-    def distributed_logits(x):
-        return strategy.run(linear.logits, args=(x, *weights))
-
+    logits_of = _distributed_logits(strategy)
     total, kept = None, []
     for batch in batches:
         shares = (
-            strategy.experimental_local_results(value) for value in (distributed_logits(batch.x), *batch[1:])
+            strategy.experimental_local_results(value) for value in (logits_of(batch.x, *weights), *batch[1:])
         )
         logits, y, weight, row = (np.concatenate([share.numpy() for share in part]) for part in shares)
         logits, y, weight = logits[row >= 0], y[row >= 0], weight[row >= 0]
@@ -52,11 +49,18 @@ def evaluate(
             kept.clear()
     numbers = metrics.from_sums(total)
     if numbers["num_rows"] <= max_rows:
-        numbers["roc_auc"], missing = metrics.roc_auc(
-            *map(np.concatenate, zip(*kept, strict=True)), num_classes
-        )
+        numbers |= metrics.areas(*map(np.concatenate, zip(*kept, strict=True)), num_classes)
     else:
-        numbers["roc_auc"], missing = None, f"more than evaluate.max_rows={max_rows} rows"
-    if missing:
-        numbers["roc_auc_missing"] = missing
-    return numbers, {"confusion": total["confusion"]}
+        numbers |= metrics.no_areas(f"more than evaluate.max_rows={max_rows} rows")
+    return numbers, {name: total[name] for name in ("confusion", "calibration")}
+
+
+@functools.lru_cache(maxsize=8)
+def _distributed_logits(strategy: tf.distribute.Strategy):
+    """(x, kernel, bias) -> each replica's logits; traced once a strategy and shape, for all calls."""
+
+    @tf.function
+    def distributed_logits(x, kernel, bias):
+        return strategy.run(linear.logits, args=(x, kernel, bias))
+
+    return distributed_logits

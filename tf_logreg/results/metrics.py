@@ -1,7 +1,9 @@
 """Metrics in float64, as sums that can be added over batches and workers, and areas from sorted logits."""
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+CALIBRATION_BINS = 15
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -30,51 +32,116 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
         num_classes: C.
 
     Returns:
-        num_rows; weight_sum; log_loss_sum in nats; confusion [C, C], true class by predicted class.
+        num_rows; weight_sum; log_loss_sum in nats; confusion [C, C], true class by predicted class;
+        prediction_sum [C], of probabilities; brier_sum; top_5_sum; calibration [15, 3], in 15 bins of
+        the top probability the sums of weight, of that probability and of correct rows.
     """
-    weight = weight.astype(np.float64)
-    loss = -log_probabilities(logits)[np.arange(len(y)), y]
-    cells = np.bincount(y * num_classes + predicted_class(logits), weight, num_classes**2)
+    num_rows = np.int64(len(y))
+    # A row of weight 0 is absent, even when its loss is infinite.
+    real = weight > 0
+    logits, y, weight = logits[real], y[real], weight[real].astype(np.float64)
+    log_p, rows, predicted = log_probabilities(logits), np.arange(len(y)), predicted_class(logits)
+    p = np.exp(log_p)
+    # Of two classes both would have the same error: it is counted once, as is usual.
+    error = np.square(p - np.eye(num_classes)[y]).sum(axis=1) / (2 if num_classes == 2 else 1)
+    top_p = p[rows, predicted]
+    # Bins are (0, 1/15], ..., (14/15, 1].
+    bins = np.clip(np.ceil(top_p * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    per_bin = [weight, weight * top_p, weight * (predicted == y)]
     return {
-        "num_rows": np.int64(len(y)),
+        "num_rows": num_rows,
         "weight_sum": weight.sum(),
-        # A row of weight 0 is absent, even when its loss is infinite.
-        "log_loss_sum": (weight * loss)[weight > 0].sum(),
-        "confusion": cells.reshape(num_classes, num_classes),
+        "log_loss_sum": -(weight * log_p[rows, y]).sum(),
+        "confusion": np.bincount(y * num_classes + predicted, weight, num_classes**2).reshape(
+            num_classes, -1
+        ),
+        "prediction_sum": weight @ p,
+        "brier_sum": weight @ error,
+        # The row's class is among the first five when fewer than five are more probable.
+        "top_5_sum": weight @ ((log_p > log_p[rows, y][:, None]).sum(axis=1) < 5),
+        "calibration": np.stack([np.bincount(bins, v, CALIBRATION_BINS) for v in per_bin], axis=1),
     }
 
 
-def from_sums(total: dict[str, np.ndarray]) -> dict[str, float]:
-    """num_rows, log_loss (nats), accuracy: weighted means over all rows."""
-    return {
+def from_sums(total: dict[str, np.ndarray]) -> dict:
+    """Weighted means over all rows, as plain numbers and lists over classes, for JSON.
+
+    num_rows; log_loss (nats); accuracy; balanced_accuracy, the mean recall of the classes present;
+    brier_score (p - y)^2, with more than two classes summed over them; expected_calibration_error
+    (Guo et al., ICML 2017, eq. 3); top_5_accuracy from six classes on; per_class precision, recall
+    and f1, 0 where nothing was predicted or present; and of the old TensorFlow estimator
+    accuracy_baseline, the share of the largest class, label/mean and prediction/mean (of class 1, or
+    of each class with more than two).
+    """
+    weight, confusion = total["weight_sum"], total["confusion"]
+    hits, labels, predictions = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    recall, precision = _ratio(hits, labels), _ratio(hits, predictions)
+    _, confidence, correct = total["calibration"].T
+    numbers = {
         "num_rows": int(total["num_rows"]),
-        "log_loss": float(total["log_loss_sum"] / total["weight_sum"]),
-        "accuracy": float(np.trace(total["confusion"]) / total["weight_sum"]),
+        "log_loss": total["log_loss_sum"] / weight,
+        "accuracy": hits.sum() / weight,
+        "balanced_accuracy": recall[labels > 0].mean(),
+        "brier_score": total["brier_sum"] / weight,
+        "expected_calibration_error": np.abs(correct - confidence).sum() / weight,
+        "accuracy_baseline": labels.max() / weight,
+        "label/mean": labels / weight,
+        "prediction/mean": total["prediction_sum"] / weight,
+        "per_class": {"precision": precision, "recall": recall, "f1": _ratio(2 * hits, labels + predictions)},
     }
+    if len(labels) >= 6:
+        numbers["top_5_accuracy"] = total["top_5_sum"] / weight
+    if len(labels) == 2:
+        for name in ("label/mean", "prediction/mean"):
+            numbers[name] = numbers[name][1]
+    return _plain(numbers)
 
 
-def roc_auc(
-    logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
-) -> tuple[float | None, str]:
-    """Area under the ROC curve, exact, from sorted logits.
+def areas(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int) -> dict:
+    """Areas under the ROC curve and, as average precision, the precision-recall curve; exact.
 
-    With two classes that of class 1, with more the mean over classes of each against the rest.
+    From sorted logits; with two classes of class 1, with more the mean over classes of each against
+    the rest.
 
     Args:
         logits: [n, 1] or [n, C]. y: [n]. weight: [n].
+        num_classes: C.
 
     Returns:
-        The area and '', or None and the reason.
+        roc_auc and pr_auc; both None, and areas_missing says why, when a class has no rows.
     """
     real = weight > 0
     logits, y, weight = logits[real], y[real], weight[real]
-    present = np.bincount(y, minlength=num_classes) > 0
-    if not present.all() or not len(y):
-        return None, f"{int((~present).sum())} of {num_classes} classes have no rows here"
-    # Sorting log p is sorting p, without the ties where p rounds to 1.
-    scores = log_probabilities(logits)
+    absent = int((np.bincount(y, minlength=num_classes) == 0).sum())
+    if absent:
+        return no_areas(f"{absent} of {num_classes} classes have no rows here")
     if num_classes == 2:
-        scores = logits[:, :1] if logits.shape[1] == 1 else logits[:, 1:] - logits[:, :1]
-        return float(roc_auc_score(y, scores[:, 0], sample_weight=weight)), ""
-    areas = [roc_auc_score(y == c, scores[:, c], sample_weight=weight) for c in range(num_classes)]
-    return float(np.mean(areas)), ""
+        score = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+        one_against_rest = [(y == 1, score)]
+    else:
+        # Sorting log p is sorting p, without the ties where p rounds to 1.
+        log_p = log_probabilities(logits)
+        one_against_rest = [(y == c, log_p[:, c]) for c in range(num_classes)]
+    return {
+        name: float(
+            np.mean([area(member, score, sample_weight=weight) for member, score in one_against_rest])
+        )
+        for name, area in (("roc_auc", roc_auc_score), ("pr_auc", average_precision_score))
+    }
+
+
+def no_areas(reason: str) -> dict:
+    """What stands in for the areas where there are none."""
+    return {"roc_auc": None, "pr_auc": None, "areas_missing": reason}
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """The quotient, 0 where both are 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)
+
+
+def _plain(value):
+    """Arrays and NumPy scalars -> lists and numbers, down a dict."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -21,6 +21,7 @@ ARTEFACTS = (
     "model.keras",
     "export",
     "events",
+    "checkpoints",
 )
 
 
@@ -60,8 +61,10 @@ def find_run(workdir: str, record: dict, *, overwrite: bool) -> dict | None:
     return read_json(workdir, "result.json") if (path / "result.json").exists() else None
 
 
-def start_run(workdir: str, record: dict) -> None:
+def start_run(workdir: str, record: dict, *, overwrite: bool) -> None:
     """Makes the directory, deletes what an earlier run of ours left, and writes `config.json`.
+
+    Checkpoints are deleted by `overwrite` alone: without it they are this run's own, to resume from.
 
     Raises:
         InputError: the directory cannot be written.
@@ -70,7 +73,7 @@ def start_run(workdir: str, record: dict) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         for name in ARTEFACTS:
-            if name != "config.json":
+            if name != "config.json" and (overwrite or name != "checkpoints"):
                 _remove(path / name)
         write_json(workdir, "config.json", record)
     except OSError as error:
@@ -99,6 +102,16 @@ def write_json(workdir: str, name: str, value: dict) -> None:
     text = json.dumps(value, indent=2, allow_nan=False)
     with aside(workdir, name) as path:
         path.write_text(text + "\n")
+
+
+def write_text(workdir: str, name: str, text: str) -> None:
+    """Writes a text file, in a directory that is made if need be."""
+    try:
+        Path(workdir).mkdir(parents=True, exist_ok=True)
+        with aside(workdir, name) as path:
+            path.write_text(text)
+    except OSError as error:
+        raise InputError(f"--workdir: cannot write to {workdir!r}: {error}.") from None
 
 
 def write_arrays(workdir: str, name: str, arrays: dict[str, np.ndarray]) -> None:

@@ -15,7 +15,8 @@ def load(path: str) -> Source:
     """Reads `path`, written for instance by `np.savez(path, x=x, y=y)`.
 
     Arrays: x [n, p] real; y [n] labels of any coding; optionally weight [n], feature_names [p] and
-    class_names [C] (labels are then indices into it or its members).
+    class_names [C] (labels are then indices into it or its members). Any other array [n] can be named
+    by data.group and data.time.
 
     Raises:
         InputError: the file is missing, is not an .npz, holds pickles, or lacks x or y.
@@ -24,6 +25,7 @@ def load(path: str) -> Source:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _ARRAYS if name in file.files}
             found = file.files
+            extras = {name: file[name] for name in found if name not in _ARRAYS}
     except FileNotFoundError:
         raise InputError(f"data.args.path: no such file. Received: {path!r}.") from None
     except (zipfile.BadZipFile, TypeError, AttributeError, OSError, EOFError) as error:
@@ -51,6 +53,7 @@ def load(path: str) -> Source:
             columns=tuple(str(c) for c in arrays.get("feature_names", ())),
             weight=arrays.get("weight"),
             place=lambda row: f"row {row} of {path}",
+            extras={name: array for name, array in extras.items() if array.shape == arrays["y"].shape},
         )
     except InputError as error:
         raise InputError(f"{error} File: {path!r}.") from None

@@ -1,0 +1,82 @@
+"""Resident and streamed rows, and 16 bit: the same rows in the same steps, whatever feeds them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from problems import fit_arrays, objective, random_problem
+
+from tf_logreg.data import pipeline, standardize
+from tf_logreg.data.source import from_arrays
+from tf_logreg.fit import feed
+
+
+@pytest.mark.parametrize("kind", ["off", "one_device", "mirrored"])
+@pytest.mark.parametrize("num_rows", [40, 130, 200])
+def test_resident_is_streamed_bit_for_bit(strategies, tmp_path, kind, num_rows):
+    x, y, weight = random_problem(num_rows, 5, 3)
+    fitted = [
+        fit_arrays(
+            x, y, weight, strategy=strategies[kind], tmp_path=tmp_path, resident=resident, dtype="float32",
+            batch_size=32, epochs=5, steps_per_loop=7, learning_rate=0.05,
+        )
+        for resident in (True, False)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(fitted[0][0], fitted[1][0])
+    np.testing.assert_array_equal(fitted[0][1], fitted[1][1])
+    assert fitted[0][2].history == fitted[1][2].history
+
+
+@pytest.mark.parametrize("kind", ["one_device", "mirrored"])
+def test_resident_steps_see_the_rows_that_the_order_says(strategies, kind):
+    x, y, _ = random_problem(150, 4, 3)
+    x[:, 0] = np.arange(150)  # a row's number, so that batches tell which rows they hold
+    source, rows = from_arrays(x, y, class_names=("a", "b", "c")), np.arange(10, 150)
+    seen = []
+
+    def update(batch):
+        def note(numbers, weight):
+            seen.append(numbers[weight > 0])
+            return np.float64(0)
+
+        return tf.ensure_shape(tf.numpy_function(note, [batch.x[:, 0], batch.weight], tf.float64), [])
+
+    run = feed.resident(
+        strategies[kind], source, rows, update,
+        batch_size=48, seed=3, columns=standardize.Affine(np.zeros(4), np.ones(4)), dtype=tf.float64,
+    )  # fmt: skip
+    for step in range(6):
+        seen.clear()
+        run(step, 1)
+        epoch, within = divmod(step, 3)
+        order = pipeline.epoch_order(140, seed=3, epoch=epoch).numpy()[48 * within : 48 * (within + 1)]
+        assert sorted(np.concatenate(seen)) == sorted(rows[order])
+
+
+def test_what_fits_is_resident(strategies):
+    strategy = strategies["one_device"]
+    free = feed.device_memory(strategy)
+    rows = int(free / 4 / 100 / 2)
+    assert feed.fits(strategy, rows // 2, 100, tf.float32, 0.5)
+    assert not feed.fits(strategy, rows * 2, 100, tf.float32, 0.5)
+    assert feed.fits(strategy, rows * 3 // 2, 100, tf.bfloat16, 0.5)  # half the memory
+    assert not feed.fits(strategy, 10, 10, tf.float32, 0.0)
+
+
+def test_bfloat16_keeps_x_in_half_the_memory_and_the_log_loss(strategies, tmp_path, digits_run):
+    from tf_logreg import config as configs
+    from tf_logreg import train
+
+    workdir = str(tmp_path / "run")
+    result = train.train_and_evaluate(
+        configs.load("digits"), workdir, strategy=strategies["one_device"], dtype="bfloat16"
+    )
+    for role in ("train", "validation", "test"):
+        assert abs(result["metrics"][role]["log_loss"] - digits_run[1]["metrics"][role]["log_loss"]) < 1e-3
+    x, y, _ = random_problem(3000, 20, 4)
+    losses = [
+        objective(
+            x, y, *fit_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, dtype=dtype, epochs=10)[:2]
+        )
+        for dtype in ("float32", "bfloat16")
+    ]  # fmt: skip
+    assert abs(losses[0] - losses[1]) < 1e-3

@@ -1,0 +1,137 @@
+"""kill -9 at any moment, SIGTERM, damaged files: the same command ends with the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ARGUMENTS = [
+    "--config=synthetic", "--config.data.args.num_rows=2000", "--config.minibatch.batch_size=20",
+    "--config.minibatch.epochs=100", "--config.minibatch.steps_per_loop=50", "--config.checkpoint.every_steps=100",
+    "--config.minibatch.schedule.name=cosine", "--config.minibatch.optimizer_args.amsgrad=true",
+]  # fmt: skip
+
+# Dies by SIGKILL in the third save, where argv[1] says.
+AT_STAGE = """
+import os, signal, sys
+import tf_logreg.fit.checkpoint as checkpoint
+from tf_logreg import cli
+stage, saves = sys.argv.pop(1), 0
+save = checkpoint.Checkpoints.save
+
+def die_before(name, owner, function):
+    real = getattr(owner, function)
+    def call(*args, **kwargs):
+        if stage == name and saves == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **kwargs)
+    setattr(owner, function, call)
+
+die_before("write", checkpoint.np, "savez")
+die_before("sync", checkpoint.os, "fsync")
+die_before("rename", checkpoint.os, "replace")
+die_before("folder", checkpoint, "_sync_folder")
+
+def counted(self, *args):
+    global saves
+    saves += 1
+    save(self, *args)
+    if stage == "after" and saves == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoint.Checkpoints.save = counted
+cli.main()
+"""
+
+
+def start(workdir, *before):
+    command = [sys.executable, *(before or ["-m", "tf_logreg.cli"]), *ARGUMENTS, f"--workdir={workdir}"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish(workdir):
+    """Runs to the end: the saved arrays and standard error."""
+    process = start(workdir)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    with np.load(f"{workdir}/coefficients.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files}, err
+
+
+def assert_same(one, other):
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def saved(workdir):
+    return sorted(path for path in Path(workdir, "checkpoints").glob("step-*") if not path.suffix)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return finish(str(tmp_path_factory.mktemp("unbroken") / "run"))[0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("chain", range(4))
+def test_twenty_kills_at_random_moments(tmp_path, unbroken, chain):
+    rng, workdir = np.random.default_rng(chain), str(tmp_path / "run")
+    for _ in range(5):
+        process = start(workdir)
+        seen = len(saved(workdir)), time.monotonic()
+        # Wait for the fit to begin (a new checkpoint), so that the kill falls into it and not into imports.
+        first = saved(workdir)[-1:]
+        while process.poll() is None and saved(workdir)[-1:] == first and time.monotonic() - seen[1] < 60:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode in (-signal.SIGKILL, 0)
+    assert_same(finish(workdir)[0], unbroken)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", ["write", "sync", "rename", "folder", "after"])
+def test_kill_at_each_stage_of_a_checkpoint(tmp_path, unbroken, stage):
+    workdir = str(tmp_path / "run")
+    process = start(workdir, "-c", AT_STAGE, stage)
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    expected = {"folder": 300, "after": 300}.get(stage, 200)
+    assert saved(workdir)[-1].name == f"step-{expected:012d}"
+    assert_same(finish(workdir)[0], unbroken)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(5))
+def test_bytes_flipped_in_the_newest_file(tmp_path, unbroken, seed):
+    workdir = str(tmp_path / "run")
+    start(workdir, "-c", AT_STAGE, "after").communicate(timeout=300)
+    newest = saved(workdir)[-1]
+    content = bytearray(newest.read_bytes())
+    for place in np.random.default_rng(seed).integers(0, len(content), 3):
+        content[place] ^= 0xFF
+    newest.write_bytes(content)
+    arrays, err = finish(workdir)
+    assert "damaged checkpoint" in err
+    assert_same(arrays, unbroken)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_exits_3(tmp_path, unbroken, number):
+    workdir = str(tmp_path / "run")
+    process = start(workdir)
+    while not saved(workdir):
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "the same command resumes" in err
+    assert "Traceback" not in err
+    assert_same(finish(workdir)[0], unbroken)
