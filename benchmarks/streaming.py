@@ -142,8 +142,7 @@ def ours(name: str, rows: int, batch: int):
         model = dense.build(FEATURES, CLASSES, output="softmax", bias=True, dtype="float32")
         optimizer = optimizers.make("Adam", 1e-3, {}, 0.0)
     minibatch.build_optimizer(strategy, optimizer, model)
-    parts = feed.cores_per_replica(strategy)
-    update = minibatch.make_update(model, optimizer, l1=0.0, l2=0.0, clip_norm=0.0, num_parts=parts)
+    update = minibatch.make_update(model, optimizer, l1=0.0, l2=0.0, clip_norm=0.0)
     layout = {
         "batch_size": batch,
         "seed": 0,

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_logreg import config as configs
-from tf_logreg import train
+from tf_logreg import fitting, inputs
 from tf_logreg.data import standardize
 from tf_logreg.data.source import from_arrays
 from tf_logreg.fit.checkpoint import Checkpoints
@@ -50,7 +50,7 @@ def fit_arrays(
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))))
     rows = np.arange(len(x))
     columns = standardize.affine(
-        train.scan_rows(source, rows), standardize=config.standardize, bias=bias, dtype=source.x_dtype
+        inputs.scan_rows(source, rows), standardize=config.standardize, bias=bias, dtype=source.x_dtype
     )
     with strategy.scope():
         model = dense.build(
@@ -60,7 +60,7 @@ def fit_arrays(
             bias=bias,
             dtype="float64" if dtype == "float64" else "float32",
         )
-    result = train.fit_minibatch(
+    result = fitting.fit_minibatch(
         config,
         model,
         source,
@@ -68,7 +68,7 @@ def fit_arrays(
         columns,
         strategy=strategy,
         dtype=dtype,
-        length=train.length_of_run(config, len(rows), strategy.num_replicas_in_sync),
+        length=fitting.length_of_run(config, len(rows), strategy.num_replicas_in_sync),
         checkpoints=Checkpoints(f"{tmp_path}/checkpoints", {}, every_steps=0, keep=1),
         device_memory_fraction=0.5 if resident else 0.0,
         weight_of_class=class_weights,

@@ -87,7 +87,81 @@ def test_the_program_itself(tmp_path):
         assert flag in shown.stdout
 
 
+def test_evaluate_on_another_file(command, tmp_path):
+    x, y, _ = random_problem(300, 3, 3)
+    names = np.array(["low", "mid", "top"])
+    np.savez(tmp_path / "train.npz", x=x, y=names[y])
+    run, config = f"--workdir={tmp_path}/run", "--config=numpy_arrays"
+    assert command(config, f"--config.data.args.path={tmp_path}/train.npz", run)[0] == 0
+    # A file without the class 'mid', all of whose rows are measured.
+    some = y != 1
+    np.savez(tmp_path / "new.npz", x=x[some], y=names[y[some]])
+    whole = ["--config.data.validation_fraction=0.0", "--config.data.test_fraction=0.0"]
+    code, out, err = command(
+        "--mode=evaluate", config, f"--config.data.args.path={tmp_path}/new.npz", *whole, run
+    )
+    assert code == 0, err
+    assert f"{some.sum()} rows" in out
+    metrics = json.loads((tmp_path / "run" / "evaluation.json").read_text())["metrics"]["all"]
+    assert metrics["roc_auc"] is None
+    assert metrics["areas_missing"] == "1 of 3 classes have no rows here"
+    with np.load(tmp_path / "run" / "coefficients.npz") as arrays:
+        predicted = (x[some] @ arrays["kernel"] + arrays["bias"]).argmax(axis=1)
+    assert metrics["accuracy"] == pytest.approx((predicted == y[some]).mean())
+    np.savez(tmp_path / "bad.npz", x=x, y=np.where(some, names[y], "new"))
+    code, _, err = command("--mode=evaluate", config, f"--config.data.args.path={tmp_path}/bad.npz", run)
+    assert code == 2
+    assert "expected the classes 'low', 'mid', 'top'. Received: 'new'" in err
+
+
+def test_selftest(command, tmp_path):
+    code, out, err = command(
+        "--mode=selftest",
+        "--distribution_strategy=mirrored",
+        "--num_virtual_cpus=2",
+        f"--workdir={tmp_path}/out",
+    )
+    assert code == 0, err
+    assert out.count(": ok") == 2
+    assert "device:CPU:0, device:CPU:1" in out
+    assert "resident" in out
+    assert (tmp_path / "out" / "selftest.txt").read_text() in out
+
+
+def test_selftest_says_when_a_device_is_wrong(command, monkeypatch):
+    from tf_logreg.fit import minibatch
+
+    right = minibatch.loss_and_gradient
+    monkeypatch.setattr(
+        minibatch, "loss_and_gradient", lambda *a: (*right(*a)[:2], 1.1 * right(*a)[2], right(*a)[3])
+    )
+    code, out, err = command("--mode=selftest")
+    assert code == 1
+    assert err.count("WRONG") == 2
+    assert out == ""
+
+
 BAD_FLAGS = {
+    "device memory": (["--config=digits", "--device_memory_fraction=1.5"], "a share in [0, 1]"),
+    "class weight of no class": (["--config=digits", "--config.class_weight=ten=2"], "names of 0, 1"),
+    "schedule name": (
+        ["--config=digits", "--config.minibatch.schedule.name=step"],
+        "schedule.name: expected one of",
+    ),
+    "schedule too long": (
+        ["--config=digits", "--config.minibatch.schedule.decay_steps=99999"],
+        "the run's 300 steps",
+    ),
+    "early stopping alone": (
+        ["--config=iris", "--config.minibatch.early_stopping.metric=log_loss"],
+        "early_stopping.metric: expected '' without",
+    ),
+    "no such group": (["--config=digits", "--config.data.group=patient"], "it has none"),
+    "group and time": (
+        ["--config=digits", "--config.data.group=a", "--config.data.time=b"],
+        "expected one of them",
+    ),
+    "keep no checkpoint": (["--config=digits", "--config.checkpoint.keep=0"], "checkpoint.keep: expected"),
     "unknown flag": (["--colour=red"], "colour"),
     "unknown config": (["--config=digit"], "one of breast_cancer, digits"),
     "no config": ([], "--config"),

@@ -137,6 +137,14 @@ BAD = {
     "minibatch.batch_size": (-1, "whole number >= 0"),
     "minibatch.epochs": (0, "whole number >= 1"),
     "minibatch.steps_per_loop": (0, "whole number >= 1"),
+    "minibatch.schedule.name": ("step", "one of"),
+    "minibatch.schedule.warmup_steps": (-1, "whole number >= 0"),
+    "minibatch.schedule.decay_steps": (-1, "whole number >= 0"),
+    "minibatch.schedule.final_fraction": (1.5, "fraction in [0, 1]"),
+    "minibatch.early_stopping.metric": ("loss", "one of log_loss, accuracy, roc_auc"),
+    "minibatch.early_stopping.patience": (-1, "whole number >= 0"),
+    "checkpoint.every_steps": (-1, "whole number >= 0"),
+    "checkpoint.keep": (0, "whole number >= 1"),
     "evaluate.max_rows": (-1, "whole number >= 0"),
 }
 

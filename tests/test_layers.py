@@ -12,9 +12,11 @@ ROOT = Path(tf_logreg.__file__).parent
 # A room may import its own modules and those of the rooms to its right.
 ALLOWED = {
     "cli": {"train", "finished", "selftest", "results", "config", "distribute", "errors"},
-    "finished": {"train", "config", "data", "results", "errors"},
+    "finished": {"train", "inputs", "config", "data", "results", "errors"},
     "selftest": {"data", "model", "fit", "errors"},
-    "train": {"config", "distribute", "data", "model", "fit", "results", "errors"},
+    "train": {"inputs", "fitting", "config", "distribute", "data", "model", "fit", "results", "errors"},
+    "inputs": {"data", "model", "errors"},
+    "fitting": {"data", "fit", "errors"},
     "config": {"data", "fit", "errors"},
     "fit": {"data", "model", "errors"},
     "results": {"model", "errors"},

@@ -41,6 +41,9 @@ def get_config() -> ConfigDict:
     # by time, the latest rows set aside. '' for neither.
     config.data.group = ""
     config.data.time = ""
+    # A further column of the source that is added to the logits, one value a row for a sigmoid, one
+    # a class for a softmax; '' for none. What is exported is the model without it.
+    config.data.offset = ""
     # With two classes, the one whose probability the sigmoid gives; '' for the last name in order.
     config.data.positive_class = ""
 

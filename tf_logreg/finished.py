@@ -8,8 +8,8 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import train
-from tf_logreg.data.source import describe
+from tf_logreg import inputs, train
+from tf_logreg.data.source import describe, with_classes
 from tf_logreg.errors import InputError
 from tf_logreg.results import export
 from tf_logreg.results import workdir as directory
@@ -26,28 +26,29 @@ def evaluate_run(
         config: names the data; the run's own config when None.
 
     Returns:
-        Metrics by split, also written to `evaluation.json`.
+        Metrics by split ('all' for another config's data without splits), also written to `evaluation.json`.
 
     Raises:
         InputError: no finished run, or data with other features or classes.
     """
     model, columns, class_names = read_model(workdir)
-    if config is None:
+    other_data = config is not None
+    if not other_data:
         config = ConfigDict(directory.read_json(workdir, "config.json")["config"])
     configs.validate(config)
-    source, rows = train.read_data(config)
-    for what, expected, received in (
-        ("features", columns, source.columns),
-        ("classes", class_names, source.class_names),
-    ):
-        if expected != received:
-            raise InputError(
-                f"data: expected the run's {len(expected)} {what}, {describe(expected)}. Received: "
-                f"{len(received)}, {describe(received)}."
-            )
+    source, rows = inputs.read_data(config)
+    if columns != source.columns:
+        raise InputError(
+            f"data: expected the run's {len(columns)} features, {describe(columns)}. Received: "
+            f"{len(source.columns)}, {describe(source.columns)}."
+        )
+    # Labels are named as the run names them: a file may lack a class, or order them otherwise.
+    source = with_classes(source, class_names)
+    if other_data and set(rows) == {"train"}:
+        rows = {"all": rows["train"]}
     for ids in rows.values():
-        train.scan_rows(source, ids)
-    numbers, _ = train.evaluate_model(config, model, source, rows, strategy)
+        inputs.scan_rows(source, ids)
+    numbers, _ = train.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)
     directory.write_json(workdir, "evaluation.json", {"config": config.to_dict(), "metrics": numbers})
     return numbers
 

@@ -17,7 +17,7 @@ import tf_logreg
 from tf_logreg.data import pipeline, standardize
 from tf_logreg.data.source import Batch, Source, from_arrays
 from tf_logreg.errors import RunError
-from tf_logreg.fit import feed, minibatch, optimizers
+from tf_logreg.fit import feed, minibatch, optimizers, placement
 from tf_logreg.model import dense
 
 _SGD = {"name": "SGD", "learning_rate": 0.5, "args": {}, "l1": 0.0}
@@ -39,11 +39,11 @@ def run(strategy: tf.distribute.Strategy, dtype: str = "float32") -> str:
         RunError: a device computes something else than the mathematics; the message is the block.
     """
     start = time.perf_counter()
-    devices = feed.devices(strategy)
+    devices = placement.devices(strategy)
     gradient = _gradient_error(strategy, dtype)
     training = _training_error(strategy, dtype)
     speed = {kind: _rows_per_second(strategy, dtype, kind) for kind in ("streamed", "resident")}
-    held = feed.place(strategy, [np.ones((8, 8), np.float32)] * strategy.num_replicas_in_sync)
+    held = placement.place(strategy, [np.ones((8, 8), np.float32)] * strategy.num_replicas_in_sync)
     held = [part.device for part in strategy.experimental_local_results(held)]
     lines = [
         f"tf_logreg {tf_logreg.__version__} selftest",
@@ -92,7 +92,8 @@ def _gradient_error(strategy: tf.distribute.Strategy, dtype: str) -> float:
     x, y, _ = _problem(512, 100, 7)
     rng = np.random.default_rng(1)
     kernel, bias = rng.normal(size=(100, 7)).astype(np.float32) / 4, rng.normal(size=7).astype(np.float32)
-    batch = Batch(tf.cast(x, dtype), tf.constant(y), tf.ones(512), tf.range(512, dtype=tf.int64))
+    ids = tf.range(512, dtype=tf.int64)
+    batch = Batch(tf.cast(x, dtype), tf.constant(y), tf.ones(512), tf.zeros([512, 1]), ids)
 
     @tf.function
     def sums():
@@ -146,8 +147,7 @@ def _training(
         model = dense.build(num_features, num_classes, output="softmax", bias=True, dtype="float32")
         made = optimizers.make(**optimizer)
     minibatch.build_optimizer(strategy, made, model)
-    parts = feed.cores_per_replica(strategy)
-    update = minibatch.make_update(model, made, l1=0.0, l2=0.0, clip_norm=0.0, num_parts=parts)
+    update = minibatch.make_update(model, made, l1=0.0, l2=0.0, clip_norm=0.0)
     rows = np.arange(len(source.splits["train"]))
     columns = standardize.Affine(np.zeros(num_features), np.ones(num_features))
     layout = {"batch_size": batch_size, "seed": 0, "columns": columns, "dtype": tf.as_dtype(dtype)}

@@ -7,7 +7,7 @@ from problems import fit_arrays, objective, random_problem
 
 from tf_logreg.data import pipeline, standardize
 from tf_logreg.data.source import from_arrays
-from tf_logreg.fit import feed
+from tf_logreg.fit import feed, placement
 
 
 @pytest.mark.parametrize("kind", ["off", "one_device", "mirrored"])
@@ -38,7 +38,11 @@ def test_resident_steps_see_the_rows_that_the_order_says(strategies, kind):
             seen.append(numbers[weight > 0])
             return np.float64(0)
 
-        return tf.ensure_shape(tf.numpy_function(note, [batch.x[:, 0], batch.weight], tf.float64), [])
+        numbers, weight = (
+            tf.concat([part.x[:, 0] for part in batch], 0),
+            tf.concat([p.weight for p in batch], 0),
+        )
+        return tf.ensure_shape(tf.numpy_function(note, [numbers, weight], tf.float64), [])
 
     run = feed.resident(
         strategies[kind], source, rows, update,
@@ -54,12 +58,12 @@ def test_resident_steps_see_the_rows_that_the_order_says(strategies, kind):
 
 def test_what_fits_is_resident(strategies):
     strategy = strategies["one_device"]
-    free = feed.device_memory(strategy)
+    free = placement.device_memory(strategy)
     rows = int(free / 4 / 100 / 2)
-    assert feed.fits(strategy, rows // 2, 100, tf.float32, 0.5)
-    assert not feed.fits(strategy, rows * 2, 100, tf.float32, 0.5)
-    assert feed.fits(strategy, rows * 3 // 2, 100, tf.bfloat16, 0.5)  # half the memory
-    assert not feed.fits(strategy, 10, 10, tf.float32, 0.0)
+    assert placement.fits(strategy, rows // 2, 100, tf.float32, 0.5)
+    assert not placement.fits(strategy, rows * 2, 100, tf.float32, 0.5)
+    assert placement.fits(strategy, rows * 3 // 2, 100, tf.bfloat16, 0.5)  # half the memory
+    assert not placement.fits(strategy, 10, 10, tf.float32, 0.0)
 
 
 def test_bfloat16_keeps_x_in_half_the_memory_and_the_log_loss(strategies, tmp_path, digits_run):

@@ -88,7 +88,11 @@ def test_two_class_softmax_is_the_sigmoid():
 
 def sums(x, y, weight, kernel, bias):
     batch = Batch(
-        tf.constant(x), tf.constant(y), tf.constant(weight, tf.float32), tf.range(len(y), dtype=tf.int64)
+        tf.constant(x),
+        tf.constant(y),
+        tf.constant(weight, tf.float32),
+        tf.zeros([len(y), 1], tf.float64),
+        tf.range(len(y), dtype=tf.int64),
     )
     return [value.numpy() for value in loss_and_gradient(tf.constant(kernel), tf.constant(bias), batch)]
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tf_logreg import config as configs
-from tf_logreg import train
+from tf_logreg import inputs, train
 from tf_logreg.model import dense
 from tf_logreg.results import export
 
@@ -49,7 +49,7 @@ def run(request, tmp_path_factory, strategies, digits_run):
         result = train.train_and_evaluate(
             configs.load(request.param), workdir, strategy=strategies["mirrored"]
         )
-    source, rows = train.read_data(configs.load(request.param))
+    source, rows = inputs.read_data(configs.load(request.param))
     x = source.read(tf.constant(np.resize(rows["test"], 1000))).x.numpy().astype(np.float32)
     return workdir, result, source, rows, x
 

@@ -79,7 +79,15 @@ def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind):
     for name, value in zip(("precision", "recall", "f1"), per_class[:3], strict=True):
         np.testing.assert_allclose(numbers["per_class"][name], value, atol=1e-6)
     np.testing.assert_allclose(arrays["confusion"], peer.confusion_matrix(y, predicted, **with_weight))
-    assert arrays["calibration"].shape == (15, 3)
+    bins, top, correct = arrays["calibration"], probabilities.max(axis=1), predicted == y
+    for b in range(15):
+        inside = (top > b / 15) & (top <= (b + 1) / 15)
+        assert bins[b, 0] == weight[inside].sum()
+        if inside.any():
+            means = [np.average(v[inside], weights=weight[inside]) for v in (top, correct)]
+            np.testing.assert_allclose(bins[b, 1:], means, atol=1e-6)
+        else:
+            assert np.isnan(bins[b, 1:]).all()
     json.dumps(numbers, allow_nan=False)
 
 
@@ -106,6 +114,7 @@ def test_beyond_max_rows_the_area_is_left_out(fitted, strategies):
         max_rows=500,
     )
     assert numbers["roc_auc"] is None
+    assert numbers["pr_auc"] is None
     assert "max_rows=500" in numbers["areas_missing"]
 
 
@@ -132,6 +141,29 @@ def test_a_row_of_weight_0_is_absent():
     without = metrics.from_sums(metrics.sums(logits[:2], y[:2], np.array([1.0, 2.0]), 2))
     assert {**with_row, "num_rows": 2} == without
     assert metrics.areas(logits, y, np.array([1.0, 2.0, 0.0]), 2) == {"roc_auc": 1.0, "pr_auc": 1.0}
+
+
+def test_two_columns_and_a_weight_of_0_in_the_areas():
+    logits = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 1.5], [0.0, np.inf]], np.float32)
+    y, weight = np.array([0, 1, 0, 0]), np.array([1.0, 2.0, 1.0, 0.0])
+    difference = logits[:, 1:] - logits[:, :1]
+    assert metrics.areas(logits, y, weight, 2) == metrics.areas(difference, y, weight, 2)
+    three = np.hstack([logits, np.array([[0.0], [1.0], [4.0], [0.0]], np.float32)])
+    y[2] = 2
+    assert metrics.areas(three, y, weight, 3) == metrics.areas(three[:3], y[:3], weight[:3], 3)
+
+
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_without_any_weight_means_are_none(num_classes):
+    logits = np.zeros((3, 1 if num_classes == 2 else num_classes))
+    total = metrics.sums(logits, np.array([0, 1, 1]), np.zeros(3), num_classes)
+    numbers = metrics.from_sums(total)
+    assert numbers.pop("num_rows") == 3
+    assert numbers.pop("per_class") == dict.fromkeys(("precision", "recall", "f1"), [0.0] * num_classes)
+    if num_classes == 7:
+        assert numbers.pop("label/mean") == numbers.pop("prediction/mean") == [None] * 7
+    assert set(numbers.values()) == {None}
+    assert metrics.areas(logits, np.array([0, 1, 1]), np.zeros(3), num_classes)["roc_auc"] is None
 
 
 @pytest.mark.parametrize("num_classes", [2, 7])

@@ -142,22 +142,30 @@ def training_batches(
 
 
 def sequential_batches(
-    source: Source, rows: np.ndarray, *, replicas: int = 1, dtype: tf.DType | None = None
+    source: Source,
+    rows: np.ndarray,
+    *,
+    replicas: int = 1,
+    dtype: tf.DType | None = None,
+    columns: Affine | None = None,
 ) -> tf.data.Dataset:
-    """One pass over raw rows in their order, in blocks of a size that suits the number of features.
+    """One pass over rows in their order, in blocks of a size that suits the number of features.
 
     Args:
         source: where rows are read.
         rows: int64 [n] row ids.
         replicas: how many take a block each at a time; small data is shared out among them.
         dtype: of x in the batches; the source's own when None.
+        columns: how training columns come from raw ones; None for raw ones.
     """
+    dtype = dtype or tf.as_dtype(source.x_dtype)
     block = max(1, min(-(-len(rows) // replicas), _BLOCK_ELEMENTS // len(source.columns)))
     together = block * replicas
     padded = np.full(-(-len(rows) // together) * together, -1, np.int64)
     padded[: len(rows)] = rows
     blocks = tf.data.Dataset.from_tensor_slices(padded.reshape(-1, block))
-    return _read_blocks(blocks, source, rows[0], lambda x: tf.cast(x, dtype or source.x_dtype), replicas)
+    transform = training_columns(source, columns, dtype) if columns else lambda x: tf.cast(x, dtype)
+    return _read_blocks(blocks, source, rows[0], transform, replicas)
 
 
 def distribute(strategy: tf.distribute.Strategy, batches: tf.data.Dataset):
@@ -185,9 +193,14 @@ def _read_blocks(
     def read(ids):
         batch = source.read(tf.where(ids < 0, filler, ids))
         weight = tf.where(ids < 0, 0.0, batch.weight)
-        return Batch(transform(batch.x), batch.y, weight, ids)
+        return Batch(transform(batch.x), batch.y, weight, batch.offset, ids)
 
-    # Half the cores: the steps need the others. On two cores AUTOTUNE's choice was 1.25 times slower,
-    # and it kept 80 batches of 1024 rows in memory.
+    # Half the cores: the steps need the others. On two cores AUTOTUNE's choice was 1.25 times slower.
     calls = max(1, len(os.sched_getaffinity(0)) // 2)
-    return blocks.map(read, num_parallel_calls=calls, deterministic=True).prefetch(2 * max(calls, replicas))
+    batches = blocks.map(read, num_parallel_calls=calls, deterministic=True).prefetch(
+        2 * max(calls, replicas)
+    )
+    # tf.data's default optimisations serialise the pipeline with what it captures: a second copy of X.
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return batches.with_options(options)

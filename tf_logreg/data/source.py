@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_logreg.data import memory
 from tf_logreg.errors import InputError
 
 
@@ -21,6 +22,7 @@ class Batch(NamedTuple):
     x: tf.Tensor  # [B, p] float32 or float64 from a source, --dtype after the pipeline
     y: tf.Tensor  # [B] int32 class index, 0..C-1
     weight: tf.Tensor  # [B] float32, the user's own row weights, >= 0
+    offset: tf.Tensor  # [B, m] in the dtype of x, added to the logits; [B, 1] zeros without any
     row: tf.Tensor  # [B] int64, the row's id in its source
 
 
@@ -37,7 +39,8 @@ class Source:
         labels: row ids int64 [n] -> int32 [n]; reads the labels alone, on the host.
         x_dtype: float32 or float64, the dtype of what `read` gives.
         place: says where a row id lies, for messages ('row 17 of the file x.npz').
-        extras: further values of each row by name, [num_rows] on the host, to split by.
+        extras: further values of each row by name, [num_rows, ...] on the host: to split by, offsets.
+        offset_columns: m of the offsets that `read` gives.
     """
 
     columns: tuple[str, ...]
@@ -48,6 +51,7 @@ class Source:
     x_dtype: np.dtype
     place: Callable[[int], str] = "row {}".format
     extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    offset_columns: int = 1
 
 
 def from_arrays(
@@ -96,7 +100,7 @@ def from_arrays(
     wide = x.dtype == np.float64 or (x.dtype.kind in "iu" and x.dtype.itemsize > 2)
     x_dtype = np.dtype(np.float64 if wide else np.float32)
     with tf.device("CPU:0"):
-        x_all, y_all = tf.convert_to_tensor(x), tf.convert_to_tensor(y, tf.int32)
+        x_all, y_all = memory.tensor(x), tf.convert_to_tensor(y, tf.int32)
         weight_all = None if weight is None else tf.convert_to_tensor(weight, tf.float32)
 
     def read(rows: tf.Tensor) -> Batch:
@@ -105,6 +109,7 @@ def from_arrays(
             x=block if unit == 1.0 else block * tf.cast(unit, x_dtype),
             y=tf.gather(y_all, rows),
             weight=tf.ones_like(rows, tf.float32) if weight_all is None else tf.gather(weight_all, rows),
+            offset=no_offset(rows, x_dtype),
             row=rows,
         )
 
@@ -118,6 +123,50 @@ def from_arrays(
         place=place,
         extras=extras or {},
     )
+
+
+def no_offset(rows: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
+    """The offset of rows that have none, [B, 1]."""
+    return tf.zeros([tf.shape(rows)[0], 1], dtype)
+
+
+def with_offset(source: Source, name: str, num_outputs: int) -> Source:
+    """The same rows with one of the source's extras added to the logits.
+
+    Args:
+        source: the rows.
+        name: the extra, [num_rows] for a sigmoid or [num_rows, C] for a softmax; finite.
+        num_outputs: m, 1 or C.
+
+    Raises:
+        InputError: no such extra, another shape, or a value that is not a finite number.
+    """
+    if name not in source.extras:
+        raise InputError(
+            f"data.offset: expected one of the source's further columns "
+            f"({describe(tuple(source.extras)) or 'it has none'}). Received: {name!r}."
+        )
+    values = source.extras[name]
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"data.offset: expected real numbers. Received: dtype {values.dtype} of {name!r}.")
+    if values.shape != (len(values), num_outputs) and not (values.ndim == 1 and num_outputs == 1):
+        expected = "one value a row" if num_outputs == 1 else f"{num_outputs} values a row, one a class"
+        raise InputError(f"data.offset: expected {expected}. Received: shape {values.shape} of {name!r}.")
+    values = values.reshape(len(values), num_outputs).astype(source.x_dtype)
+    gaps = np.argwhere(~np.isfinite(values))
+    if gaps.size:
+        row, output = gaps[0]
+        raise InputError(
+            f"data.offset: expected a finite number in each row. Received: {values[row, output]} in "
+            f"{source.place(row)}."
+        )
+    with tf.device("CPU:0"):
+        offsets = tf.convert_to_tensor(values)
+
+    def read(rows: tf.Tensor) -> Batch:
+        return source.read(rows)._replace(offset=tf.gather(offsets, rows))
+
+    return dataclasses.replace(source, read=read, offset_columns=num_outputs)
 
 
 def default_columns(num_features: int) -> tuple[str, ...]:

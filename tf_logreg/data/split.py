@@ -122,6 +122,10 @@ def _values(source: Source, role: str, name: str, rows: np.ndarray) -> np.ndarra
             f"({describe(tuple(source.extras)) or 'it has none'}). Received: {name!r}."
         )
     values = source.extras[name][rows]
+    if values.ndim != 1:
+        raise InputError(
+            f"data.{role}: expected one value a row. Received: shape {source.extras[name].shape}."
+        )
     if values.dtype.kind not in "biufUSM":
         raise InputError(f"data.{role}: expected numbers, strings or dates. Received: dtype {values.dtype}.")
     missing = {"f": np.isnan, "M": np.isnat}.get(

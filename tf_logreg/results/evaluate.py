@@ -30,7 +30,8 @@ def evaluate(
 
     Returns:
         numbers: those of `metrics.from_sums` and `metrics.areas`;
-        arrays: confusion [C, C], true class by predicted class, in row weights, and calibration [15, 3].
+        arrays: confusion [C, C], true class by predicted class, in row weights; calibration [15, 3], of
+        each bin the weight, the mean top probability and the accuracy.
     """
     weights = [tf.constant(array) for array in dense.get_weights(model)]
     logits_of = _distributed_logits(strategy)
@@ -39,8 +40,10 @@ def evaluate(
         shares = (
             strategy.experimental_local_results(value) for value in (logits_of(batch.x, *weights), *batch[1:])
         )
-        logits, y, weight, row = (np.concatenate([share.numpy() for share in part]) for part in shares)
-        logits, y, weight = logits[row >= 0], y[row >= 0], weight[row >= 0]
+        logits, y, weight, offset, row = (
+            np.concatenate([share.numpy() for share in part]) for part in shares
+        )
+        logits, y, weight = (logits + offset.astype(logits.dtype))[row >= 0], y[row >= 0], weight[row >= 0]
         part = metrics.sums(logits, y, weight, num_classes)
         total = part if total is None else {name: total[name] + part[name] for name in part}
         if total["num_rows"] <= max_rows:
@@ -52,7 +55,7 @@ def evaluate(
         numbers |= metrics.areas(*map(np.concatenate, zip(*kept, strict=True)), num_classes)
     else:
         numbers |= metrics.no_areas(f"more than evaluate.max_rows={max_rows} rows")
-    return numbers, {name: total[name] for name in ("confusion", "calibration")}
+    return numbers, {"confusion": total["confusion"], "calibration": metrics.calibration(total)}
 
 
 @functools.lru_cache(maxsize=8)

@@ -71,30 +71,43 @@ def from_sums(total: dict[str, np.ndarray]) -> dict:
     (Guo et al., ICML 2017, eq. 3); top_5_accuracy from six classes on; per_class precision, recall
     and f1, 0 where nothing was predicted or present; and of the old TensorFlow estimator
     accuracy_baseline, the share of the largest class, label/mean and prediction/mean (of class 1, or
-    of each class with more than two).
+    of each class with more than two). None where it is undefined, as without any weight.
     """
     weight, confusion = total["weight_sum"], total["confusion"]
     hits, labels, predictions = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     recall, precision = _ratio(hits, labels), _ratio(hits, predictions)
     _, confidence, correct = total["calibration"].T
-    numbers = {
-        "num_rows": int(total["num_rows"]),
-        "log_loss": total["log_loss_sum"] / weight,
-        "accuracy": hits.sum() / weight,
-        "balanced_accuracy": recall[labels > 0].mean(),
-        "brier_score": total["brier_sum"] / weight,
-        "expected_calibration_error": np.abs(correct - confidence).sum() / weight,
-        "accuracy_baseline": labels.max() / weight,
-        "label/mean": labels / weight,
-        "prediction/mean": total["prediction_sum"] / weight,
-        "per_class": {"precision": precision, "recall": recall, "f1": _ratio(2 * hits, labels + predictions)},
+    means = {
+        "log_loss": total["log_loss_sum"],
+        "accuracy": hits.sum(),
+        "brier_score": total["brier_sum"],
+        "expected_calibration_error": np.abs(correct - confidence).sum(),
+        "accuracy_baseline": labels.max(),
+        "label/mean": labels,
+        "prediction/mean": total["prediction_sum"],
     }
     if len(labels) >= 6:
-        numbers["top_5_accuracy"] = total["top_5_sum"] / weight
+        means["top_5_accuracy"] = total["top_5_sum"]
+    with np.errstate(invalid="ignore"):
+        numbers = {"num_rows": total["num_rows"]} | {name: value / weight for name, value in means.items()}
+        # Classes without rows have recall 0 here and are not counted.
+        numbers["balanced_accuracy"] = recall.sum() / (labels > 0).sum()
+    numbers["per_class"] = {
+        "precision": precision,
+        "recall": recall,
+        "f1": _ratio(2 * hits, labels + predictions),
+    }
     if len(labels) == 2:
         for name in ("label/mean", "prediction/mean"):
             numbers[name] = numbers[name][1]
     return _plain(numbers)
+
+
+def calibration(total: dict[str, np.ndarray]) -> np.ndarray:
+    """[15, 3]: weight, mean top probability and accuracy of each bin; the last two NaN in an empty one."""
+    weight = total["calibration"][:, :1]
+    with np.errstate(invalid="ignore"):
+        return np.hstack([weight, total["calibration"][:, 1:] / weight])
 
 
 def areas(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int) -> dict:
@@ -110,24 +123,24 @@ def areas(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: in
     Returns:
         roc_auc and pr_auc; both None, and areas_missing says why, when a class has no rows.
     """
+    # Columns are taken out of the logits one at a time: a second [n, C] may not fit.
     real = weight > 0
-    logits, y, weight = logits[real], y[real], weight[real]
+    y, weight = y[real], weight[real]
     absent = int((np.bincount(y, minlength=num_classes) == 0).sum())
     if absent:
         return no_areas(f"{absent} of {num_classes} classes have no rows here")
     if num_classes == 2:
-        score = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
-        one_against_rest = [(y == 1, score)]
+        score = logits[real, -1].astype(np.float64)
+        if logits.shape[1] == 2:
+            score -= logits[real, 0]
+        pairs = [_areas(y == 1, score, weight)]
     else:
         # Sorting log p is sorting p, without the ties where p rounds to 1.
-        log_p = log_probabilities(logits)
-        one_against_rest = [(y == c, log_p[:, c]) for c in range(num_classes)]
-    return {
-        name: float(
-            np.mean([area(member, score, sample_weight=weight) for member, score in one_against_rest])
-        )
-        for name, area in (("roc_auc", roc_auc_score), ("pr_auc", average_precision_score))
-    }
+        top = logits.max(axis=1)[real].astype(np.float64)
+        rest = np.log(sum(np.exp(logits[real, c] - top) for c in range(num_classes)))
+        pairs = [_areas(y == c, logits[real, c] - top - rest, weight) for c in range(num_classes)]
+    roc_auc, pr_auc = np.mean(pairs, axis=0).tolist()
+    return {"roc_auc": roc_auc, "pr_auc": pr_auc}
 
 
 def no_areas(reason: str) -> dict:
@@ -135,13 +148,21 @@ def no_areas(reason: str) -> dict:
     return {"roc_auc": None, "pr_auc": None, "areas_missing": reason}
 
 
+def _areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Areas under the ROC and the precision-recall curve of one class against the rest."""
+    found = (area(member, score, sample_weight=weight) for area in (roc_auc_score, average_precision_score))
+    return tuple(found)
+
+
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """The quotient, 0 where both are 0."""
-    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)
+    return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)
 
 
 def _plain(value):
-    """Arrays and NumPy scalars -> lists and numbers, down a dict."""
+    """Arrays and NumPy scalars -> lists and numbers, down a dict; None for what JSON has no number for."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
+    return value.item() if np.isfinite(value) else None

@@ -16,6 +16,7 @@ ARTEFACTS = (
     "config.json",
     "result.json",
     "evaluation.json",
+    "selftest.txt",
     "coefficients.npz",
     "metrics.npz",
     "model.keras",

@@ -16,7 +16,7 @@ def load(path: str) -> Source:
 
     Arrays: x [n, p] real; y [n] labels of any coding; optionally weight [n], feature_names [p] and
     class_names [C] (labels are then indices into it or its members). Any other array [n] can be named
-    by data.group and data.time.
+    by data.group, data.time and data.offset (for a softmax [n, C]).
 
     Raises:
         InputError: the file is missing, is not an .npz, holds pickles, or lacks x or y.
@@ -53,7 +53,7 @@ def load(path: str) -> Source:
             columns=tuple(str(c) for c in arrays.get("feature_names", ())),
             weight=arrays.get("weight"),
             place=lambda row: f"row {row} of {path}",
-            extras={name: array for name, array in extras.items() if array.shape == arrays["y"].shape},
+            extras={name: array for name, array in extras.items() if array.shape[:1] == arrays["y"].shape},
         )
     except InputError as error:
         raise InputError(f"{error} File: {path!r}.") from None

@@ -8,7 +8,7 @@ billion rows cost no memory, and row i is the same row in any batch, order or wo
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.data.source import Batch, Source, default_columns
+from tf_logreg.data.source import Batch, Source, default_columns, no_offset
 from tf_logreg.errors import InputError
 
 _BLOCK_ELEMENTS = 2**22  # labels are drawn in blocks of this many features
@@ -54,7 +54,7 @@ def load(
             logits = tf.pad(logits, [[0, 0], [1, 0]])
         below = tf.cumsum(tf.nn.softmax(logits), axis=1)[:, :-1]
         y = tf.reduce_sum(tf.cast(uniform[:, -1:] > below, tf.int32), axis=1)
-        return Batch(x, y, tf.ones_like(rows, tf.float32), rows)
+        return Batch(x, y, tf.ones_like(rows, tf.float32), no_offset(rows, x.dtype), rows)
 
     def read_labels(rows: np.ndarray) -> np.ndarray:
         size = max(1, _BLOCK_ELEMENTS // num_features)

@@ -1,0 +1,38 @@
+"""Large arrays that NumPy and TensorFlow share on the host, so that X exists once.
+
+`tf.convert_to_tensor` makes two copies on the way, and TensorFlow's kernels abort the process on
+memory that does not begin at a multiple of 64 bytes, where NumPy's arrays seldom begin.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+_ALIGNMENT = 64
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised array that `tensor` need not copy."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def tensor(array: np.ndarray) -> tf.Tensor:
+    """The array as a tensor on the host: its own memory where that can be lent, else one copy.
+
+    What is lent must not be written to afterwards.
+    """
+    if array.dtype == tf.bfloat16.as_numpy_dtype:
+        return tf.bitcast(tensor(array.view(np.uint16)), tf.bfloat16)
+    if not array.size:
+        return tf.constant(array)
+    lendable = array.flags.writeable and array.flags.c_contiguous and array.dtype.isnative
+    if not lendable or array.ctypes.data % _ALIGNMENT:
+        copy = empty(array.shape, array.dtype.newbyteorder("="))
+        copy[...] = array
+        array = copy
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())

@@ -1,0 +1,98 @@
+"""Rows on the devices: whether they fit, how they get there, and which replica holds which."""
+
+import os
+
+import numpy as np
+import psutil
+import tensorflow as tf
+from tensorflow.python.client import device_lib
+
+from tf_logreg.data import memory, pipeline
+from tf_logreg.data.source import Source
+from tf_logreg.data.standardize import Affine
+
+_BLOCK_ELEMENTS = 2**21  # features read at a time while rows are placed on the devices
+
+
+def fits(
+    strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: tf.DType, fraction: float
+) -> bool:
+    """Whether a replica's share of X takes at most `fraction` of its device's memory."""
+    needed = num_rows * num_features * dtype.size / strategy.num_replicas_in_sync
+    return needed <= fraction * device_memory(strategy)
+
+
+def device_memory(strategy: tf.distribute.Strategy) -> float:
+    """Bytes that one replica's device can hold: what is free on a CPU, the limit of a GPU."""
+    device = devices(strategy)[0]
+    if "TPU" in device:
+        return 8 * 2.0**30  # the smallest that a TPU core has, v2's
+    if "GPU" in device:
+        return float(
+            min(found.memory_limit for found in device_lib.list_local_devices() if found.memory_limit > 2**28)
+        )
+    return psutil.virtual_memory().available / strategy.num_replicas_in_sync
+
+
+def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
+    """The device of each replica."""
+    try:
+        return strategy.extended.worker_devices
+    except RuntimeError:  # TensorFlow's default strategy does not say: its operations prefer a GPU
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return (found[0].name,)
+
+
+def cores_per_replica(strategy: tf.distribute.Strategy) -> int:
+    """CPU cores that one replica has for itself; 1 on an accelerator, which needs no such care."""
+    if "CPU" not in devices(strategy)[0]:
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // strategy.num_replicas_in_sync)
+
+
+def held_rows(
+    strategy: tf.distribute.Strategy, source: Source, rows: np.ndarray, columns: Affine, dtype: tf.DType
+) -> tuple[list[np.ndarray], list[tuple[np.ndarray, ...]]]:
+    """What each replica holds: the positions of its shards' rows, and those rows read.
+
+    Args:
+        strategy: where the replicas are.
+        source: where rows are read.
+        rows: int64 [n] row ids.
+        columns: how training columns come from raw ones.
+        dtype: of x.
+
+    Returns:
+        A list over replicas of positions in `rows`, and one of (x, y, weight, offset) as arrays.
+    """
+    replicas = strategy.num_replicas_in_sync
+    owners = pipeline.owner(np.arange(len(rows)), replicas)
+    positions = [np.flatnonzero(owners == replica) for replica in range(replicas)]
+    return positions, [_read_rows(source, rows[mine], columns, dtype) for mine in positions]
+
+
+def place(strategy: tf.distribute.Strategy, values: list):
+    """One value a replica (an array, or a tuple of them), each moved to its device."""
+    names = devices(strategy)
+
+    def on_device(context):
+        replica = context.replica_id_in_sync_group
+        with tf.device(names[replica]):
+            return tf.nest.map_structure(lambda array: tf.identity(memory.tensor(array)), values[replica])
+
+    return strategy.experimental_distribute_values_from_function(on_device)
+
+
+def _read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: tf.DType) -> tuple[np.ndarray, ...]:
+    """Training columns, labels, weights and offsets of some rows, on the host; X exists once."""
+    transform = pipeline.training_columns(source, columns, dtype)
+    x = memory.empty((len(rows), len(source.columns)), dtype.as_numpy_dtype)
+    y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
+    offset = np.empty((len(rows), source.offset_columns), source.x_dtype)
+    size = max(1, _BLOCK_ELEMENTS // x.shape[1])
+    for start in range(0, len(rows), size):
+        batch = source.read(tf.constant(rows[start : start + size]))
+        part = slice(start, start + size)
+        x[part] = transform(batch.x).numpy()
+        y[part], weight[part], offset[part] = batch.y.numpy(), batch.weight.numpy(), batch.offset.numpy()
+    return x, y, weight, offset

@@ -1,0 +1,51 @@
+"""From the config's data section to rows that are split, checked and counted."""
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tf_logreg.data import pipeline, split, standardize
+from tf_logreg.data.load import load
+from tf_logreg.data.source import Source, describe, with_offset, with_positive_class
+from tf_logreg.errors import InputError
+from tf_logreg.model import dense
+
+
+def read_data(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray]]:
+    """The source that the config names and its row ids by role: train, validation, test."""
+    source = load(config.data.source, **config.data.args)
+    if config.data.positive_class:
+        source = with_positive_class(source, config.data.positive_class)
+    if config.data.offset:
+        output = dense.resolve_output(config.model.output, len(source.class_names))
+        outputs = 1 if output == "sigmoid" else len(source.class_names)
+        source = with_offset(source, config.data.offset, outputs)
+    names = set(config.data) - {"source", "args", "positive_class", "offset"}
+    return source, split.split_rows(source, seed=config.seed, **{name: config.data[name] for name in names})
+
+
+def scan_rows(source: Source, rows: np.ndarray) -> standardize.Scan:
+    """Checks and moments of some rows.
+
+    Raises:
+        InputError: a number that cannot be used, with its place, or no weight at all.
+    """
+    found = standardize.scan(pipeline.sequential_batches(source, rows).as_numpy_iterator(), source)
+    if not found.weight_sum > 0:
+        raise InputError(
+            f"weight: expected some rows with a weight > 0. Received: {len(rows)} rows of weight 0."
+        )
+    return found
+
+
+def check_training_classes(source: Source, scan: standardize.Scan) -> None:
+    """Every class must be there to be learnt.
+
+    Raises:
+        InputError: a class has no training row of weight > 0.
+    """
+    absent = tuple(np.array(source.class_names)[scan.class_weight_sum == 0].tolist())
+    if absent:
+        raise InputError(
+            f"y: expected training rows of every class. Received: none of {describe(absent)}, of "
+            f"{len(source.class_names)} classes."
+        )
