@@ -2,14 +2,14 @@
 
     python run.py --config=configs/digits.py --workdir=runs/digits
 
-2 CPU cores, 5 seconds. Expect a test accuracy of 0.95 or more.
+2 CPU cores, 5 seconds. Expect status 'optimal' and a test accuracy of 0.95 or more.
 """
 
 from tf_logreg import config as defaults
 
 
 def get_config():
-    """Softmax on digits."""
+    """Softmax on digits, to a certified optimum."""
     config = defaults.get_config()
     config.data.source = "sklearn"
     config.data.args.name = "digits"
@@ -18,6 +18,4 @@ def get_config():
     # Pixels share one unit; scaled, those that are dark in a few images only would weigh most.
     config.standardize = False
     config.l2 = 3e-2
-    config.minibatch.epochs = 30
-    config.minibatch.batch_size = 128
     return config

@@ -15,6 +15,7 @@ def get_config():
     config.data.args.name = "iris"
     config.data.test_fraction = 0.2
     config.l2 = 1e-2
+    config.solver.name = "minibatch"
     config.minibatch.optimizer = "SGD"
     config.minibatch.learning_rate = 0.5
     config.minibatch.batch_size = 0

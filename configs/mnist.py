@@ -24,5 +24,6 @@ def get_config():
     config.l2 = 1e-5
     config.minibatch.learning_rate = 2e-3
     config.minibatch.batch_size = 1024
+    config.solver.name = "minibatch"
     config.minibatch.epochs = 20
     return config

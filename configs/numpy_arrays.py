@@ -9,7 +9,7 @@ from tf_logreg import config as defaults
 
 
 def get_config():
-    """Adam on arrays in a file."""
+    """Arrays in a file, to a certified optimum."""
     config = defaults.get_config()
     config.data.source = "npz"
     config.data.args.path = ""

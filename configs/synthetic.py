@@ -19,5 +19,6 @@ def get_config():
     config.data.args.correlation = 0.0
     config.data.args.seed = 0
     config.data.test_fraction = 0.2
+    config.solver.name = "minibatch"
     config.minibatch.epochs = 5
     return config

@@ -21,11 +21,12 @@ tf.config.list_logical_devices()  # from here on the devices are what they are
 
 @pytest.fixture(scope="session")
 def strategies():
-    """A strategy a name: off, one_device, mirrored on 2 logical CPUs."""
+    """A strategy a name: off, one_device, mirrored on 2 logical CPUs, four on 4."""
     return {
         "off": distribute.make_strategy("off"),
         "one_device": distribute.make_strategy("one_device"),
         "mirrored": distribute.make_strategy("mirrored", num_virtual_cpus=2),
+        "four": distribute.make_strategy("mirrored", num_virtual_cpus=4),
     }
 
 
@@ -49,6 +50,7 @@ def small_config():
     config.data.source = "synthetic"
     config.data.args = {"num_rows": 300, "num_features": 5}
     config.data.test_fraction = 0.2
+    config.solver.name = "minibatch"
     config.minibatch.epochs = 2
     config.minibatch.batch_size = 50
     return config

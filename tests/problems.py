@@ -1,12 +1,14 @@
 """Problems with known properties, and the shortest way from arrays to fitted weights."""
 
+import tempfile
+
 import numpy as np
 import tensorflow as tf
 
 from tf_logreg import config as configs
-from tf_logreg import fitting, inputs
+from tf_logreg import fitting, inputs, optimum
 from tf_logreg.data import standardize
-from tf_logreg.data.source import from_arrays
+from tf_logreg.data.source import from_arrays, with_offset
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.model import dense
 
@@ -99,3 +101,68 @@ def gradient_tape(function, *arguments):
         tape.watch(tensors)
         value = function(*tensors)
     return [gradient.numpy() for gradient in tape.gradient(value, tensors)]
+
+
+def solve_arrays(
+    x,
+    y,
+    weight=None,
+    *,
+    strategy,
+    tmp_path,
+    solver="auto",
+    output="auto",
+    bias=True,
+    dtype="float64",
+    resident=True,
+    class_weights=None,
+    offset=None,
+    start=None,
+    checkpoints=None,
+    **fields,
+):
+    """Fits arrays to the certified optimum: kernel and bias in raw units, and the FitResult.
+
+    `checkpoints` is a folder to resume from, a new one when None; `fields` are config fields at the
+    top, or of the section `solver`.
+    """
+    config = configs.get_config()
+    config.model.bias = bias
+    for name, value in fields.items():
+        section = config if name in config else config.solver
+        section[name] = value
+    classes = int(y.max()) + 1
+    output = dense.resolve_output(output, classes)
+    extras = {} if offset is None else {"offset": offset}
+    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))), extras=extras)
+    if offset is not None:
+        config.data.offset = "offset"
+        source = with_offset(source, "offset", 1 if output == "sigmoid" else classes)
+    rows = np.arange(len(x))
+    scan = inputs.scan_rows(source, rows)
+    columns = optimum.training_columns(config, source, scan)
+    with strategy.scope():
+        model = dense.build(
+            x.shape[1],
+            classes,
+            output=output,
+            bias=bias,
+            dtype="float64" if dtype == "float64" else "float32",
+        )
+    result = optimum.fit_full_batch(
+        config,
+        model,
+        source,
+        rows,
+        columns,
+        solver=optimum.choose(solver, config.l1),
+        strategy=strategy,
+        dtype=dtype,
+        checkpoints=Checkpoints(checkpoints or tempfile.mkdtemp(dir=tmp_path), {}, every_steps=0, keep=1),
+        class_weight_sum=scan.class_weight_sum,
+        device_memory_fraction=0.5 if resident else 0.0,
+        weight_of_class=class_weights,
+        start=start,
+    )
+    kernel, intercept = standardize.fold_out(*dense.get_weights(model), columns)
+    return kernel, intercept, result

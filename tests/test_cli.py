@@ -149,13 +149,30 @@ BAD_FLAGS = {
         "schedule.name: expected one of",
     ),
     "schedule too long": (
-        ["--config=digits", "--config.minibatch.schedule.decay_steps=99999"],
-        "the run's 300 steps",
+        ["--config=iris", "--config.minibatch.schedule.decay_steps=99999"],
+        "the run's 500 steps",
     ),
     "early stopping alone": (
         ["--config=iris", "--config.minibatch.early_stopping.metric=log_loss"],
         "early_stopping.metric: expected '' without",
     ),
+    "early stopping of a full-batch fit": (
+        ["--config=digits", "--config.minibatch.early_stopping.metric=log_loss"],
+        "solver.name='minibatch'",
+    ),
+    "l1 with a smooth method": (
+        ["--config=digits", "--config.solver.name=lbfgs", "--config.l1=0.1"],
+        "expected auto, proximal_newton or minibatch",
+    ),
+    "penalty factor of another length": (
+        ["--config=digits", "--config.penalty_factor=(1.0,0.0)"],
+        "penalty_factor: expected 64 numbers",
+    ),
+    "warm start from nowhere": (
+        ["--config=digits", "--config.solver.warm_start=none"],
+        "solver.warm_start: expected a finished run",
+    ),
+    "no such offset": (["--config=breast_cancer", "--config.data.offset=o"], "data.offset: expected one of"),
     "no such group": (["--config=digits", "--config.data.group=patient"], "it has none"),
     "group and time": (
         ["--config=digits", "--config.data.group=a", "--config.data.time=b"],
@@ -190,7 +207,7 @@ BAD_FLAGS = {
     "unknown split": (["--config=iris", "--config.data.train_split=all"], "expected one of 'train'"),
     "unknown optimiser": (["--config=digits", "--config.minibatch.optimizer=Newton"], "one of Adadelta"),
     "l1 with the wrong optimiser": (
-        ["--config=digits", "--config.minibatch.optimizer=Lion", "--config.l1=0.1"],
+        ["--config=iris", "--config.minibatch.optimizer=Lion", "--config.l1=0.1"],
         "one of Adagrad, Adam, Ftrl, RMSprop, SGD",
     ),
     "Keras clipping": (
@@ -202,7 +219,7 @@ BAD_FLAGS = {
     "negative penalty": (["--config=digits", "--config.l1=-0.1"], "l1: expected"),
     "sigmoid for ten": (["--config=digits", "--config.model.output=sigmoid"], "takes two classes"),
     "fewer rows than replicas": (
-        ["--config=digits", "--config.minibatch.batch_size=1", "--distribution_strategy=mirrored"]
+        ["--config=iris", "--config.minibatch.batch_size=1", "--distribution_strategy=mirrored"]
         + ["--num_virtual_cpus=2"],
         "minibatch.batch_size: expected at least 2",
     ),

@@ -92,7 +92,7 @@ def test_numpy_arrays_runs_on_a_users_file(labels, strategies, tmp_path):
         assert arrays["class_names"].tolist() == [str(label) for label in sorted(labels)]
 
 
-OVERRIDES = {bool: "false", int: "3", float: "0.25", str: "text"}
+OVERRIDES = {bool: "false", int: "3", float: "0.25", str: "text", tuple: "(1.0, 0.0)"}
 
 
 @pytest.mark.parametrize("field", [name for name, _ in fields(configs.get_config())])
@@ -100,7 +100,7 @@ def test_every_field_can_be_overridden(field):
     default = dict(fields(configs.get_config()))[field]
     config = parse("--config=digits", f"--config.{field}={OVERRIDES[type(default)]}").config
     value = dict(fields(config))[field]
-    assert value == {bool: False, int: 3, float: 0.25, str: "text"}[type(default)]
+    assert value == {bool: False, int: 3, float: 0.25, str: "text", tuple: (1.0, 0.0)}[type(default)]
     assert type(value) is type(default)
 
 
@@ -130,7 +130,10 @@ BAD = {
     "model.output": ("probit", "one of auto, sigmoid, softmax"),
     "l1": (-1.0, "number >= 0"),
     "l2": (float("nan"), "number >= 0"),
-    "solver.name": ("magic", "one of auto, minibatch"),
+    "solver.name": ("magic", "one of auto, minibatch, gradient_descent, lbfgs, newton, proximal_newton"),
+    "solver.tol": (-1e-6, "number >= 0"),
+    "solver.max_passes": (-1, "whole number >= 0"),
+    "penalty_factor": ((1.0, -1.0), "finite numbers >= 0"),
     "minibatch.optimizer": ("Magic", "one of Adadelta"),
     "minibatch.clip_norm": (-1.0, "number >= 0"),
     "minibatch.learning_rate": (0.0, "number > 0"),

@@ -142,6 +142,11 @@ def run(values: flags.FlagValues) -> None:
             record={"flags": {name: values[name].value for name in where}},
         )
         print(f"{found['status']}: {found['message']}. Objective {found['objective']:.6f} nats.")
+        if found["certified_gap"] is not None:
+            print(
+                f"  at most {found['certified_gap']:.1e} nats above the optimum, "
+                f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
+            )
         print(_table(found["metrics"]))
         print(f"Everything is in {values.workdir}: result.json, model.keras, export/.")
         return

@@ -13,8 +13,9 @@ from ml_collections import ConfigDict
 from tf_logreg.data import load as sources
 from tf_logreg.errors import InputError
 from tf_logreg.fit import early_stopping, optimizers, schedules
+from tf_logreg.solvers import load as solvers
 
-SOLVERS = ("auto", "minibatch")
+SOLVERS = ("auto", "minibatch", *solvers.known())
 OUTPUTS = ("auto", "sigmoid", "softmax")
 
 
@@ -56,6 +57,8 @@ def get_config() -> ConfigDict:
     # scikit-learn's C is 1 / (l2 * sum of weights).
     config.l1 = 0.0
     config.l2 = 0.0
+    # Multiplies both penalties by feature, p numbers >= 0 (0 = unpenalised); () for ones.
+    config.penalty_factor = ()
     # Weights by class in the objective: '', 'balanced' or 'name=weight,...'.
     config.class_weight = ""
     # Undo their distortion of the probabilities by a shift of the bias (King and Zeng 2001) in all
@@ -65,8 +68,17 @@ def get_config() -> ConfigDict:
     config.standardize = True
 
     config.solver = ConfigDict()
-    # 'minibatch' is the only one so far, and what 'auto' takes.
+    # gradient_descent, lbfgs, newton and proximal_newton (the one for l1 > 0) read all rows each step
+    # and end with a certified gap; 'auto' is one of the latter two. 'minibatch' makes steps on a few
+    # rows, as the section below says, and claims nothing about the optimum.
     config.solver.name = "auto"
+    # Ends when F(w) - F* is certified to be at most this, relative to the loss of the best model
+    # without features.
+    config.solver.tol = 1e-6
+    # Reads of the training rows, certificates included, after which a fit ends without one.
+    config.solver.max_passes = 1000
+    # Work directory of a run over the same features and classes to start from; '' for zeros.
+    config.solver.warm_start = ""
 
     config.minibatch = ConfigDict()
     # Any Keras optimiser by class name; with l1 > 0 Adagrad, Adam, Ftrl, RMSprop or SGD.
@@ -129,6 +141,12 @@ def load(name: str) -> ConfigDict:
     return module.get_config()
 
 
+def from_json(values: dict) -> ConfigDict:
+    """A config that was written as JSON, which has no tuples."""
+    tuples = {name for name, default in get_config().items() if isinstance(default, tuple)}
+    return ConfigDict({name: tuple(v) if name in tuples else v for name, v in values.items()})
+
+
 def validate(config: ConfigDict) -> None:
     """Checks every field.
 
@@ -188,8 +206,28 @@ def _value_faults(config: ConfigDict) -> Iterator[str]:
             yield f"data.{role}_fraction: expected 0.0 beside data.{role}_split. Received: {received}."
     yield from check("model.output", OUTPUTS.__contains__, f"one of {', '.join(OUTPUTS)}")
     yield from check("solver.name", SOLVERS.__contains__, f"one of {', '.join(SOLVERS)}")
-    for field in ("l1", "l2", "minibatch.clip_norm"):
+    for field in ("l1", "l2", "solver.tol", "minibatch.clip_norm"):
         yield from check(field, lambda v: 0 <= v < infinity, "a finite number >= 0")
+    yield from check("solver.max_passes", lambda v: v >= 0, "a whole number >= 0")
+    smooth_only = config.solver.name in solvers.known() and config.solver.name != "proximal_newton"
+    if config.l1 > 0 and smooth_only:
+        yield (
+            "solver.name: expected auto, proximal_newton or minibatch with l1 > 0. Received: "
+            f"{config.solver.name!r}, l1={config.l1}."
+        )
+    numbers = all(isinstance(v, int | float) and 0 <= v < infinity for v in config.penalty_factor)
+    if not numbers:
+        yield f"penalty_factor: expected finite numbers >= 0. Received: {config.penalty_factor!r}."
+    if config.solver.name == "minibatch":
+        for field, unused in (("penalty_factor", ()), ("solver.warm_start", "")):
+            yield from check(
+                field, lambda v, unused=unused: v == unused, f"{unused!r} with solver 'minibatch'"
+            )
+    elif config.solver.name in SOLVERS and config.minibatch.early_stopping.metric in early_stopping.METRICS:
+        yield (
+            "minibatch.early_stopping.metric: expected '' but with solver.name='minibatch'. Received: "
+            f"{config.minibatch.early_stopping.metric!r}."
+        )
     yield from check("minibatch.learning_rate", lambda v: 0 < v < infinity, "a finite number > 0")
     yield from check("minibatch.batch_size", lambda v: v >= 0, "a whole number >= 0 (0 = all rows)")
     for field in ("minibatch.epochs", "minibatch.steps_per_loop"):
@@ -223,4 +261,5 @@ def _value_faults(config: ConfigDict) -> Iterator[str]:
     yield from check("checkpoint.keep", lambda v: v >= 1, "a whole number >= 1")
     yield from check("evaluate.max_rows", lambda v: v >= 0, "a whole number >= 0")
     yield from sources.faults(data.source, data.args)
-    yield from optimizers.faults(config.minibatch.optimizer, config.minibatch.optimizer_args, config.l1)
+    l1 = config.l1 if config.solver.name == "minibatch" else 0.0
+    yield from optimizers.faults(config.minibatch.optimizer, config.minibatch.optimizer_args, l1)

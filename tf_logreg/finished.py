@@ -34,7 +34,7 @@ def evaluate_run(
     model, columns, class_names = read_model(workdir)
     other_data = config is not None
     if not other_data:
-        config = ConfigDict(directory.read_json(workdir, "config.json")["config"])
+        config = configs.from_json(directory.read_json(workdir, "config.json")["config"])
     configs.validate(config)
     source, rows = inputs.read_data(config)
     if columns != source.columns:

@@ -29,7 +29,7 @@ def scan_rows(source: Source, rows: np.ndarray) -> standardize.Scan:
     Raises:
         InputError: a number that cannot be used, with its place, or no weight at all.
     """
-    found = standardize.scan(pipeline.sequential_batches(source, rows).as_numpy_iterator(), source)
+    found = standardize.scan(pipeline.host_batches(source, rows), source)
     if not found.weight_sum > 0:
         raise InputError(
             f"weight: expected some rows with a weight > 0. Received: {len(rows)} rows of weight 0."

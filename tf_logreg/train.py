@@ -1,5 +1,6 @@
 """The whole story, read top to bottom: data -> fit -> evaluate -> save -> export."""
 
+import json
 import logging
 
 import keras
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict
 
 import tf_logreg
 from tf_logreg import config as configs
-from tf_logreg import fitting, inputs
+from tf_logreg import fitting, inputs, optimum
 from tf_logreg.data import pipeline, standardize
 from tf_logreg.data.source import Source, describe, with_class_weight
 from tf_logreg.distribute import make_strategy
@@ -64,7 +65,8 @@ def train_and_evaluate(
         raise InputError(
             f"--device_memory_fraction: expected a share in [0, 1]. Received: {device_memory_fraction}."
         )
-    record = {"config": config.to_dict(), "dtype": dtype, **(record or {})}
+    # As JSON gives it back, so that it equals what an earlier run wrote.
+    record = json.loads(json.dumps({"config": config.to_dict(), "dtype": dtype, **(record or {})}))
     finished = directory.find_run(workdir, record, overwrite=overwrite)
     if finished:
         log.info("%s holds this run, finished.", workdir)
@@ -75,15 +77,27 @@ def train_and_evaluate(
     # Everything that bad data can break happens before the directory is touched.
     source, rows = inputs.read_data(config)
     shape = _shape(config, source)
-    length = fitting.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
+    minibatch = config.solver.name == "minibatch"
+    if minibatch:
+        length = fitting.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
     scans = {role: inputs.scan_rows(source, ids) for role, ids in rows.items()}
     inputs.check_training_classes(source, scans["train"])
-    columns = standardize.affine(
-        scans["train"], standardize=config.standardize, bias=config.model.bias, dtype=source.x_dtype
-    )
+    if minibatch:
+        columns = standardize.affine(
+            scans["train"], standardize=config.standardize, bias=config.model.bias, dtype=source.x_dtype
+        )
+    else:
+        solver = optimum.choose(config.solver.name, config.l1)
+        optimum.penalty_factor(config.penalty_factor, source.columns)
+        columns = optimum.training_columns(config, source, scans["train"])
     weight_of_class = class_weight.parse(
         config.class_weight, source.class_names, scans["train"].class_weight_sum
     )
+    start = None
+    if config.solver.warm_start:
+        start = directory.read_coefficients(
+            config.solver.warm_start, source.columns, source.class_names, shape["output"]
+        )
     directory.start_run(workdir, record, overwrite=overwrite)
     clock.lap("data")
 
@@ -122,25 +136,41 @@ def train_and_evaluate(
         keep=config.checkpoint.keep,
     )
     with tf.summary.create_file_writer(f"{workdir}/events").as_default():
-        result = fitting.fit_minibatch(
-            config,
-            model,
-            source,
-            rows["train"],
-            columns,
-            strategy=strategy,
-            dtype=dtype,
-            device_memory_fraction=device_memory_fraction,
-            length=length,
-            weight_of_class=weight_of_class,
-            checkpoints=checkpoints,
-            validation_metric=validation_metric,
-        )
+        common = {
+            "strategy": strategy,
+            "dtype": dtype,
+            "device_memory_fraction": device_memory_fraction,
+            "weight_of_class": weight_of_class,
+            "checkpoints": checkpoints,
+        }
+        if minibatch:
+            result = fitting.fit_minibatch(
+                config,
+                model,
+                source,
+                rows["train"],
+                columns,
+                length=length,
+                validation_metric=validation_metric,
+                **common,
+            )
+        else:
+            result = optimum.fit_full_batch(
+                config,
+                model,
+                source,
+                rows["train"],
+                columns,
+                solver=solver,
+                class_weight_sum=scans["train"].class_weight_sum,
+                start=start,
+                **common,
+            )
     if result.status is Status.DIVERGED:
         raise RunError(f"The fit diverged at step {result.iterations}: {result.status.explain()}.")
     if result.status is Status.INTERRUPTED:
         raise InterruptError(
-            f"Interrupted at step {result.iterations} of {length.steps}: {result.status.explain()}."
+            f"Interrupted after {result.passes:.1f} passes over the rows: {result.status.explain()}."
         )
     trained = dense.get_weights(model)
     kernel, bias = set_raw_weights(*trained)
@@ -165,22 +195,23 @@ def train_and_evaluate(
     )
     clock.lap("export")
 
-    training_loss = numbers["train"]["log_loss"]
-    if weight_of_class is not None:
-        # The objective weighs rows by class and knows no corrected prior; the metrics do neither.
-        dense.set_weights(raw_model, *standardize.fold_out(*trained, columns))
-        weighted = with_class_weight(source, weight_of_class)
-        weighted_numbers, _ = evaluate_model(0, raw_model, weighted, {"train": rows["train"]}, strategy)
-        training_loss = weighted_numbers["train"]["log_loss"]
-    penalised = trained[0].astype(np.float64)
-    penalty = config.l2 / 2 * np.square(penalised).sum() + config.l1 * np.abs(penalised).sum()
+    certificate = result.certificate
+    if certificate is not None:
+        objective = certificate.objective
+    else:
+        objective = _objective(config, numbers, trained, source, rows, columns, weight_of_class, strategy)
     found = {
         "status": result.status,
-        "message": result.status.explain(),
-        "objective": training_loss + float(penalty),
-        "certified_gap": None,
-        "certificate": "none: minibatch training makes no claim about the optimum",
-        "solver": "minibatch",
+        "message": result.message or result.status.explain(),
+        "objective": objective,
+        # Both bounds hold for the weights in float64; what is saved rounds them to the model's dtype.
+        "certified_gap": certificate.gap if result.relative_gap is not None else None,
+        "relative_gap": result.relative_gap,
+        "gradient_bound": certificate.gradient_bound if certificate else None,
+        "certificate": certificate.reason
+        if certificate
+        else "none: minibatch training makes no claim about the optimum",
+        "solver": "minibatch" if minibatch else solver,
         "iterations": result.iterations,
         "passes": result.passes,
         "num_rows": int(rows["train"].size),
@@ -198,6 +229,38 @@ def train_and_evaluate(
     }
     directory.write_json(workdir, "result.json", found)
     return found
+
+
+def _objective(
+    config: ConfigDict,
+    numbers: dict[str, dict],
+    trained: tuple[np.ndarray, np.ndarray],
+    source: Source,
+    rows: dict[str, np.ndarray],
+    columns: standardize.Affine,
+    weight_of_class: np.ndarray | None,
+    strategy: tf.distribute.Strategy,
+) -> float:
+    """F of minibatch training at the weights that it ended with, in nats."""
+    training_loss = numbers["train"]["log_loss"]
+    if weight_of_class is not None:
+        # The objective weighs rows by class and knows no corrected prior; the metrics do neither.
+        num_classes, outputs = len(source.class_names), trained[0].shape[1]
+        raw_model = dense.build(
+            len(source.columns),
+            num_classes,
+            output="sigmoid" if outputs == 1 else "softmax",
+            bias=config.model.bias,
+            dtype=trained[0].dtype.name,
+        )
+        dense.set_weights(raw_model, *standardize.fold_out(*trained, columns))
+        weighted = with_class_weight(source, weight_of_class)
+        weighted_numbers, _ = evaluate_model(0, raw_model, weighted, {"train": rows["train"]}, strategy)
+        training_loss = weighted_numbers["train"]["log_loss"]
+    penalised = trained[0].astype(np.float64)
+    return training_loss + float(
+        config.l2 / 2 * np.square(penalised).sum() + config.l1 * np.abs(penalised).sum()
+    )
 
 
 def evaluate_model(

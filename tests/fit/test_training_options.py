@@ -80,6 +80,7 @@ def test_patience_counts_epochs_without_improvement():
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy", "roc_auc"])
 def test_early_stopping_ends_with_the_best_weights(strategies, tmp_path, metric):
     config = configs.load("breast_cancer")
+    config.solver.name = "minibatch"
     config.data.validation_fraction = 0.3
     config.l2 = 0.0
     config.minibatch.update(learning_rate=0.3, epochs=60)

@@ -5,7 +5,7 @@ shifted, scaled and cast by a few vector operations.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -166,6 +166,24 @@ def sequential_batches(
     blocks = tf.data.Dataset.from_tensor_slices(padded.reshape(-1, block))
     transform = training_columns(source, columns, dtype) if columns else lambda x: tf.cast(x, dtype)
     return _read_blocks(blocks, source, rows[0], transform, replicas)
+
+
+def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Iterator[Batch]:
+    """One pass over raw rows in their order as NumPy arrays, without padding.
+
+    Args:
+        source: where rows are read.
+        rows: int64 [n] row ids.
+        elements: features in a block of rows in memory: as many as a core's cache holds in float64.
+    """
+    if source.host is not None:
+        block = max(1, elements // len(source.columns))
+        for start in range(0, len(rows), block):
+            yield source.host(rows[start : start + block])
+        return
+    for batch in sequential_batches(source, rows).as_numpy_iterator():
+        real = batch.row >= 0
+        yield batch if real.all() else Batch(*(array[real] for array in batch))
 
 
 def distribute(strategy: tf.distribute.Strategy, batches: tf.data.Dataset):

@@ -6,6 +6,7 @@ and reads any of them by index, which is what makes the order of training a pure
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ class Source:
             one split, 'train'.
         read: a TensorFlow function, row ids int64 [B] -> Batch in raw units.
         labels: row ids int64 [n] -> int32 [n]; reads the labels alone, on the host.
+        host: the same as `read` in NumPy, for rows in memory: it gives views where it can. None where
+            rows are not in memory.
         x_dtype: float32 or float64, the dtype of what `read` gives.
         place: says where a row id lies, for messages ('row 17 of the file x.npz').
         extras: further values of each row by name, [num_rows, ...] on the host: to split by, offsets.
@@ -52,6 +55,7 @@ class Source:
     place: Callable[[int], str] = "row {}".format
     extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     offset_columns: int = 1
+    host: Callable[[np.ndarray], Batch] | None = None
 
 
 def from_arrays(
@@ -99,17 +103,34 @@ def from_arrays(
     # float32 holds every integer up to 2^24, so narrow integers lose nothing in it.
     wide = x.dtype == np.float64 or (x.dtype.kind in "iu" and x.dtype.itemsize > 2)
     x_dtype = np.dtype(np.float64 if wide else np.float32)
-    with tf.device("CPU:0"):
-        x_all, y_all = memory.tensor(x), tf.convert_to_tensor(y, tf.int32)
-        weight_all = None if weight is None else tf.convert_to_tensor(weight, tf.float32)
+    weight = np.ones(len(y), np.float32) if weight is None else weight.astype(np.float32)
+
+    @functools.cache
+    def tensors() -> tuple[tf.Tensor, ...]:
+        # Made when TensorFlow first reads: rows that only NumPy reads are not copied.
+        with tf.init_scope(), tf.device("CPU:0"):
+            return memory.tensor(x), tf.convert_to_tensor(y, tf.int32), tf.convert_to_tensor(weight)
 
     def read(rows: tf.Tensor) -> Batch:
+        x_all, y_all, weight_all = tensors()
         block = tf.cast(tf.gather(x_all, rows), x_dtype)
         return Batch(
             x=block if unit == 1.0 else block * tf.cast(unit, x_dtype),
             y=tf.gather(y_all, rows),
-            weight=tf.ones_like(rows, tf.float32) if weight_all is None else tf.gather(weight_all, rows),
+            weight=tf.gather(weight_all, rows),
             offset=no_offset(rows, x_dtype),
+            row=rows,
+        )
+
+    def host(rows: np.ndarray) -> Batch:
+        stretch = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
+        part = slice(rows[0], rows[-1] + 1) if stretch else rows
+        block = x[part].astype(x_dtype, copy=False)
+        return Batch(
+            x=block if unit == 1.0 else block * x_dtype.type(unit),
+            y=y[part],
+            weight=weight[part],
+            offset=np.zeros((len(rows), 1), x_dtype),
             row=rows,
         )
 
@@ -122,6 +143,7 @@ def from_arrays(
         x_dtype=x_dtype,
         place=place,
         extras=extras or {},
+        host=host,
     )
 
 
@@ -166,7 +188,10 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
     def read(rows: tf.Tensor) -> Batch:
         return source.read(rows)._replace(offset=tf.gather(offsets, rows))
 
-    return dataclasses.replace(source, read=read, offset_columns=num_outputs)
+    def host(rows: np.ndarray) -> Batch:
+        return source.host(rows)._replace(offset=values[rows])
+
+    return dataclasses.replace(source, read=read, offset_columns=num_outputs, host=source.host and host)
 
 
 def default_columns(num_features: int) -> tuple[str, ...]:
@@ -191,8 +216,16 @@ def with_classes(source: Source, class_names: tuple[str, ...]) -> Source:
         batch = source.read(rows)
         return batch._replace(y=tf.gather(index, batch.y))
 
+    def host(rows: np.ndarray) -> Batch:
+        batch = source.host(rows)
+        return batch._replace(y=index[batch.y])
+
     return dataclasses.replace(
-        source, class_names=class_names, read=read, labels=lambda rows: index[source.labels(rows)]
+        source,
+        class_names=class_names,
+        read=read,
+        labels=lambda rows: index[source.labels(rows)],
+        host=source.host and host,
     )
 
 
@@ -217,7 +250,7 @@ def with_class_weight(source: Source, class_weight: np.ndarray) -> Source:
         batch = source.read(rows)
         return batch._replace(weight=batch.weight * tf.gather(tf.cast(class_weight, tf.float32), batch.y))
 
-    return dataclasses.replace(source, read=read)
+    return dataclasses.replace(source, read=read, host=None)
 
 
 def describe(names: tuple[str, ...], most: int = 20) -> str:

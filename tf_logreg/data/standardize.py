@@ -12,6 +12,8 @@ import numpy as np
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
+_LARGEST = 1e18  # of a value: its square is a float32
+
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
@@ -46,38 +48,46 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
     Raises:
         InputError: NaN or infinity in x, or a weight that is negative or not finite, with its place.
     """
-    p = len(source.columns)
-    total, mean, square = 0.0, np.zeros(p), np.zeros(p)
-    least, most = np.full(p, np.inf), np.full(p, -np.inf)
-    class_weight_sum = np.zeros(len(source.class_names))
+    total, mean, square, first = 0.0, 0.0, 0.0, None
+    constant, class_weight_sum = True, np.zeros(len(source.class_names))
     for batch in batches:
-        real = batch.row >= 0
-        x, weight = batch.x[real].astype(np.float64), batch.weight[real].astype(np.float64)
-        _check(x, weight, batch.row[real], source)
-        class_weight_sum += np.bincount(batch.y[real], weight, len(class_weight_sum))
-        x, weight = x[weight > 0], weight[weight > 0]
+        x, weight = batch.x.astype(np.float64), batch.weight.astype(np.float64)
+        _check(x, weight, batch.row, source)
+        class_weight_sum += np.bincount(batch.y, weight, len(class_weight_sum))
+        if not weight.all():
+            x, weight = x[weight > 0], weight[weight > 0]
         if not weight.size:
             continue
+        first = x[0].copy() if first is None else first
         block_total = weight.sum()
+        # About a row of the block: the sums of a column far from zero keep their digits.
+        start = x[0].copy()
+        x -= start
         block_mean = weight @ x / block_total
-        block_square = weight @ np.square(x - block_mean)
-        step = block_mean - mean
+        constant &= ~x.any(axis=0) & (start == first)
+        x -= block_mean
+        block_square = weight @ np.square(x, out=x)
+        step = start + block_mean - mean
         share = block_total / (total + block_total)
-        square += block_square + np.square(step) * total * share
-        mean += step * share
+        square = square + block_square + np.square(step) * total * share
+        mean = mean + step * share
         total += block_total
-        least, most = np.minimum(least, x.min(axis=0)), np.maximum(most, x.max(axis=0))
-    deviation = np.sqrt(square / total) if total else square
+    p = len(source.columns)
+    deviation = np.sqrt(square / total) if total else np.zeros(p)
     # Rounding leaves a constant column a tiny deviation; dividing by it would make a signal of noise.
-    return Scan(total, mean, np.where(least < most, deviation, 0.0), class_weight_sum)
+    return Scan(total, mean + np.zeros(p), np.where(constant, 0.0, deviation), class_weight_sum)
 
 
 def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -> None:
     """Raises InputError at the first number that cannot be used."""
-    if not np.isfinite(x).all():
-        i, j = np.argwhere(~np.isfinite(x))[0]
+    # One sum says whether all is well: NaN and infinity stay in it, and so does what float32 cannot square.
+    with np.errstate(over="ignore", invalid="ignore"):
+        fine = np.abs(x).max(initial=0.0) < _LARGEST
+    if not fine:
+        i, j = np.argwhere(~(np.abs(x) < _LARGEST))[0]
+        expected = "finite numbers" if not np.isfinite(x[i, j]) else f"magnitudes below {_LARGEST:.0e}"
         raise InputError(
-            f"x: expected finite numbers. Received: {x[i, j]} in {source.place(row[i])}, "
+            f"x: expected {expected}. Received: {x[i, j]} in {source.place(row[i])}, "
             f"column {source.columns[j]!r}."
         )
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))

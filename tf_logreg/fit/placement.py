@@ -11,8 +11,6 @@ from tf_logreg.data import memory, pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.data.standardize import Affine
 
-_BLOCK_ELEMENTS = 2**21  # features read at a time while rows are placed on the devices
-
 
 def fits(
     strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: tf.DType, fraction: float
@@ -85,14 +83,18 @@ def place(strategy: tf.distribute.Strategy, values: list):
 
 def _read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: tf.DType) -> tuple[np.ndarray, ...]:
     """Training columns, labels, weights and offsets of some rows, on the host; X exists once."""
-    transform = pipeline.training_columns(source, columns, dtype)
     x = memory.empty((len(rows), len(source.columns)), dtype.as_numpy_dtype)
     y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
     offset = np.empty((len(rows), source.offset_columns), source.x_dtype)
-    size = max(1, _BLOCK_ELEMENTS // x.shape[1])
-    for start in range(0, len(rows), size):
-        batch = source.read(tf.constant(rows[start : start + size]))
-        part = slice(start, start + size)
-        x[part] = transform(batch.x).numpy()
-        y[part], weight[part], offset[part] = batch.y.numpy(), batch.weight.numpy(), batch.offset.numpy()
+    shift, scale = columns.shift.astype(source.x_dtype), columns.scale.astype(source.x_dtype)
+    start = 0
+    for batch in pipeline.host_batches(source, rows):
+        part = slice(start, start + len(batch.y))
+        # In the source's own precision, then rounded once; both steps while the block is in cache.
+        if x.dtype == source.x_dtype:
+            np.multiply(np.subtract(batch.x, shift, out=x[part]), scale, out=x[part])
+        else:
+            x[part] = (batch.x - shift) * scale
+        y[part], weight[part], offset[part] = batch.y, batch.weight, batch.offset
+        start = part.stop
     return x, y, weight, offset

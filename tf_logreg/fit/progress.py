@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,38 @@ class Clock:
         """Ends a stage; the next one starts."""
         now = time.perf_counter()
         self.seconds[stage], self._last = round(now - self._last, 3), now
+
+
+@contextlib.contextmanager
+def gap_bar(target: float, interval: float = 10.0) -> Iterator[Callable[[float, float, float], None]]:
+    """Gives a function to call with (passes, objective in nats, estimated gap in nats).
+
+    The bar counts the decades of the gap that are done, so its remaining time is that of the rest.
+
+    Args:
+        target: the gap at which a fit ends, in nats.
+        interval: seconds between lines where there is no terminal.
+    """
+    last, most = time.perf_counter(), None
+    bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+    hidden = not sys.stderr.isatty()
+    with tqdm(total=1.0, bar_format=bar_format, disable=hidden, leave=False) as tqdm_bar:
+
+        def show(passes: float, objective: float, gap: float) -> None:
+            nonlocal last, most
+            ratio = max(gap, 1e-300) / max(target, 1e-300)
+            if math.isfinite(ratio):
+                most = max(most or 0.0, ratio)
+            if not hidden:
+                tqdm_bar.set_postfix(objective=f"{objective:.6f}", gap=f"{gap:.1e}", passes=f"{passes:.0f}")
+                if most is not None and most > 1:
+                    done = 1 - max(math.log(ratio), 0.0) / math.log(most)
+                    tqdm_bar.update(max(done - tqdm_bar.n, 0.0))
+            elif time.perf_counter() - last >= interval:
+                last = time.perf_counter()
+                log.info("%.0f passes: objective %.9f, gap about %.1e", passes, objective, gap)
+
+        yield show
 
 
 @contextlib.contextmanager

@@ -3,12 +3,17 @@
 import dataclasses
 import enum
 
+from tf_logreg.model.certificate import Certificate
+
 
 class Status(enum.StrEnum):
     """The value goes to `result.json`; `explain` gives a person's words and the remedy."""
 
     FINISHED = "finished"
     STOPPED_EARLY = "stopped_early"
+    OPTIMAL = "optimal"
+    MAX_PASSES = "max_passes"
+    SEPARATED = "separated"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
 
@@ -17,6 +22,11 @@ class Status(enum.StrEnum):
         return {
             Status.FINISHED: "all epochs were run; nothing is claimed about the distance to the optimum",
             Status.STOPPED_EARLY: "the validation metric stopped improving (minibatch.early_stopping)",
+            Status.OPTIMAL: "the gap to the optimum is certified to be at most solver.tol",
+            Status.MAX_PASSES: "not certified: raise solver.max_passes, set standardize=True, give "
+            "--dtype=float64, or add some l2",
+            Status.SEPARATED: "the classes can be separated, so the loss falls for ever as coefficients "
+            "grow: add some l2",
             Status.DIVERGED: "the loss is not finite: lower minibatch.learning_rate, or set standardize=True",
             Status.INTERRUPTED: "a checkpoint is saved; the same command resumes",
         }[self]
@@ -30,10 +40,17 @@ class FitResult:
         status: how it ended.
         iterations: updates of the weights.
         passes: reads of the training rows.
-        history: (step, mean objective of the batches since the step before it), in nats.
+        history: (step, mean objective of the batches since the step before it), in nats; of a
+            full-batch fit (passes, objective).
+        message: what the status means here; `status.explain()` when empty.
+        certificate: of a full-batch fit, else None.
+        relative_gap: certified, over the null model's loss; None where there is none.
     """
 
     status: Status
     iterations: int
     passes: float
-    history: list[tuple[int, float]]
+    history: list[tuple[float, float]]
+    message: str = ""
+    certificate: Certificate | None = None
+    relative_gap: float | None = None

@@ -98,6 +98,37 @@ def read_json(workdir: str, name: str) -> dict:
         raise InputError(f"--workdir: {str(path)!r} is not JSON: {error}.") from None
 
 
+def read_coefficients(
+    workdir: str, columns: tuple[str, ...], class_names: tuple[str, ...], output: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel [p, m] and bias [m] of another run, in raw units, to start from.
+
+    Raises:
+        InputError: no such run, or one over other features, classes or outputs.
+    """
+    path = Path(workdir) / "coefficients.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"solver.warm_start: expected a finished run. Received: {workdir!r} ({error})."
+        ) from None
+    for name, expected in (("feature_names", columns), ("class_names", class_names)):
+        if tuple(found[name].tolist()) != expected:
+            raise InputError(
+                f"solver.warm_start: expected a run with the same {name}, {len(expected)} of them. "
+                f"Received: {workdir!r} with {len(found[name])}."
+            )
+    outputs = 1 if output == "sigmoid" else len(class_names)
+    if found["kernel"].shape[1] != outputs:
+        raise InputError(
+            f"solver.warm_start: expected a run with model.output={output!r}, {outputs} outputs. "
+            f"Received: {workdir!r} with {found['kernel'].shape[1]}."
+        )
+    return found["kernel"], found["bias"]
+
+
 def write_json(workdir: str, name: str, value: dict) -> None:
     """Writes a JSON file; NaN and infinity are refused, they are not JSON."""
     text = json.dumps(value, indent=2, allow_nan=False)

@@ -1,0 +1,299 @@
+"""Seconds to a certified optimum: ours, scikit-learn, PyTorch and others, side by side.
+
+    pip install -e '.[cpu,benchmark]' && python benchmarks/solvers.py
+
+Every contender runs in a process of its own on the same planted data, three times; the first call
+counts imports of nothing but what it needs, tracing included. Each answer's distance to the optimum
+is measured afterwards by our certificate, in float64 from the data. Prints Markdown tables.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+CASES = {
+    "a": "60,000 x 784, 10 classes, l2 = 1/n",
+    "b": "1,000,000 x 28, 2 classes, l2 = 1/n",
+    "c": "60,000 x 784, 10 classes, l2 = 1e-3/n",
+    "d": "a9a, l1 = lambda_max / 10",
+    "e": "a9a, l1 = lambda_max / 100",
+}
+SMOOTH = (
+    "ours",
+    "ours, gradient descent",
+    "scikit-learn newton-cholesky, float32",
+    "scikit-learn newton-cholesky, float64",
+    "scikit-learn newton-cg, float32",
+    "scikit-learn lbfgs, float32",
+    "scikit-learn-intelex lbfgs, float32",
+    "PyTorch L-BFGS",
+    "Snap ML",
+)
+SPARSE = ("ours", "celer", "scikit-learn saga, float64")
+
+
+def main() -> None:
+    """Parses the arguments and prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cases", default="abc", help="letters of: " + "; ".join(f"{k} {v}" for k, v in CASES.items())
+    )
+    parser.add_argument("--a9a", default="", help="path of a9a.libsvm(.gz), for cases d and e")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="contenders whose name holds this")
+    parser.add_argument("--timeout", type=int, default=600, help="seconds that a contender may take")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)  # what a child process measures
+    arguments = parser.parse_args()
+    if arguments.contender:
+        print(json.dumps(measure(arguments.contender, arguments.cases, arguments.a9a, arguments.repeats)))
+        return
+    isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "default")
+    print(f"{len(os.sched_getaffinity(0))} cores; ONEDNN_MAX_CPU_ISA: {isa}\n")
+    for case in arguments.cases:
+        contenders = [name for name in (SPARSE if case in "de" else SMOOTH) if arguments.only in name]
+        print(table(case, {name: child(name, case, arguments) for name in contenders}), flush=True)
+
+
+def table(case: str, found: dict[str, dict]) -> str:
+    """A Markdown table; ratios are to ours."""
+    heads = ("first call, s", "later calls, s", "ours is faster", "gap / null loss", "peak memory / X")
+    lines = [
+        f"| {CASES[case]} | {' | '.join(heads)} |",
+        "|---" * 6 + "|",
+    ]
+    ours = found.get("ours", {}).get("later")
+    for name, result in found.items():
+        if not result:
+            lines.append(f"| {name} | n/a | | | | |")
+            continue
+        ratio = f"{result['later'] / ours:.1f}x" if ours else ""
+        gap = "none" if result["gap"] is None else f"{result['gap']:.1e}"
+        lines.append(
+            f"| {name} | {result['first']:.2f} | {result['later']:.2f} | {ratio} | {gap} "
+            f"| {result['memory']:.1f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def child(name: str, case: str, arguments: argparse.Namespace) -> dict:
+    """One contender in a process of its own; {} and a line on stderr when it fails or takes too long."""
+    command = [sys.executable, __file__, f"--contender={name}", f"--cases={case}", f"--a9a={arguments.a9a}"]
+    try:
+        done = subprocess.run(
+            [*command, f"--repeats={arguments.repeats}"], capture_output=True, text=True, check=False,
+            timeout=arguments.timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        print(f"{name}: more than {arguments.timeout} s", file=sys.stderr)
+        return {}
+    if done.returncode:
+        print(f"{name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return {}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def data(case: str, a9a: str):
+    """X float32 [n, p], y [n] int32, C, l1, l2 of a case; correlated columns, labels from known weights."""
+    import numpy as np
+
+    if case in "de":
+        from sklearn.datasets import load_svmlight_file
+
+        x, y = load_svmlight_file(a9a)
+        x, y = x.toarray().astype(np.float32), (y > 0).astype(np.int32)
+        largest = np.abs((y - y.mean()) @ x).max() / len(y)
+        return x, y, 2, float(largest) / (10 if case == "d" else 100), 0.0
+    n, p, classes = (1_000_000, 28, 2) if case == "b" else (60_000, 784, 10)
+    rng = np.random.default_rng(0)
+    factors = rng.standard_normal((p // 4 + 1, p), np.float32) / np.sqrt(p // 4 + 1)
+    x = rng.standard_normal((n, p), np.float32) / 2 + rng.standard_normal(
+        (n, len(factors)), np.float32
+    ) @ factors.astype(np.float32)
+    kernel = rng.standard_normal((p, 1 if classes == 2 else classes)) * 2 / np.sqrt(p)
+    z = x @ kernel
+    noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))
+    y = noisy[:, 0] > 0 if classes == 2 else noisy.argmax(axis=1)
+    return x, y.astype(np.int32), classes, 0.0, (1e-3 if case == "c" else 1.0) / n
+
+
+def measure(name: str, case: str, a9a: str, repeats: int) -> dict:
+    """Seconds of the first call and the median of the later ones, and how far the last answer is."""
+    import psutil
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    before = psutil.Process().memory_info().rss
+    x, y, classes, l1, l2 = data(case, a9a)
+    fit = ours if name.startswith("ours") else peer
+    fit = fit(name, x, y, classes, l1, l2)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        kernel, bias = fit()
+        seconds.append(time.perf_counter() - start)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    gap = relative_gap(x, y, classes, l1, l2, kernel, bias)
+    return {
+        "first": seconds[0],
+        "later": statistics.median(seconds[1:] or seconds),
+        "gap": gap,
+        "memory": peak / x.nbytes,
+    }
+
+
+def ours(name: str, x, y, classes: int, l1: float, l2: float):
+    """The library's own path from arrays in memory: checks, moments, placement, fit, certificate."""
+    import tempfile
+
+    import numpy as np
+    import tensorflow as tf
+
+    from tf_logreg import config as configs
+    from tf_logreg import distribute, inputs, optimum
+    from tf_logreg.data import standardize
+    from tf_logreg.data.source import from_arrays
+    from tf_logreg.fit.checkpoint import Checkpoints
+    from tf_logreg.model import dense
+
+    strategy = distribute.make_strategy("one_device")
+    config = configs.get_config()
+    config.l1, config.l2, config.standardize = l1, l2, False
+    solver = "gradient_descent" if "gradient" in name else optimum.choose("auto", l1)
+    config.solver.max_passes = 300 if "gradient" in name else 1000
+
+    def fit():
+        source, rows = from_arrays(x, y, class_names=tuple(map(str, range(classes)))), np.arange(len(x))
+        scan = inputs.scan_rows(source, rows)
+        columns = optimum.training_columns(config, source, scan)
+        with strategy.scope():
+            output = dense.resolve_output("auto", classes)
+            model = dense.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
+        with tempfile.TemporaryDirectory() as folder, tf.summary.create_noop_writer().as_default():
+            optimum.fit_full_batch(
+                config, model, source, rows, columns, solver=solver, strategy=strategy, dtype="float32",
+                checkpoints=Checkpoints(folder, {}, every_steps=0, keep=1),
+                class_weight_sum=scan.class_weight_sum, device_memory_fraction=0.5,
+            )  # fmt: skip
+        return standardize.fold_out(*dense.get_weights(model), columns)
+
+    return fit
+
+
+def peer(name: str, x, y, classes: int, l1: float, l2: float):
+    """A peer at its own settings for the same objective, stopped as tightly as it takes to reach 1e-6."""
+    import numpy as np
+
+    n = len(y)
+    if name == "PyTorch L-BFGS":
+        return torch_lbfgs(x, y, classes, l2)
+    if name == "Snap ML":
+        from snapml import LogisticRegression
+    elif "intelex" in name:
+        from sklearnex.linear_model import LogisticRegression
+    else:
+        from sklearn.linear_model import LogisticRegression
+    if name == "celer":
+        from celer import LogisticRegression
+
+        model = LogisticRegression(C=1 / (l1 * n), tol=1e-8, max_iter=1000)
+        signed = 2 * y - 1
+    elif name == "Snap ML":
+        model = LogisticRegression(
+            regularizer=l2 * n, fit_intercept=True, use_gpu=False, n_jobs=2, tol=1e-6, max_iter=10_000
+        )
+        signed = y
+    else:
+        solver = name.split()[1].rstrip(",")
+        penalty = {"C": 1 / (l1 * n), "l1_ratio": 1.0} if l1 else {"C": 1 / (l2 * n)}
+        model = LogisticRegression(solver=solver, tol=1e-5 if not l1 else 1e-6, max_iter=10_000, **penalty)
+        signed = y
+    x = x.astype(np.float64) if "float64" in name or name == "celer" else x
+
+    def fit():
+        model.fit(x, signed)
+        return model.coef_.T.astype(np.float64), np.atleast_1d(model.intercept_).astype(np.float64)
+
+    return fit
+
+
+def torch_lbfgs(x, y, classes: int, l2: float):
+    """Full-batch L-BFGS with a strong Wolfe line search, as PyTorch's documentation has it."""
+    import numpy as np
+    import torch
+
+    features, labels = torch.from_numpy(x), torch.from_numpy(y).long()
+
+    def fit():
+        model = torch.nn.Linear(x.shape[1], 1 if classes == 2 else classes)
+        torch.nn.init.zeros_(model.weight)
+        torch.nn.init.zeros_(model.bias)
+        optimizer = torch.optim.LBFGS(
+            model.parameters(), max_iter=2000, tolerance_grad=1e-7, tolerance_change=1e-10, history_size=10,
+            line_search_fn="strong_wolfe",
+        )  # fmt: skip
+
+        def closure():
+            optimizer.zero_grad()
+            z = model(features)
+            if classes == 2:
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(z[:, 0], labels.float())
+            else:
+                loss = torch.nn.functional.cross_entropy(z, labels)
+            loss = loss + l2 / 2 * model.weight.square().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        return model.weight.detach().numpy().T.astype(np.float64), model.bias.detach().numpy().astype(
+            np.float64
+        )
+
+    return fit
+
+
+def relative_gap(x, y, classes: int, l1: float, l2: float, kernel, bias) -> float | None:
+    """Our certificate's bound on F - F*, over the loss of the best model without features.
+
+    An answer far from the optimum may have no bound of its own; the optimum's does then, by a fit.
+    """
+    import numpy as np
+
+    from tf_logreg.model import certificate
+
+    size, centre = 2**18 // x.shape[1] + 1, x.mean(axis=0, dtype=np.float64)
+    shares = np.bincount(y) / len(y)
+    null = -(shares * np.log(shares)).sum()
+
+    def blocks():
+        for start in range(0, len(y), size):
+            part = slice(start, start + size)
+            count = len(y[part])
+            yield certificate.Block(
+                x[part], y[part], np.ones(count), np.zeros((count, 1)), np.zeros(count, int)
+            )
+
+    def whole(value: float):
+        return np.vstack([np.full(kernel.shape, value), np.zeros((1, kernel.shape[1]))])
+
+    def problem(kernel, bias):
+        w = np.vstack([kernel, (bias + centre @ kernel)[None]])
+        return certificate.Problem(w, centre, whole(l1), whole(l2), np.ones(classes))
+
+    (found,) = certificate.certify(blocks, [problem(kernel, bias)])
+    best_kernel, best_bias = ours("ours", x, y, classes, l1, l2)()
+    (best,) = certificate.certify(blocks, [problem(best_kernel, best_bias)])
+    # Two upper bounds: the answer's own, and its excess over an answer that is certified.
+    excess = found.objective - best.objective + best.gap
+    bounds = [bound for bound in (found.gap, found.gradient_bound, excess) if bound is not None]
+    return float(min(bounds) / null)
+
+
+if __name__ == "__main__":
+    main()

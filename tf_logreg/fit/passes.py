@@ -1,0 +1,181 @@
+"""A pass: a program of `model/objective.py` summed over all training rows, on every replica.
+
+Rows are resident on the devices, or streamed to them in blocks; the code above does not know which.
+Within a replica rows are taken in blocks that stay in a core's cache, so that a program that uses X
+twice reads it from memory once, and so that logits never take more room than a block's. Sums of
+blocks are added with the rounding error of each addition kept beside them (Ogita, Rump and Oishi,
+SIAM J. Sci. Comput. 26, 2005, alg. 4.3): 10^9 rows lose no digits, also where there is no float64.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.data import pipeline
+from tf_logreg.data.source import Source
+from tf_logreg.data.standardize import Affine
+from tf_logreg.fit import placement
+from tf_logreg.model.objective import Problems, Rows
+
+_BLOCK_ELEMENTS = 2**22  # floats of X and of a program's intermediates in a block
+_MOST_ROWS, _FEWEST_ROWS = 4096, 64
+
+# sum_rows(program, arguments, problems, width, every): the program's sums over all rows, float64
+# arrays. `width` is how many numbers the program makes a row; `every` = 8 takes one block of eight.
+SumRows = Callable[..., list[np.ndarray]]
+
+
+def resident(
+    strategy: tf.distribute.Strategy,
+    source: Source,
+    rows: np.ndarray,
+    columns: Affine,
+    dtype: tf.DType,
+    folds: np.ndarray | None = None,
+) -> SumRows:
+    """Passes over rows that are placed on the devices once.
+
+    Args:
+        strategy: where the replicas are; each holds the rows of its own shards.
+        source: where rows are read, once.
+        rows: int64 [n], the ids of the training rows.
+        columns: how training columns come from raw ones.
+        dtype: of x on the devices.
+        folds: int32 [n], or None when no problem holds a fold out.
+    """
+    folds = np.zeros(len(rows), np.int32) if folds is None else folds
+    positions, held = placement.held_rows(strategy, source, rows, columns, dtype)
+    held = [Rows(*arrays, folds[mine]) for mine, arrays in zip(positions, held, strict=True)]
+    data = placement.place(strategy, held)
+    shapes = tuple(part.x.shape for part in held)
+
+    def sum_rows(program, arguments, problems, width, every=1):
+        run = _distributed(strategy, program, width, every, shapes)
+        return _arrays(run(data, _tensors(arguments, dtype), _tensors(problems, dtype)))
+
+    return sum_rows
+
+
+def streamed(
+    strategy: tf.distribute.Strategy,
+    source: Source,
+    rows: np.ndarray,
+    columns: Affine,
+    dtype: tf.DType,
+    folds: np.ndarray | None = None,
+) -> SumRows:
+    """Passes over rows that are read anew each time; the arguments are those of `resident`."""
+    replicas = strategy.num_replicas_in_sync
+    fold_of_row = np.zeros(rows.max() + 1, np.int32)
+    if folds is not None:
+        fold_of_row[rows] = folds
+
+    def to_rows(batch):
+        fold = tf.gather(fold_of_row, tf.maximum(batch.row, 0))
+        return Rows(batch.x, batch.y, batch.weight, batch.offset, fold)
+
+    def sum_rows(program, arguments, problems, width, every=1):
+        run = _distributed(strategy, program, width, every, (len(rows), len(source.columns)))
+        batches = pipeline.sequential_batches(
+            source, rows, replicas=replicas, columns=columns, dtype=dtype
+        ).map(to_rows)
+        arguments, problems = _tensors(arguments, dtype), _tensors(problems, dtype)
+        total = None
+        for block in pipeline.distribute(strategy, batches):
+            part = _arrays(run(block, arguments, problems))
+            total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
+        return total
+
+    return sum_rows
+
+
+def _tensors(values: tuple, dtype: tf.DType) -> tuple:
+    """Arguments for the devices: real numbers in float64 when X is, else in float32."""
+    real = tf.float64 if dtype == tf.float64 else tf.float32
+    made = [tf.constant(value, real if np.asarray(value).dtype.kind == "f" else None) for value in values]
+    return Problems(*made) if isinstance(values, Problems) else tuple(made)
+
+
+def _arrays(sums: list) -> list[np.ndarray]:
+    """(sum, what its additions lost) pairs -> float64."""
+    return [
+        total.numpy().astype(np.float64) + lost.numpy().astype(np.float64)
+        for total, lost in zip(sums[::2], sums[1::2], strict=True)
+    ]
+
+
+@functools.lru_cache(maxsize=64)
+def _distributed(strategy: tf.distribute.Strategy, program: Callable, width: int, every: int, data):
+    """The TensorFlow function of a pass; one for each program, however many problems there are.
+
+    `data` tells rows of different static shapes apart, which must not be generalised over.
+    """
+
+    def replica(rows, arguments, problems):
+        sums = replica_sums(program, rows, arguments, problems, width=width, every=every)
+        context = tf.distribute.get_replica_context()
+        if "TPU" not in placement.devices(strategy)[0]:
+            # One number in float64 for each pair, so that the sum over replicas loses nothing either.
+            wide = [
+                tf.cast(a, tf.float64) + tf.cast(b, tf.float64)
+                for a, b in zip(sums[::2], sums[1::2], strict=True)
+            ]
+            wide = context.all_reduce(tf.distribute.ReduceOp.SUM, wide)
+            return [part for total in wide for part in (total, tf.zeros_like(total))]
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def run(rows, arguments, problems):
+        sums = strategy.run(replica, args=(rows, arguments, problems))
+        return [strategy.experimental_local_results(value)[0] for value in sums]
+
+    return run
+
+
+def replica_sums(
+    program: Callable, rows: Rows, arguments: tuple, problems: Problems, *, width: int, every: int = 1
+) -> list[tf.Tensor]:
+    """One replica's part of a pass: this is the program that a device runs.
+
+    Args:
+        program: of `model/objective.py`.
+        rows: the replica's, with static shapes.
+        arguments, problems: the program's.
+        width: numbers that it makes for each row.
+        every: take one block of so many.
+
+    Returns:
+        For each of the program's sums the sum and what its additions lost.
+    """
+    num_rows, num_features = rows.x.shape
+    block = max(_FEWEST_ROWS, min(_MOST_ROWS, _BLOCK_ELEMENTS // (num_features + width), num_rows // every))
+    # At multiples of 64 rows a block is a view: it begins where TensorFlow's kernels can read.
+    block = min(block // _FEWEST_ROWS * _FEWEST_ROWS, num_rows)
+    count = -(-num_rows // block) if block else 1
+
+    def sums_of(i):
+        # The last block ends with the last row; what it shares with the one before does not count.
+        start = tf.minimum(i * block, num_rows - block)
+        part = Rows(*(array[start : start + block] for array in rows))
+        part = Rows(*(tf.ensure_shape(array, [block, *array.shape[1:]]) for array in part))
+        new = tf.range(block) + start >= i * block
+        return program(*arguments, problems, part._replace(weight=tf.where(new, part.weight, 0)))
+
+    def add(i, totals, losses):
+        pairs = [_add(*terms) for terms in zip(totals, losses, sums_of(i), strict=True)]
+        return i + every, *(tuple(part) for part in zip(*pairs, strict=True))
+
+    first = sums_of(tf.constant(0))
+    _, totals, losses = tf.while_loop(
+        lambda i, *_: i < count, add, (tf.constant(every), first, tuple(map(tf.zeros_like, first)))
+    )
+    return [part for pair in zip(totals, losses, strict=True) for part in pair]
+
+
+def _add(total: tf.Tensor, lost: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Total + value, and `lost` with the rounding error of that addition."""
+    new = total + value
+    back = new - total
+    return new, lost + ((total - (new - back)) + (value - back))

@@ -1,0 +1,165 @@
+"""From sums over rows to the K functions that a solver minimises: divides, penalises, counts passes.
+
+F_k(w) = sum_i s_ki loss_i / sum_i s_ki + sum_j l2_kj w_j^2 / 2 + l1_kj |w_j|, in training columns. A
+solver sees w as P numbers: the kernel [p, m] and, where the model has one, the bias [m] behind it.
+"""
+
+import dataclasses
+
+import numpy as np
+import scipy.linalg
+
+from tf_logreg.fit.passes import SumRows
+from tf_logreg.model import objective
+from tf_logreg.solvers import core, linear_system
+
+_LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
+# Rows a coefficient from which on a sample of them gives the Hessian well enough: its relative error
+# is about the root of one over this, and so is what a Newton step leaves.
+_ROWS_PER_COEFFICIENT = 400
+_ROWS_PER_FEATURE = 16  # of the preconditioner's sample
+
+
+@dataclasses.dataclass
+class Penalized:
+    """K problems over the same rows.
+
+    Attributes:
+        sum_rows: a pass, from `fit/passes.py`.
+        shape: (p, m). bias: whether the model has one.
+        held_out: [K]. class_weight: [K, C].
+        l1, l2: [K, p], in training columns.
+        num_rows: n.
+        passes: [K] reads of the rows by each problem so far; a sample counts as its share.
+    """
+
+    sum_rows: SumRows
+    shape: tuple[int, int]
+    bias: bool
+    held_out: np.ndarray
+    class_weight: np.ndarray
+    l1: np.ndarray
+    l2: np.ndarray
+    num_rows: int
+    every: int = 1
+    passes: np.ndarray = None
+
+    def __post_init__(self):
+        """Starts counting."""
+        if self.passes is None:
+            self.passes = np.zeros(len(self.l2))
+
+    @property
+    def size(self) -> int:
+        """P."""
+        p, m = self.shape
+        return (p + self.bias) * m
+
+    def unpack(self, w: np.ndarray) -> np.ndarray:
+        """[k, P] -> [k, p + 1, m], the last row zero without a bias."""
+        w = w.reshape(len(w), -1, self.shape[1])
+        return w if self.bias else np.concatenate([w, np.zeros_like(w[:, :1])], axis=1)
+
+    def pack(self, w: np.ndarray) -> np.ndarray:
+        """[k, p + 1, m] -> [k, P]."""
+        return (w if self.bias else w[:, :-1]).reshape(len(w), -1)
+
+    def per_coefficient(self, penalty: np.ndarray) -> np.ndarray:
+        """[k, p] -> [k, P]: the same for each output, none for the bias."""
+        whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
+        return self.pack(whole)
+
+    def sums(self, program, arguments, problems: np.ndarray, width: int, every: int = 1):
+        """A pass for some of the problems."""
+        every = every * self.every
+        self.passes[problems] += 1 / every
+        record = objective.Problems(self.held_out[problems], self.class_weight[problems])
+        return self.sum_rows(program, tuple(self.unpack(a) for a in arguments), record, width, every)
+
+    def value_and_gradient(self, w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the smooth part, [k] and [k, P]."""
+        width = 4 * len(self.l2) * self.shape[1]
+        weight, loss, gradient = self.sums(objective.value_and_gradient, (w,), problems, width)
+        l2 = self.per_coefficient(self.l2[problems])
+        value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
+        return value, self.pack(gradient / weight[:, None, None]) + l2 * w
+
+    def hessian_product(self, w: np.ndarray, v: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """[k, P]."""
+        width = 6 * len(self.l2) * self.shape[1]
+        weight, product = self.sums(objective.hessian_product, (w, v), problems, width)
+        return self.pack(product / weight[:, None, None]) + self.per_coefficient(self.l2[problems]) * v
+
+    def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """[k, P, P], from a sample of the rows where there are many."""
+        p, m = self.shape
+        every = max(1, self.num_rows // self.every // (_ROWS_PER_COEFFICIENT * self.size))
+        width = 2 * len(self.l2) * m * m * (p + 1)
+        weight, hessian = self.sums(objective.hessian, (w,), problems, width, every)
+        hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
+        at = np.arange(self.size)
+        hessian[:, at, at] += self.per_coefficient(self.l2[problems])
+        return hessian
+
+    def preconditioner(self, w: np.ndarray, problems: np.ndarray):
+        """Solves with the mean over outputs of the Hessian's diagonal blocks, from a sample of rows."""
+        p, m = self.shape
+        every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
+        weight, gram = self.sums(objective.mean_gram, (w,), problems, 2 * len(self.l2) * (p + 1), every)
+        q = p + self.bias
+        gram = gram[:, :q, :q] / weight[:, None, None]
+        at = np.arange(p)
+        gram[:, at, at] += self.l2[problems]
+        factors = {}
+
+        def factor(k: int, free: np.ndarray):
+            key = k, free.tobytes()
+            if key not in factors:
+                inside = gram[k] if free.all() else gram[k][np.ix_(free, free)]
+                factors[key] = linear_system.cholesky(inside)
+            return factors[key]
+
+        def solve(r: np.ndarray, which: np.ndarray, free: np.ndarray) -> np.ndarray:
+            r, free = r.reshape(len(r), q, m), free.reshape(len(r), q, m)
+            z = np.zeros_like(r)
+            for i, k in enumerate(which):
+                if free[i].all():
+                    z[i] = scipy.linalg.cho_solve(factor(k, free[i, :, 0]), r[i], check_finite=False)
+                    continue
+                for c in range(m):
+                    at = free[i, :, c]
+                    if at.any():
+                        z[i, at, c] = scipy.linalg.cho_solve(factor(k, at), r[i, at, c], check_finite=False)
+            return z.reshape(len(r), -1)
+
+        return solve
+
+    def gradient_gap(self, gradient: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """sum_j gradient_j^2 / (2 l2_j) over the kernel where all of it has l2 and no l1, else infinity.
+
+        The bias is left out: the certificate projects its gradient away.
+        """
+        l2 = self.per_coefficient(self.l2[problems])
+        kernel = l2[:, : self.shape[0] * self.shape[1]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bound = (np.square(gradient[:, : kernel.shape[1]]) / (2 * kernel)).sum(axis=1)
+        covered = (kernel > 0).all(axis=1) & ~self.l1[problems].any(axis=1)
+        return np.where(covered, bound, np.inf)
+
+    def functions(self, target: np.ndarray, noise: float) -> core.Functions:
+        """What a solver is given.
+
+        Args:
+            target: [K], the wanted gap in nats.
+            noise: relative rounding error of a value.
+        """
+        return core.Functions(
+            value_and_gradient=self.value_and_gradient,
+            hessian_product=self.hessian_product,
+            hessian=self.hessian if self.size <= _LARGEST_HESSIAN else None,
+            preconditioner=self.preconditioner,
+            gradient_gap=self.gradient_gap,
+            l1=self.per_coefficient(self.l1),
+            target=target,
+            noise=noise,
+        )

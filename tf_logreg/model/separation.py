@@ -1,0 +1,136 @@
+"""Proof that a problem has no finite optimum: a direction along which no row's margin falls.
+
+If d moves only coefficients without a penalty, no row's logit of its own class falls behind another's
+along d, and some row's rises, then the loss falls for ever along d (Albert and Anderson, Biometrika
+71, 1984). When separation is complete the fit itself is such a direction; when it is quasi-complete a
+linear programme finds one (Konis, Linear programming algorithms for detecting separated data, 2007):
+maximise the sum of margins over the box |d| <= 1. Rows enter the programme only as they are violated.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import scipy.optimize
+
+from tf_logreg.model.certificate import Block, Problem
+
+_LARGEST_PROGRAMME = 5_000_000  # numbers in its matrix: about a minute
+_ROUNDS, _ROWS_A_ROUND = 30, 2000
+_NEGATIVE, _POSITIVE = -1e-8, 1e-5  # of margins, for directions and columns of size one
+
+
+def separating_direction(
+    blocks: Callable[[], Iterable[Block]], problem: Problem, scale: np.ndarray
+) -> np.ndarray | None:
+    """A direction along which the loss has no minimum.
+
+    Args:
+        blocks: gives all rows, anew each time it is called.
+        problem: at weights that have run far, if they run.
+        scale: [p], one over the spread of each column; directions are measured in units of it.
+
+    Returns:
+        d [q, m], or None when there is none or the linear programme would be too large.
+    """
+    outputs = problem.w.shape[1]
+    sizes = np.append(scale, 1.0)[: len(problem.w)]
+    free = ((problem.l1 == 0) & (problem.l2 == 0)).any(axis=1)
+    features = np.flatnonzero(free)
+    if not features.size:
+        return None
+    # The softmax's first class stands still: only differences count.
+    moving = outputs if outputs == 1 else outputs - 1
+
+    def margins(direction: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """(columns [B, f] in units of scale, y, margins [B, C - 1]) of each block's rows."""
+        for block in blocks():
+            use = (block.weight * problem.class_weight[block.y] > 0) & (block.fold != problem.held_out)
+            x = (block.x[use].astype(np.float64) - problem.centre) * scale
+            columns = np.hstack([x, np.ones((len(x), 1))])[:, features]
+            yield columns, block.y[use], _margins(columns @ direction, block.y[use])
+
+    fitted = (problem.w / sizes[:, None])[features]
+    if free.all() and np.abs(fitted).max() > 0:
+        fitted = fitted / np.abs(fitted).max()
+        if min(m.min(initial=np.inf) for *_, m in margins(fitted)) > 0:
+            return _whole(fitted * sizes[features][:, None], features, problem.w.shape)
+
+    size = features.size * moving
+    gain, rows, candidate = np.zeros(size), np.zeros((0, size)), fitted
+    for number in range(_ROUNDS):
+        worst_rows, least, most = [], np.inf, 0.0
+        for columns, y, margin in margins(candidate):
+            least, most = min(least, margin.min(initial=np.inf)), max(most, margin.max(initial=0.0))
+            at, other = np.nonzero(margin < (np.inf if number == 0 else _NEGATIVE))
+            order = np.argsort(margin[at, other])[:_ROWS_A_ROUND]
+            worst_rows.append(
+                (margin[at, other][order], _constraints(columns[at], y[at], other, moving, order))
+            )
+            if number == 0:
+                every = [_constraints(columns, y, np.full(len(y), c), moving) for c in range(margin.shape[1])]
+                gain += np.sum([e.sum(axis=0) for e in every], axis=0)
+        if number and least >= _NEGATIVE:
+            if most < _POSITIVE:
+                return None
+            return _whole(candidate * sizes[features][:, None], features, problem.w.shape)
+        values = np.concatenate([v for v, _ in worst_rows])
+        keep = np.argsort(values)[:_ROWS_A_ROUND]
+        rows = np.vstack([rows, np.vstack([r for _, r in worst_rows])[keep]])
+        if rows.size > _LARGEST_PROGRAMME:
+            return None
+        found = scipy.optimize.linprog(
+            -gain / np.abs(gain).max(initial=1e-300), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1, 1),
+            method="highs", options={"time_limit": 60.0},
+        )  # fmt: skip
+        if found.x is None or not np.abs(found.x).max() > _POSITIVE:
+            return None
+        found = found.x.reshape(features.size, moving)
+        candidate = found if outputs == 1 else np.hstack([np.zeros((features.size, 1)), found])
+    return None
+
+
+def names(
+    direction: np.ndarray, columns: tuple[str, ...], class_names: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which features and which classes run off along a direction [q, m]."""
+    large = np.abs(direction) > 1e-6 * np.abs(direction).max()
+    features = tuple(
+        name for name, used in zip(columns, large[: len(columns)].any(axis=1), strict=True) if used
+    )
+    if direction.shape[1] == 1:
+        return features, class_names
+    # A class runs off when its column differs from another's.
+    middle = np.median(direction, axis=1, keepdims=True)
+    apart = np.abs(direction - middle).max(axis=0) > 1e-6 * np.abs(direction).max()
+    return features, tuple(name for name, used in zip(class_names, apart, strict=True) if used)
+
+
+def _margins(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """By how much the logit of a row's own class leads each other class's, [B, C - 1]."""
+    if z.shape[1] == 1:
+        return z * (2 * y - 1)[:, None]
+    lead = z[np.arange(len(y)), y][:, None] - z
+    return lead[_others(y, z.shape[1])].reshape(len(y), z.shape[1] - 1)
+
+
+def _others(y: np.ndarray, classes: int) -> np.ndarray:
+    return np.arange(classes) != y[:, None]
+
+
+def _constraints(columns, y, other, moving: int, order=slice(None)) -> np.ndarray:
+    """Rows a of a.d = the margin of each row over its `other`-th other class; d [f * moving] flat."""
+    columns, y, other = columns[order], y[order], np.asarray(other)[order]
+    if moving == 1 and y.max(initial=0) <= 1 and not (other > 0).any():
+        return columns * (2 * y - 1)[:, None]
+    rows = np.zeros((len(y), columns.shape[1], moving + 1))
+    rival = other + (other >= y)
+    at = np.arange(len(y))
+    rows[at, :, y] += columns
+    rows[at, :, rival] -= columns
+    return rows[:, :, 1:].reshape(len(y), columns.shape[1] * moving)
+
+
+def _whole(direction: np.ndarray, features: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    whole = np.zeros(shape)
+    whole[features] = direction
+    return whole

@@ -1,0 +1,1 @@
+"""Methods that minimise K functions at once. They know functions and arrays, no data and no devices."""

@@ -1,0 +1,90 @@
+"""Newton systems H d = r for K problems: by Cholesky where H is at hand, else by conjugate gradients."""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg
+
+from tf_logreg.solvers.core import Array, dot
+
+
+def cholesky(matrix: Array) -> tuple[Array, bool]:
+    """The factor that `scipy.linalg.cho_solve` takes, of [P, P] symmetric and at least semidefinite.
+
+    A ridge, relative to each diagonal entry, grows from rounding size until the factor exists: a
+    rank-deficient system has a finite answer, a regular one is left as it is.
+    """
+    diagonal = np.diag(matrix).copy()
+    floor = max(diagonal.max(initial=0.0), 1e-300) * 1e-15
+    diagonal = np.maximum(diagonal, floor)
+    for ridge in (0.0, *10.0 ** np.arange(-14, 1)):
+        try:
+            return scipy.linalg.cho_factor(matrix + np.diag(ridge * diagonal), lower=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+    return np.diag(np.sqrt(2 * diagonal)), True
+
+
+def solve_explicit(hessian: Array, r: Array, free: Array) -> Array:
+    """Solves H_k d_k = r_k in the free coordinates; 0 elsewhere.
+
+    Args:
+        hessian: [k, P, P]. r: [k, P]. free: [k, P] bool.
+    """
+    d = np.zeros_like(r)
+    for k in range(len(r)):
+        at = np.flatnonzero(free[k])
+        if at.size:
+            matrix = hessian[k] if at.size == r.shape[1] else hessian[k][np.ix_(at, at)]
+            d[k, at] = scipy.linalg.cho_solve(cholesky(matrix), r[k, at], check_finite=False)
+    return d
+
+
+def conjugate_gradient(
+    product: Callable[[Array, Array], Array],
+    precondition: Callable[[Array, Array], Array],
+    r: Array,
+    free: Array,
+    *,
+    tolerance: Array,
+    enough: Callable[[Array, Array], Array],
+    most: int,
+) -> tuple[Array, Array]:
+    """Preconditioned conjugate gradients (Saad, Iterative methods, 2003, alg. 9.1) in the free coordinates.
+
+    Args:
+        product: (v [j, P], which [j]) -> H v of the systems `which` of the k.
+        precondition: (r [j, P], which [j]) -> [j, P], symmetric and positive definite on `free`.
+        r: [k, P] right-hand sides, 0 where not free. free: [k, P] bool.
+        tolerance: [k], ends when r^T M^-1 r has fallen by its square.
+        enough: (residual [j, P], which [j]) -> [j] bool; also ends where it says so.
+        most: products at most.
+
+    Returns:
+        d and the residual r - H d, [k, P] each.
+    """
+    d, residual = np.zeros_like(r), r.copy()
+    z = precondition(residual, np.arange(len(r)))
+    s, rho = z.copy(), dot(residual, z)
+    goal = np.square(tolerance) * rho
+    open_ = (rho > 0) & ~enough(residual, np.arange(len(r)))
+    for _ in range(most):
+        at = np.flatnonzero(open_)
+        if not at.size:
+            break
+        hs = np.where(free[at], product(s[at], at), 0)
+        curvature = dot(s[at], hs)
+        # Rounding: no curvature is left along this direction.
+        good = curvature > 0
+        open_[at[~good]] = False
+        at, hs, curvature = at[good], hs[good], curvature[good]
+        if not at.size:
+            continue
+        length = rho[at] / curvature
+        d[at] += length[:, None] * s[at]
+        residual[at] -= length[:, None] * hs
+        z = precondition(residual[at], at)
+        before, rho[at] = rho[at], dot(residual[at], z)
+        s[at] = z + (rho[at] / before)[:, None] * s[at]
+        open_[at] = (rho[at] > goal[at]) & ~enough(residual[at], at)
+    return d, residual

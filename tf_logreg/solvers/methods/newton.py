@@ -1,0 +1,59 @@
+"""Newton's method: by Cholesky where the Hessian is small, else by preconditioned conjugate gradients.
+
+Truncated as in Dembo, Eisenstat and Steihaug (SIAM J. Numer. Anal. 19, 1982): the systems are solved
+the more exactly the closer the optimum is, and no further than the wanted gap needs.
+"""
+
+import numpy as np
+
+from tf_logreg.solvers import core, line_search, linear_system
+
+_LOOSEST = 0.3  # of the first systems, relative
+_MOST_PRODUCTS = 200
+
+
+def init(fns: core.Functions, w: core.Array) -> core.State:
+    """The state at w [K, P]. Memory: r^T M^-1 r at the start, by which progress is judged."""
+    return core.start(fns, w, first=np.zeros(len(w)))
+
+
+def step(fns: core.Functions, state: core.State) -> core.State:
+    """One Newton step with a line search."""
+    state, at = core.copy(state), core.active(state)
+    w, gradient = state.w[at], state.gradient[at]
+    every = np.ones(w.shape, bool)
+    if fns.hessian is not None:
+        hessian = fns.hessian(w, at)
+
+        def rough(r, which):
+            return linear_system.solve_explicit(hessian[which], r, every[which])
+
+        direction = -rough(gradient, np.arange(len(at)))
+    else:
+        precondition = fns.preconditioner(w, at)
+
+        def rough(r, which):
+            return precondition(r, which, every[which])
+
+        size = core.dot(gradient, rough(gradient, np.arange(len(at))))
+        first = state.memory["first"]
+        first[at] = np.where(first[at] > 0, first[at], size)
+        direction, _ = linear_system.conjugate_gradient(
+            lambda v, which: fns.hessian_product(w[which], v, at[which]),
+            rough,
+            -gradient,
+            every,
+            tolerance=np.minimum(_LOOSEST, np.sqrt(np.sqrt(size / np.maximum(first[at], 1e-300)))),
+            enough=lambda r, which: fns.gradient_gap(r, at[which]) <= 0.1 * fns.target[at[which]],
+            most=_MOST_PRODUCTS,
+        )
+    length, *found = line_search.search(
+        fns.value_and_gradient, w, state.value[at], gradient, direction, at, noise=fns.noise, curvature=False
+    )
+    state.w[at], state.value[at], state.gradient[at] = found
+    state.stalled[at] = length == 0
+    after = found[2]
+    decrement = core.dot(after, rough(after, np.arange(len(at)))) / 2
+    by_gradient = fns.gradient_gap(after, at)
+    state.gap[at] = np.where(np.isfinite(by_gradient), by_gradient, decrement)
+    return state

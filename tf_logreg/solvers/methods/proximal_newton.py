@@ -1,0 +1,148 @@
+"""Proximal Newton for F = smooth + sum_j l1_j |w_j|, with exact zeros.
+
+Each step minimises the quadratic model of the smooth part plus the penalty (Lee, Sun and Saunders,
+SIAM J. Optim. 24, 2014, alg. 1) and searches along the line to its minimiser. The model is minimised
+orthant by orthant (Andrew and Gao, ICML 2007): within one the penalty is linear, a Newton system in
+the free coordinates gives its minimum, and what would cross zero stays there.
+"""
+
+import numpy as np
+
+from tf_logreg.solvers import core, linear_system
+
+_DECREASE = 1e-4
+_MOST_PRODUCTS = 100
+
+
+def init(fns: core.Functions, w: core.Array) -> core.State:
+    """The state at w [K, P]."""
+    return core.start(fns, w, first=np.zeros(len(w)))
+
+
+def step(fns: core.Functions, state: core.State) -> core.State:
+    """One proximal Newton step with a line search."""
+    state, at = core.copy(state), core.active(state)
+    w, gradient, l1 = state.w[at], state.gradient[at], fns.l1[at]
+    slope = pseudo_gradient(w, gradient, l1)
+    if fns.hessian is not None:
+        hessian = fns.hessian(w, at)
+
+        def product(v, which):
+            return np.einsum("kij,kj->ki", hessian[which], v)
+
+        def solve(r, free):
+            return linear_system.solve_explicit(hessian, r, free)
+
+        rounds = 50
+    else:
+        precondition = fns.preconditioner(w, at)
+        size = np.square(slope).sum(axis=1)
+        first = state.memory["first"]
+        first[at] = np.where(first[at] > 0, first[at], size)
+        tolerance = np.minimum(0.3, np.sqrt(np.sqrt(size / np.maximum(first[at], 1e-300))))
+
+        def product(v, which):
+            return fns.hessian_product(w[which], v, at[which])
+
+        def solve(r, free):
+            return linear_system.conjugate_gradient(
+                product,
+                lambda r, which: precondition(r, which, free[which]),
+                r,
+                free,
+                tolerance=tolerance,
+                enough=lambda r, which: np.zeros(len(r), bool),
+                most=_MOST_PRODUCTS,
+            )[0]
+
+        rounds = 2
+    target = minimise_model(w, gradient, l1, product, solve, rounds)
+    length, *found = _search(fns, w, state.value[at], gradient, l1, target - w, at)
+    before = state.value[at] + (l1 * np.abs(w)).sum(axis=1)
+    state.w[at], state.value[at], state.gradient[at] = found
+    state.stalled[at] = length == 0
+    after = found[1] + (l1 * np.abs(found[0])).sum(axis=1)
+    # What the model still promises at the new point, one solve further.
+    slope = pseudo_gradient(found[0], found[2], l1)
+    free = (found[0] != 0) | (slope != 0)
+    if fns.hessian is not None:
+        promise = core.dot(slope, solve(np.where(free, slope, 0), free)) / 2
+    else:
+        promise = core.dot(slope, precondition(np.where(free, slope, 0), np.arange(len(at)), free)) / 2
+    state.gap[at] = np.where(length < 1, np.maximum(promise, before - after), promise)
+    return state
+
+
+def pseudo_gradient(w: core.Array, gradient: core.Array, l1: core.Array) -> core.Array:
+    """The subgradient of least norm: 0 exactly where w_j is optimal given the rest."""
+    at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0)
+    return np.where(w != 0, gradient + l1 * np.sign(w), at_zero)
+
+
+def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
+    """Minimises g^T (u - w) + (u - w)^T H (u - w) / 2 + l1 |u| over u.
+
+    Args:
+        w, gradient, l1: [k, P].
+        product: (v [j, P], which [j]) -> H v.
+        solve: (r [k, P], free [k, P]) -> H^-1 r in the free coordinates.
+        rounds: orthants looked at, at most.
+    """
+    u, model_gradient, every = w.copy(), gradient.copy(), np.arange(len(w))
+    first = None
+    for _ in range(rounds):
+        slope = pseudo_gradient(u, model_gradient, l1)
+        size = np.abs(slope).max(axis=1)
+        first = size if first is None else first
+        if (size <= 1e-10 * first).all():
+            break
+        orthant = np.where(u != 0, np.sign(u), -np.sign(slope))
+        free = orthant != 0
+        for _ in range(3):
+            d = -solve(np.where(free, slope, 0), free)
+            wrong = free & (u == 0) & (d * orthant < 0)
+            if not wrong.any():
+                break
+            free &= ~wrong
+        t = np.ones((len(w), 1))
+        for _ in range(20):
+            move = u + t * d
+            move = np.where(move * orthant > 0, move, 0) - u
+            curved = product(move, every)
+            change = core.dot(model_gradient + curved / 2, move)
+            change += (l1 * (np.abs(u + move) - np.abs(u))).sum(axis=1)
+            if (change <= 0).all():
+                break
+            t = np.where((change <= 0)[:, None], t, t / 2)
+        move[change > 0], curved[change > 0] = 0, 0
+        u += move
+        model_gradient += curved
+    return u
+
+
+def _search(fns, w, value, gradient, l1, direction, problems):
+    """Halves the step until F = value + l1 |w| falls as far as the model's slope promises."""
+    penalty = (l1 * np.abs(w)).sum(axis=1)
+    promise = core.dot(gradient, direction) + (l1 * np.abs(w + direction)).sum(axis=1) - penalty
+    slack = fns.noise * np.maximum(1, np.abs(value + penalty))
+    t, length = np.ones(len(w)), np.zeros(len(w))
+    point, new_value, new_gradient = w.copy(), value.copy(), gradient.copy()
+    open_ = promise < 0
+    for _ in range(30):
+        at = np.flatnonzero(open_)
+        if not at.size:
+            break
+        # At t = 1 the sum must be the model's minimiser itself, zeros included.
+        trial = np.where(t[at, None] == 1, (w + direction)[at], w[at] + t[at, None] * direction[at])
+        found, found_gradient = fns.value_and_gradient(trial, problems[at])
+        change = found + (l1[at] * np.abs(trial)).sum(axis=1) - (value + penalty)[at]
+        # Below the rounding of a value the model is trusted.
+        falls = (change <= _DECREASE * t[at] * promise[at]) | (
+            (np.abs(promise[at]) < slack[at]) & (change <= slack[at])
+        )
+        good = at[falls]
+        length[good], point[good] = t[good], trial[falls]
+        new_value[good], new_gradient[good] = found[falls], found_gradient[falls]
+        open_[good] = False
+        t[open_] /= 2
+    return length, point, new_value, new_gradient
