@@ -13,7 +13,10 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+
+from streaming import PeakMemory
 
 CASES = {
     "a": "60,000 x 784, 10 classes, l2 = 1/n",
@@ -49,15 +52,18 @@ def main() -> None:
     parser.add_argument("--only", default="", help="contenders whose name holds this")
     parser.add_argument("--timeout", type=int, default=600, help="seconds that a contender may take")
     parser.add_argument("--contender", help=argparse.SUPPRESS)  # what a child process measures
+    parser.add_argument("--folder", help=argparse.SUPPRESS)  # where its data are
     arguments = parser.parse_args()
     if arguments.contender:
-        print(json.dumps(measure(arguments.contender, arguments.cases, arguments.a9a, arguments.repeats)))
+        print(json.dumps(measure(arguments.contender, arguments.cases, arguments.folder, arguments.repeats)))
         return
     isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "default")
     print(f"{len(os.sched_getaffinity(0))} cores; ONEDNN_MAX_CPU_ISA: {isa}\n")
     for case in arguments.cases:
         contenders = [name for name in (SPARSE if case in "de" else SMOOTH) if arguments.only in name]
-        print(table(case, {name: child(name, case, arguments) for name in contenders}), flush=True)
+        with tempfile.TemporaryDirectory() as arguments.folder:
+            write_data(case, arguments.a9a, arguments.folder)
+            print(table(case, {name: child(name, case, arguments) for name in contenders}), flush=True)
 
 
 def table(case: str, found: dict[str, dict]) -> str:
@@ -83,7 +89,13 @@ def table(case: str, found: dict[str, dict]) -> str:
 
 def child(name: str, case: str, arguments: argparse.Namespace) -> dict:
     """One contender in a process of its own; {} and a line on stderr when it fails or takes too long."""
-    command = [sys.executable, __file__, f"--contender={name}", f"--cases={case}", f"--a9a={arguments.a9a}"]
+    command = [
+        sys.executable,
+        __file__,
+        f"--contender={name}",
+        f"--cases={case}",
+        f"--folder={arguments.folder}",
+    ]
     try:
         done = subprocess.run(
             [*command, f"--repeats={arguments.repeats}"], capture_output=True, text=True, check=False,
@@ -122,36 +134,60 @@ def data(case: str, a9a: str):
     return x, y.astype(np.int32), classes, 0.0, (1e-3 if case == "c" else 1.0) / n
 
 
-def measure(name: str, case: str, a9a: str, repeats: int) -> dict:
-    """Seconds of the first call and the median of the later ones, and how far the last answer is."""
+def write_data(case: str, a9a: str, folder: str) -> None:
+    """Leaves a case's data where a child finds them: what makes them takes memory of its own."""
+    import numpy as np
+
+    x, y, classes, l1, l2 = data(case, a9a)
+    np.save(f"{folder}/x.npy", x)
+    np.save(f"{folder}/y.npy", y)
+    with open(f"{folder}/problem.json", "w") as file:
+        json.dump([classes, l1, l2], file)
+
+
+def measure(name: str, case: str, folder: str, repeats: int) -> dict:
+    """Seconds of the first call and the median of the later ones, how far the answer is, the memory.
+
+    Memory is the greatest resident set of the fits above that of the process before the data.
+    """
+    import numpy as np
     import psutil
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warm_up(name)
     before = psutil.Process().memory_info().rss
-    x, y, classes, l1, l2 = data(case, a9a)
-    fit = ours if name.startswith("ours") else peer
-    fit = fit(name, x, y, classes, l1, l2)
+    x, y = np.load(f"{folder}/x.npy"), np.load(f"{folder}/y.npy")
+    with open(f"{folder}/problem.json") as file:
+        problem = json.load(file)
+    fit = (ours if name.startswith("ours") else peer)(name, x, y, *problem)
     seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        kernel, bias = fit()
-        seconds.append(time.perf_counter() - start)
-    import resource
+    with PeakMemory() as memory:
+        for _ in range(repeats):
+            start = time.perf_counter()
+            kernel, bias = fit()
+            seconds.append(time.perf_counter() - start)
+    gap = relative_gap(x, y, *problem, kernel, bias)
+    above = (memory.peak - before) / x.nbytes
+    later = statistics.median(seconds[1:] or seconds)
+    return {"first": seconds[0], "later": later, "gap": gap, "memory": above}
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-    gap = relative_gap(x, y, classes, l1, l2, kernel, bias)
-    return {
-        "first": seconds[0],
-        "later": statistics.median(seconds[1:] or seconds),
-        "gap": gap,
-        "memory": peak / x.nbytes,
-    }
+
+def warm_up(name: str) -> None:
+    """Imports what a contender needs and runs TensorFlow's first function: no part of any fit."""
+    if name.startswith("ours"):
+        import tensorflow as tf
+
+        import tf_logreg.optimum  # noqa: F401
+
+        tf.function(lambda: tf.matmul(tf.ones([8, 8]), tf.ones([8, 8])))()
+    elif name.startswith("PyTorch"):
+        import torch  # noqa: F401
+    else:
+        import sklearn.linear_model  # noqa: F401
 
 
 def ours(name: str, x, y, classes: int, l1: float, l2: float):
     """The library's own path from arrays in memory: checks, moments, placement, fit, certificate."""
-    import tempfile
-
     import numpy as np
     import tensorflow as tf
 
@@ -265,7 +301,7 @@ def relative_gap(x, y, classes: int, l1: float, l2: float, kernel, bias) -> floa
     """
     import numpy as np
 
-    from tf_logreg.model import certificate
+    from tf_logreg.model import certificate, host
 
     size, centre = 2**18 // x.shape[1] + 1, x.mean(axis=0, dtype=np.float64)
     shares = np.bincount(y) / len(y)
@@ -275,16 +311,14 @@ def relative_gap(x, y, classes: int, l1: float, l2: float, kernel, bias) -> floa
         for start in range(0, len(y), size):
             part = slice(start, start + size)
             count = len(y[part])
-            yield certificate.Block(
-                x[part], y[part], np.ones(count), np.zeros((count, 1)), np.zeros(count, int)
-            )
+            yield host.Block(x[part], y[part], np.ones(count), np.zeros((count, 1)), np.zeros(count, int))
 
     def whole(value: float):
         return np.vstack([np.full(kernel.shape, value), np.zeros((1, kernel.shape[1]))])
 
     def problem(kernel, bias):
         w = np.vstack([kernel, (bias + centre @ kernel)[None]])
-        return certificate.Problem(w, centre, whole(l1), whole(l2), np.ones(classes))
+        return host.Problem(w, centre, whole(l1), whole(l2), np.ones(classes))
 
     (found,) = certificate.certify(blocks, [problem(kernel, bias)])
     best_kernel, best_bias = ours("ours", x, y, classes, l1, l2)()

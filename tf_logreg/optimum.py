@@ -14,7 +14,7 @@ from tf_logreg.data.source import Source, describe
 from tf_logreg.errors import InputError
 from tf_logreg.fit import checkpoint, full_batch, interrupt, passes, penalized, placement, progress
 from tf_logreg.fit.result import FitResult, Status
-from tf_logreg.model import certificate, dense, separation
+from tf_logreg.model import certificate, dense, host, separation
 from tf_logreg.solvers import load as solvers
 
 log = logging.getLogger(__name__)
@@ -95,9 +95,9 @@ def fit_full_batch(
     def blocks():
         problems.passes += 1
         for batch in pipeline.host_batches(source, rows):
-            yield certificate.Block(batch.x, batch.y, batch.weight, batch.offset, np.zeros(len(batch.y), int))
+            yield host.Block(batch.x, batch.y, batch.weight, batch.offset, np.zeros(len(batch.y), int))
 
-    def to_problem(w: np.ndarray) -> certificate.Problem:
+    def to_problem(w: np.ndarray) -> host.Problem:
         """The same problem in raw, centred columns."""
 
         def raw(penalty: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def fit_full_batch(
 
         kernel = w.reshape(-1, outputs).copy()
         kernel[:num_features] *= columns.scale[:, None]
-        return certificate.Problem(
+        return host.Problem(
             kernel, columns.shift, raw(l1 / columns.scale), raw(l2 / np.square(columns.scale)), class_weight
         )
 
@@ -161,11 +161,9 @@ def fit_full_batch(
         except full_batch.Interrupted:
             return FitResult(Status.INTERRUPTED, 0, float(problems.passes[0]), [])
     (status,), (found,) = outcome.status, outcome.certificates
-    w = outcome.w[0].reshape(-1, outputs).copy()
-    if outputs > 1:
-        # Adding a number to a bias of every class, or to an unpenalised row, changes nothing: centre them.
-        free = np.append((l1 == 0) & (l2 == 0), True)[: len(w)]
-        w[free] -= w[free].mean(axis=1, keepdims=True)
+    if status is Status.DIVERGED:
+        return FitResult(status, outcome.iterations, float(outcome.passes[0]), [])
+    w = problems.centred(outcome.w)[0].reshape(-1, outputs)
     dense.set_weights(model, w[:num_features], w[num_features] if has_bias else np.zeros(outputs))
     message = status.explain()
     if status is Status.MAX_PASSES:
@@ -207,7 +205,7 @@ def _null_model(shares: np.ndarray, outputs: int, bias: bool) -> tuple[np.ndarra
     return logs[1:] - logs[:1] if outputs == 1 else logs - logs.mean(), float(-(shares * logs).sum())
 
 
-def _null_with_offset(blocks, problem: certificate.Problem) -> float:
+def _null_with_offset(blocks, problem: host.Problem) -> float:
     """The loss of the best bias beside the offsets; at zero for a model without bias."""
 
     def bare():

@@ -103,6 +103,15 @@ def test_float32_reaches_a_gap_of_1e9(strategies, tmp_path, dtype):
     assert result.relative_gap <= 1e-9
 
 
+def test_float32_reaches_a_small_gap_where_its_gradients_are_too_rough(strategies, tmp_path):
+    x, y = data("digits")
+    _, _, result = solve_arrays(
+        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-7, tol=1e-9, dtype="float32"
+    )
+    assert result.status is Status.OPTIMAL
+    assert result.passes < 1000
+
+
 def test_spectors_published_numbers(strategies, tmp_path):
     table = np.array(SPECTOR.split(), float).reshape(32, 4)
     kernel, bias, result = solve_arrays(

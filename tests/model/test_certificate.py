@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from tf_logreg.model import certificate, separation
+from tf_logreg.model import certificate, host, projection, separation
 
 
 def one_block(x, y, weight, offset=None):
@@ -21,7 +21,7 @@ def one_block(x, y, weight, offset=None):
 
     def blocks():
         for a, b in itertools.pairwise(cuts):
-            yield certificate.Block(*(array[a:b] for array in arrays))
+            yield host.Block(*(array[a:b] for array in arrays))
 
     return blocks
 
@@ -35,7 +35,7 @@ def problem_at(x, w, *, bias, l1, l2, classes):
         return np.vstack([rows, np.zeros((1, outputs))]) if bias else rows
 
     centre = x.mean(axis=0) if bias else np.zeros(x.shape[1])
-    return certificate.Problem(w, centre, whole(l1), whole(l2), np.ones(classes))
+    return host.Problem(w, centre, whole(l1), whole(l2), np.ones(classes))
 
 
 def random_case(seed):
@@ -220,7 +220,7 @@ def test_several_problems_are_each_alone():
 
 
 def test_too_many_columns_to_project_is_said(monkeypatch):
-    monkeypatch.setattr(certificate, "_MOST_PROJECTED", 3)
+    monkeypatch.setattr(projection, "_MOST_PROJECTED", 3)
     x, y, weight, problem = solved(l2=0.0)
     (found,) = certificate.certify(one_block(x, y, weight), [problem])
     assert found.gap is None

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_CHECKPOINTS = 1.0
 _MOST_REFUSALS = 12  # certificates that may fail before a problem is given up
+_STEPS_WITHOUT_PROGRESS = 8  # of the estimated gap, after which a certificate is asked for
 
 
 @dataclasses.dataclass
@@ -160,6 +161,7 @@ def solve(
         loop.state = method.step(fns, loop.state)
         loop.iterations += 1
         loop.passes[:] = penalized.passes
+        loop.note_progress()
         tape.clear()
         slowest = int(core.active(loop.state)[np.argmax(loop.state.gap[core.active(loop.state)])])
         value = loop.state.value[slowest] + (fns.l1[slowest] * np.abs(loop.state.w[slowest])).sum()
@@ -189,6 +191,7 @@ class _Loop:
         self.history: list[tuple[float, float, float]] = []
         self.target, self.threshold = target, target.copy()
         self.passes, self.refusals = np.zeros(count), np.zeros(count, int)
+        self.least, self.since = np.full(count, np.inf), np.zeros(count, int)
         self.status: list[str] = [""] * count
         self.certificates: list[Certificate | None] = [None] * count
         self.running_off: list[np.ndarray | None] = [None] * count
@@ -196,12 +199,20 @@ class _Loop:
     def due(self, spent: np.ndarray) -> np.ndarray:
         """Problems to certify now."""
         state = self.state
-        return np.flatnonzero(~state.finished & ((state.gap <= self.threshold) | state.stalled | spent))
+        ready = (state.gap <= self.threshold) | state.stalled | (self.since >= _STEPS_WITHOUT_PROGRESS)
+        return np.flatnonzero(~state.finished & (ready | spent))
+
+    def note_progress(self) -> None:
+        """Counts the steps since a problem's estimated gap was last at its least."""
+        better = self.state.gap < self.least
+        self.least = np.minimum(self.least, self.state.gap)
+        self.since = np.where(better, 0, self.since + 1)
 
     def judge(self, k: int, certificate: Certificate, separation: Callable, *, spent: bool) -> None:
         """Ends problem k, or says how much closer its estimate must come."""
         state = self.state
         self.certificates[k] = certificate
+        self.least[k], self.since[k] = np.inf, 0
         if certificate.unclear:
             self.running_off[k] = separation(state.w[k], k)
         if self.running_off[k] is not None:
@@ -238,6 +249,8 @@ class _Loop:
             "threshold": self.threshold,
             "passes": self.passes,
             "refusals": self.refusals,
+            "least": self.least,
+            "since": self.since,
             "status": np.array(self.status, "U16"),
             "exact": np.array(self.exact),
             "iterations": np.array(self.iterations),
@@ -246,9 +259,8 @@ class _Loop:
     def restore(self, arrays: dict[str, np.ndarray], tape: Tape) -> None:
         """Takes up `arrays` again."""
         self.history = [tuple(row) for row in arrays["history"].tolist()]
-        self.threshold, self.passes, self.refusals = (
-            arrays[name].copy() for name in ("threshold", "passes", "refusals")
-        )
+        for name in ("threshold", "passes", "refusals", "least", "since"):
+            setattr(self, name, arrays[name].copy())
         self.status, self.exact = arrays["status"].tolist(), bool(arrays["exact"])
         self.iterations = int(arrays["iterations"])
         state = _below(arrays, "state/")

@@ -19,8 +19,8 @@ from tf_logreg.data.standardize import Affine
 from tf_logreg.fit import placement
 from tf_logreg.model.objective import Problems, Rows
 
-_BLOCK_ELEMENTS = 2**22  # floats of X and of a program's intermediates in a block
-_MOST_ROWS, _FEWEST_ROWS = 4096, 64
+_BLOCK_ELEMENTS = 2**21  # floats of X and of a program's intermediates in a block
+_MOST_ROWS, _FEWEST_ROWS = 2**17, 64
 
 # sum_rows(program, arguments, problems, width, every): the program's sums over all rows, float64
 # arrays. `width` is how many numbers the program makes a row; `every` = 8 takes one block of eight.

@@ -146,6 +146,17 @@ class Penalized:
         covered = (kernel > 0).all(axis=1) & ~self.l1[problems].any(axis=1)
         return np.where(covered, bound, np.inf)
 
+    def centred(self, w: np.ndarray) -> np.ndarray:
+        """The same K models with the softmax's free directions taken out.
+
+        A number added to the bias of every class, or to an unpenalised row of the kernel, changes nothing.
+        """
+        whole = self.unpack(w).copy()
+        if self.shape[1] > 1:
+            free = np.pad((self.l1 == 0) & (self.l2 == 0), [(0, 0), (0, 1)], constant_values=True)
+            whole -= np.where(free[:, :, None], whole.mean(axis=2, keepdims=True), 0)
+        return self.pack(whole)
+
     def functions(self, target: np.ndarray, noise: float) -> core.Functions:
         """What a solver is given.
 

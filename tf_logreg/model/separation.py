@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import scipy.optimize
 
-from tf_logreg.model.certificate import Block, Problem
+from tf_logreg.model.host import Block, Problem
 
 _LARGEST_PROGRAMME = 5_000_000  # numbers in its matrix: about a minute
 _ROUNDS, _ROWS_A_ROUND = 30, 2000

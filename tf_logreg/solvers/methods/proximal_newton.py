@@ -11,6 +11,7 @@ import numpy as np
 from tf_logreg.solvers import core, linear_system
 
 _DECREASE = 1e-4
+_DAMPING = 1e-7  # of each diagonal entry
 _MOST_PRODUCTS = 100
 
 
@@ -26,12 +27,16 @@ def step(fns: core.Functions, state: core.State) -> core.State:
     slope = pseudo_gradient(w, gradient, l1)
     if fns.hessian is not None:
         hessian = fns.hessian(w, at)
+        # Dependent columns leave directions without curvature, along which the penalty alone decides:
+        # a little damping keeps the step to where it does.
+        diagonal = np.einsum("kii->ki", hessian)
+        damped = hessian + _DAMPING * diagonal[:, :, None] * np.eye(w.shape[1])
 
         def product(v, which):
             return np.einsum("kij,kj->ki", hessian[which], v)
 
         def solve(r, free):
-            return linear_system.solve_explicit(hessian, r, free)
+            return linear_system.solve_explicit(damped, r, free)
 
         rounds = 50
     else:
