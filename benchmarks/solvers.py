@@ -22,6 +22,7 @@ CASES = {
     "a": "60,000 x 784, 10 classes, l2 = 1/n",
     "b": "1,000,000 x 28, 2 classes, l2 = 1/n",
     "c": "60,000 x 784, 10 classes, l2 = 1e-3/n",
+    "p": "60,000 x 784, 10 classes, l2 = 1/n, columns correlated like pixels",
     "d": "a9a, l1 = lambda_max / 10",
     "e": "a9a, l1 = lambda_max / 100",
 }
@@ -123,10 +124,15 @@ def data(case: str, a9a: str):
         return x, y, 2, float(largest) / (10 if case == "d" else 100), 0.0
     n, p, classes = (1_000_000, 28, 2) if case == "b" else (60_000, 784, 10)
     rng = np.random.default_rng(0)
-    factors = rng.standard_normal((p // 4 + 1, p), np.float32) / np.sqrt(p // 4 + 1)
-    x = rng.standard_normal((n, p), np.float32) / 2 + rng.standard_normal(
-        (n, len(factors)), np.float32
-    ) @ factors.astype(np.float32)
+    if case == "p":
+        # Each column is 0.99 times its neighbour and noise: the correlation has condition 40,000.
+        x = rng.standard_normal((n, p), np.float32)
+        for j in range(1, p):
+            x[:, j] = 0.99 * x[:, j - 1] + (1 - 0.99**2) ** 0.5 * x[:, j]
+    else:
+        factors = (rng.standard_normal((p // 4 + 1, p)) / np.sqrt(p // 4 + 1)).astype(np.float32)
+        x = rng.standard_normal((n, p), np.float32) / 2
+        x += rng.standard_normal((n, len(factors)), np.float32) @ factors
     kernel = rng.standard_normal((p, 1 if classes == 2 else classes)) * 2 / np.sqrt(p)
     z = x @ kernel
     noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))

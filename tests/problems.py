@@ -158,7 +158,7 @@ def solve_arrays(
         solver=optimum.choose(solver, config.l1),
         strategy=strategy,
         dtype=dtype,
-        checkpoints=Checkpoints(checkpoints or tempfile.mkdtemp(dir=tmp_path), {}, every_steps=0, keep=1),
+        checkpoints=Checkpoints(checkpoints or tempfile.mkdtemp(dir=tmp_path), {}, every_steps=1, keep=1),
         class_weight_sum=scan.class_weight_sum,
         device_memory_fraction=0.5 if resident else 0.0,
         weight_of_class=class_weights,

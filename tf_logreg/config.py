@@ -109,7 +109,8 @@ def get_config() -> ConfigDict:
     config.minibatch.early_stopping.restore_best = True
 
     config.checkpoint = ConfigDict()
-    # Save the state when so many steps have passed since the last; 0 only when interrupted.
+    # Save the state when so many minibatch steps have passed since the last; 0 only when interrupted. A
+    # full-batch fit saves after a pass when a second has gone by, or more where saving takes long.
     config.checkpoint.every_steps = 1000
     # How many of the newest stay.
     config.checkpoint.keep = 2

@@ -164,13 +164,17 @@ def fit_full_batch(
     if status is Status.DIVERGED:
         return FitResult(status, outcome.iterations, float(outcome.passes[0]), [])
     w = problems.centred(outcome.w)[0].reshape(-1, outputs)
-    dense.set_weights(model, w[:num_features], w[num_features] if has_bias else np.zeros(outputs))
+    weights = w[:num_features], w[num_features] if has_bias else np.zeros(outputs)
+    dense.set_weights(model, *weights)
     message = status.explain()
     if status is Status.MAX_PASSES:
         gap = "unknown" if found.gap is None else f"at most {found.gap / null:.1e} of the null model's loss"
         message = f"after {outcome.passes[0]:.0f} passes the gap is {gap} ({found.reason}); {message}"
     if status is Status.SEPARATED:
-        features, classes = separation.names(outcome.running_off[0], source.columns, source.class_names)
+        found = dataclasses.replace(found, gap=None, reason="none: the data are separated")
+        # In units of the columns' spread, which is how far each moves the logits.
+        direction = outcome.running_off[0] / np.append(columns.scale, 1.0)[: len(w), None]
+        features, classes = separation.names(direction, source.columns, source.class_names)
         message = f"{message}. Running off: {describe(features)}; classes {describe(classes)}"
     return FitResult(
         status,
@@ -179,6 +183,7 @@ def fit_full_batch(
         [(number, value) for number, value, _ in outcome.history],
         message=message,
         certificate=found,
+        weights=weights,
         relative_gap=None if status is Status.SEPARATED or found.gap is None else found.gap / null,
     )
 

@@ -172,7 +172,7 @@ def train_and_evaluate(
         raise InterruptError(
             f"Interrupted after {result.passes:.1f} passes over the rows: {result.status.explain()}."
         )
-    trained = dense.get_weights(model)
+    trained = result.weights or dense.get_weights(model)
     kernel, bias = set_raw_weights(*trained)
     _warn_if_rounded(kernel, columns, weight_dtype)
     clock.lap("fit")

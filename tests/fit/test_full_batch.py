@@ -377,3 +377,29 @@ def test_a_killed_solve_repeats_at_most_one_pass(strategies, tmp_path, monkeypat
     assert result.status is whole.status is Status.OPTIMAL
     assert broken <= passes[0] + 1
     np.testing.assert_array_equal(resumed, unbroken)
+
+
+def test_rows_in_the_order_of_a_column(strategies, tmp_path):
+    rng = np.random.default_rng(0)
+    level = np.sort(rng.integers(0, 8, 60_000))
+    x = np.hstack([np.eye(8)[level][:, 1:], rng.normal(size=(60_000, 2))])
+    y = (x @ rng.normal(size=9) + rng.logistic(size=60_000) > 0).astype(np.int32)
+    _, _, result = solve_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, dtype="float32")
+    assert result.status is Status.OPTIMAL
+    assert result.passes < 30
+
+
+def test_an_outlier_is_no_separation(strategies, tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 2)), rng.integers(0, 2, 200).astype(np.int32)
+    x[0], y[0] = 1e10, 1
+    _, _, result = solve_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=0.0)
+    assert result.status is not Status.SEPARATED
+
+
+def test_gradient_descent_without_a_penalty_is_given_its_passes(strategies, tmp_path):
+    x, y, _ = random_problem(500, 3, 2)
+    _, _, result = solve_arrays(
+        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, solver="gradient_descent", max_passes=3000
+    )
+    assert result.status is Status.OPTIMAL

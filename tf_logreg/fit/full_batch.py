@@ -78,6 +78,12 @@ class Tape:
         """A step is whole."""
         self.recorded, self._next = [], 0
 
+    def close(self) -> SumRows:
+        """Gives back what it wrapped, and with it X: a tape lives in a circle of references."""
+        sum_rows, self._sum_rows = self._sum_rows, None
+        self.clear()
+        return sum_rows
+
 
 def solve(
     method: ModuleType,
@@ -127,49 +133,59 @@ def solve(
 
     def after_pass() -> None:
         stop = interrupted()
-        if stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
+        due = checkpoints.every_steps and time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS
+        if stop or due:
             save()
         if stop:
             raise Interrupted
 
+    def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = exact(w, problems)
+        after_pass()
+        return found
+
     tape = Tape(penalized.sum_rows, after_pass)
     penalized.sum_rows = tape
-    if (found := checkpoints.latest()) is not None:
-        loop.restore(found[1], tape)
-        penalized.passes[:] = loop.passes
-    if loop.exact:
-        fns.value_and_gradient, fns.noise = exact, np.finfo(float).eps
-    if loop.state is None:
-        loop.state = method.init(fns, w)
-        loop.passes[:] = penalized.passes
-        tape.clear()
-    while True:
-        due = loop.due(penalized.passes >= max_passes)
-        if due.size:
-            for k, certificate in zip(due, certify(loop.state.w[due], due), strict=True):
-                loop.judge(k, certificate, separation, spent=penalized.passes[k] >= max_passes)
+    try:
+        if (found := checkpoints.latest()) is not None:
+            loop.restore(found[1], tape)
+            penalized.passes[:] = loop.passes
+        if loop.exact:
+            fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
+        if loop.state is None:
+            loop.state = method.init(fns, w)
             loop.passes[:] = penalized.passes
-            if loop.wants_exact():
-                log.info("Rounding in --dtype hides further progress: gradients in float64 from here on.")
-                loop.exact, fns.value_and_gradient, fns.noise = True, exact, np.finfo(float).eps
-                at = core.active(loop.state)
-                loop.state = core.copy(loop.state)
-                loop.state.value[at], loop.state.gradient[at] = exact(loop.state.w[at], at)
-                loop.state.stalled[:] = False
-        if loop.state.finished.all():
-            break
-        loop.state = method.step(fns, loop.state)
-        loop.iterations += 1
-        loop.passes[:] = penalized.passes
-        loop.note_progress()
-        tape.clear()
-        slowest = int(core.active(loop.state)[np.argmax(loop.state.gap[core.active(loop.state)])])
-        value = loop.state.value[slowest] + (fns.l1[slowest] * np.abs(loop.state.w[slowest])).sum()
-        loop.history.append((penalized.passes[slowest], value, loop.state.gap[slowest]))
-        report(*loop.history[-1])
-        if not np.isfinite(loop.state.w).all():
-            loop.status = [s or Status.DIVERGED for s in loop.status]
-            break
+            tape.clear()
+        while True:
+            due = loop.due(penalized.passes >= max_passes)
+            if due.size:
+                for k, certificate in zip(due, certify(loop.state.w[due], due), strict=True):
+                    loop.judge(k, certificate, separation, spent=penalized.passes[k] >= max_passes)
+                loop.passes[:] = penalized.passes
+                after_pass()
+                if loop.wants_exact():
+                    log.info("Rounding in --dtype hides further progress: gradients in float64 from here on.")
+                    loop.exact, fns.value_and_gradient, fns.noise = True, exact_pass, np.finfo(float).eps
+                    at = core.active(loop.state)
+                    loop.state = core.copy(loop.state)
+                    loop.state.value[at], loop.state.gradient[at] = exact(loop.state.w[at], at)
+                    loop.state.stalled[:] = False
+            if loop.state.finished.all():
+                break
+            loop.state = method.step(fns, loop.state)
+            loop.iterations += 1
+            loop.passes[:] = penalized.passes
+            loop.note_progress()
+            tape.clear()
+            slowest = int(core.active(loop.state)[np.argmax(loop.state.gap[core.active(loop.state)])])
+            value = loop.state.value[slowest] + (fns.l1[slowest] * np.abs(loop.state.w[slowest])).sum()
+            loop.history.append((penalized.passes[slowest], value, loop.state.gap[slowest]))
+            report(*loop.history[-1])
+            if not np.isfinite(loop.state.w).all():
+                loop.status = [s or Status.DIVERGED for s in loop.status]
+                break
+    finally:
+        penalized.sum_rows = tape.close()
     return Outcome(
         loop.state.w,
         [Status(s) for s in loop.status],
@@ -210,7 +226,7 @@ class _Loop:
 
     def judge(self, k: int, certificate: Certificate, separation: Callable, *, spent: bool) -> None:
         """Ends problem k, or says how much closer its estimate must come."""
-        state = self.state
+        state, before = self.state, self.certificates[k]
         self.certificates[k] = certificate
         self.least[k], self.since[k] = np.inf, 0
         if certificate.unclear:
@@ -222,7 +238,8 @@ class _Loop:
         elif spent or self.refusals[k] >= _MOST_REFUSALS or (self.exact and state.stalled[k]):
             self._end(k, Status.MAX_PASSES)
         else:
-            self.refusals[k] += 1
+            halved = before and before.gap and certificate.gap and certificate.gap < before.gap / 2
+            self.refusals[k] += not halved
             self.threshold[k] = min(self.threshold[k], state.gap[k]) / 10
 
     def wants_exact(self) -> bool:

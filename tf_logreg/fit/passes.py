@@ -20,7 +20,7 @@ from tf_logreg.fit import placement
 from tf_logreg.model.objective import Problems, Rows
 
 _BLOCK_ELEMENTS = 2**21  # floats of X and of a program's intermediates in a block
-_MOST_ROWS, _FEWEST_ROWS = 2**17, 64
+_MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**17, 128, 64
 
 # sum_rows(program, arguments, problems, width, every): the program's sums over all rows, float64
 # arrays. `width` is how many numbers the program makes a row; `every` = 8 takes one block of eight.
@@ -150,7 +150,9 @@ def replica_sums(
         For each of the program's sums the sum and what its additions lost.
     """
     num_rows, num_features = rows.x.shape
-    block = max(_FEWEST_ROWS, min(_MOST_ROWS, _BLOCK_ELEMENTS // (num_features + width), num_rows // every))
+    # A sample is many small blocks, evenly spread: files are often in the order of a column or a label.
+    most = _MOST_ROWS if every == 1 else _SAMPLE_ROWS
+    block = max(_FEWEST_ROWS, min(most, _BLOCK_ELEMENTS // (num_features + width), num_rows // every))
     # At multiples of 64 rows a block is a view: it begins where TensorFlow's kernels can read.
     block = min(block // _FEWEST_ROWS * _FEWEST_ROWS, num_rows)
     count = -(-num_rows // block) if block else 1

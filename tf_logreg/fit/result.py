@@ -3,6 +3,8 @@
 import dataclasses
 import enum
 
+import numpy as np
+
 from tf_logreg.model.certificate import Certificate
 
 
@@ -44,6 +46,8 @@ class FitResult:
             full-batch fit (passes, objective).
         message: what the status means here; `status.explain()` when empty.
         certificate: of a full-batch fit, else None.
+        weights: of a full-batch fit, kernel [p, m] and bias [m] in training columns, float64: the model's
+            own are rounded to its dtype.
         relative_gap: certified, over the null model's loss; None where there is none.
     """
 
@@ -54,3 +58,4 @@ class FitResult:
     message: str = ""
     certificate: Certificate | None = None
     relative_gap: float | None = None
+    weights: tuple[np.ndarray, np.ndarray] | None = None

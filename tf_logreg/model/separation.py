@@ -16,7 +16,7 @@ from tf_logreg.model.host import Block, Problem
 
 _LARGEST_PROGRAMME = 5_000_000  # numbers in its matrix: about a minute
 _ROUNDS, _ROWS_A_ROUND = 30, 2000
-_NEGATIVE, _POSITIVE = -1e-8, 1e-5  # of margins, for directions and columns of size one
+_NEGATIVE, _POSITIVE = -1e-10, 1e-5  # of margins, relative to the terms that each sums
 
 
 def separating_direction(
@@ -47,7 +47,10 @@ def separating_direction(
             use = (block.weight * problem.class_weight[block.y] > 0) & (block.fold != problem.held_out)
             x = (block.x[use].astype(np.float64) - problem.centre) * scale
             columns = np.hstack([x, np.ones((len(x), 1))])[:, features]
-            yield columns, block.y[use], _margins(columns @ direction, block.y[use])
+            size = (np.abs(columns) @ np.abs(direction)).max(axis=1, keepdims=True)
+            # Relative to what it is a sum of: a column's outlier must not make all other rows seem to touch.
+            lead = _margins(columns @ direction, block.y[use]) / np.where(size > 0, size, 1)
+            yield columns, block.y[use], lead
 
     fitted = (problem.w / sizes[:, None])[features]
     if free.all() and np.abs(fitted).max() > 0:
@@ -75,12 +78,14 @@ def separating_direction(
             return _whole(candidate * sizes[features][:, None], features, problem.w.shape)
         values = np.concatenate([v for v, _ in worst_rows])
         keep = np.argsort(values)[:_ROWS_A_ROUND]
-        rows = np.vstack([rows, np.vstack([r for _, r in worst_rows])[keep]])
+        worst = np.vstack([r for _, r in worst_rows])[keep]
+        largest = np.abs(worst).max(axis=1, keepdims=True)
+        rows = np.vstack([rows, worst / np.where(largest > 0, largest, 1)])
         if rows.size > _LARGEST_PROGRAMME:
             return None
         found = scipy.optimize.linprog(
             -gain / np.abs(gain).max(initial=1e-300), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1, 1),
-            method="highs", options={"time_limit": 60.0},
+            method="highs", options={"time_limit": 60.0, "primal_feasibility_tolerance": 1e-10},
         )  # fmt: skip
         if found.x is None or not np.abs(found.x).max() > _POSITIVE:
             return None

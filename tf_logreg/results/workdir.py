@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,8 +110,8 @@ def read_coefficients(
     path = Path(workdir) / "coefficients.npz"
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+            found = {name: arrays[name] for name in ("kernel", "bias", "feature_names", "class_names")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"solver.warm_start: expected a finished run. Received: {workdir!r} ({error})."
         ) from None

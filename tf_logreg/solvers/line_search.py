@@ -12,7 +12,7 @@ import numpy as np
 from tf_logreg.solvers.core import Array, dot
 
 _DECREASE, _SLOPE = 1e-4, 0.9
-_MOST_TRIALS = 40
+_MOST_TRIALS = 60
 
 
 def search(
@@ -44,7 +44,7 @@ def search(
     slope = dot(gradient, direction)
     low, high = np.zeros(len(w)), np.full(len(w), np.inf)
     t = np.broadcast_to(np.asarray(first, float), len(w)).copy()
-    length = np.zeros(len(w))
+    length, start = np.zeros(len(w)), t.copy()
     point, new_value, new_gradient = w.copy(), value.copy(), gradient.copy()
     open_ = slope < 0
     slack = noise * np.maximum(1, np.abs(value))
@@ -70,5 +70,5 @@ def search(
         open_[at[done]] = False
         t = np.where(np.isinf(high), 2 * t, (low + high) / 2)
         # Below this a step changes nothing.
-        open_ &= ~(high - low < 1e-12)
+        open_ &= ~(high - low < 1e-15 * start)
     return length, point, new_value, new_gradient

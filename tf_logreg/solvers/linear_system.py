@@ -67,7 +67,7 @@ def conjugate_gradient(
     z = precondition(residual, np.arange(len(r)))
     s, rho = z.copy(), dot(residual, z)
     goal = np.square(tolerance) * rho
-    open_ = (rho > 0) & ~enough(residual, np.arange(len(r)))
+    open_ = rho > 0
     for _ in range(most):
         at = np.flatnonzero(open_)
         if not at.size:
