@@ -227,10 +227,11 @@ def _entropy_term(t: np.ndarray) -> np.ndarray:
     """(1 - t) log(1 - t) + t >= 0: with weights p it sums to KL(p (1 - t) || p), as sum p t = 0."""
     t = np.minimum(t, 1)
     small = np.abs(t) < 1e-4
+    s = np.where(small, t, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = (1 - t) * np.log1p(-t) + t
     # The series where the difference cancels.
-    return np.where(small, t * t * (0.5 + t * (1 / 6 + t / 12)), np.where(t == 1, 1.0, value))
+    return np.where(small, s * s * (0.5 + s * (1 / 6 + s / 12)), np.where(t == 1, 1.0, value))
 
 
 def _scaled_divergence(blocks, problem: Problem, total: Sums, delta: np.ndarray, scale: float) -> float:
