@@ -8,6 +8,7 @@ is measured afterwards by our certificate, in float64 from the data. Prints Mark
 """
 
 import argparse
+import importlib
 import json
 import os
 import statistics
@@ -181,15 +182,12 @@ def measure(name: str, case: str, folder: str, repeats: int) -> dict:
 def warm_up(name: str) -> None:
     """Imports what a contender needs and runs TensorFlow's first function: no part of any fit."""
     if name.startswith("ours"):
+        importlib.import_module("tf_logreg.optimum")
         import tensorflow as tf
 
-        import tf_logreg.optimum  # noqa: F401
-
         tf.function(lambda: tf.matmul(tf.ones([8, 8]), tf.ones([8, 8])))()
-    elif name.startswith("PyTorch"):
-        import torch  # noqa: F401
     else:
-        import sklearn.linear_model  # noqa: F401
+        importlib.import_module("torch" if name.startswith("PyTorch") else "sklearn.linear_model")
 
 
 def ours(name: str, x, y, classes: int, l1: float, l2: float):

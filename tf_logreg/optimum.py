@@ -69,6 +69,10 @@ def fit_full_batch(
         device_memory_fraction: rows that take at most this share are placed on the devices once.
         weight_of_class: [C], or None.
         start: raw kernel [p, m] and bias [m] to begin at; zeros when None.
+
+    Raises:
+        InputError: penalty_factor of another length, or a checkpoint that does not fit or cannot be written.
+        InterruptError: a signal came; the state is saved.
     """
     num_features, outputs = len(source.columns), model.get_layer("logits").units
     has_bias = config.model.bias
@@ -143,23 +147,20 @@ def fit_full_batch(
             show(number, value, gap)
             tf.summary.scalar("train/objective", value, step=int(number))
 
-        try:
-            outcome = full_batch.solve(
-                solvers.load(solver),
-                problems,
-                w.reshape(1, -1),
-                target=target,
-                max_passes=config.solver.max_passes,
-                noise=_NOISE[dtype],
-                certify=certify,
-                exact=exact,
-                separation=separated,
-                checkpoints=checkpoints,
-                report=report,
-                interrupted=interrupted,
-            )
-        except full_batch.Interrupted:
-            return FitResult(Status.INTERRUPTED, 0, float(problems.passes[0]), [])
+        outcome = full_batch.solve(
+            solvers.load(solver),
+            problems,
+            w.reshape(1, -1),
+            target=target,
+            max_passes=config.solver.max_passes,
+            noise=_NOISE[dtype],
+            certify=certify,
+            exact=exact,
+            separation=separated,
+            checkpoints=checkpoints,
+            report=report,
+            interrupted=interrupted,
+        )
     (status,), (found,) = outcome.status, outcome.certificates
     if status is Status.DIVERGED:
         return FitResult(status, outcome.iterations, float(outcome.passes[0]), [])

@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
+from tf_logreg.errors import InterruptError
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.passes import SumRows
 from tf_logreg.fit.penalized import Penalized
@@ -46,10 +47,6 @@ class Outcome:
     passes: np.ndarray
     iterations: int
     history: list[tuple[float, float, float]]
-
-
-class Interrupted(Exception):  # noqa: N818 - it is no error
-    """A signal came; the state is saved."""
 
 
 class Tape:
@@ -117,7 +114,7 @@ def solve(
         interrupted: asked after each pass.
 
     Raises:
-        Interrupted: after the state was saved.
+        InterruptError: a signal came; the state is saved.
         InputError: a checkpoint that does not fit, or cannot be written.
     """
     loop = _Loop(w, target)
@@ -137,7 +134,10 @@ def solve(
         if stop or due:
             save()
         if stop:
-            raise Interrupted
+            passes = float(penalized.passes.max())
+            raise InterruptError(
+                f"Interrupted after {passes:.1f} passes over the rows: {Status.INTERRUPTED.explain()}."
+            )
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = exact(w, problems)
