@@ -13,12 +13,13 @@ ROOT = Path(tf_logreg.__file__).parent
 # A room may import its own modules and those of the rooms to its right.
 ALLOWED = {
     "cli": {"train", "finished", "selftest", "results", "config", "distribute", "errors"},
-    "finished": {"train", "inputs", "config", "data", "results", "errors"},
+    "finished": {"measuring", "inputs", "config", "data", "results", "errors"},
     "selftest": {"data", "model", "fit", "errors"},
     "train": {
         "inputs",
         "fitting",
         "optimum",
+        "measuring",
         "config",
         "distribute",
         "data",
@@ -27,6 +28,7 @@ ALLOWED = {
         "results",
         "errors",
     },
+    "measuring": {"data", "model", "results"},
     "inputs": {"data", "model", "errors"},
     "fitting": {"data", "fit", "errors"},
     "optimum": {"data", "model", "solvers", "fit", "errors"},

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import inputs, train
+from tf_logreg import inputs, measuring
 from tf_logreg.data.source import describe, with_classes
 from tf_logreg.errors import InputError
 from tf_logreg.results import export
@@ -48,7 +48,7 @@ def evaluate_run(
         rows = {"all": rows["train"]}
     for ids in rows.values():
         inputs.scan_rows(source, ids)
-    numbers, _ = train.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)
+    numbers, _ = measuring.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)
     directory.write_json(workdir, "evaluation.json", {"config": config.to_dict(), "metrics": numbers})
     return numbers
 

@@ -10,15 +10,15 @@ from ml_collections import ConfigDict
 
 import tf_logreg
 from tf_logreg import config as configs
-from tf_logreg import fitting, inputs, optimum
-from tf_logreg.data import pipeline, standardize
-from tf_logreg.data.source import Source, describe, with_class_weight
+from tf_logreg import fitting, inputs, measuring, optimum
+from tf_logreg.data import standardize
+from tf_logreg.data.source import Source, describe
 from tf_logreg.distribute import make_strategy
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.fit import checkpoint, class_weight, progress
 from tf_logreg.fit.result import Status
 from tf_logreg.model import dense
-from tf_logreg.results import evaluate, export
+from tf_logreg.results import export
 from tf_logreg.results import workdir as directory
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def train_and_evaluate(
         metric, validation = config.minibatch.early_stopping.metric, {"validation": rows["validation"]}
         # Only the area needs all logits kept and sorted.
         max_rows = config.evaluate.max_rows if metric == "roc_auc" else 0
-        numbers, _ = evaluate_model(max_rows, raw_model, source, validation, strategy)
+        numbers, _ = measuring.evaluate_model(max_rows, raw_model, source, validation, strategy)
         return numbers["validation"][metric]
 
     checkpoints = checkpoint.Checkpoints(
@@ -177,7 +177,7 @@ def train_and_evaluate(
     _warn_if_rounded(kernel, columns, weight_dtype)
     clock.lap("fit")
 
-    numbers, arrays = evaluate_model(config.evaluate.max_rows, raw_model, source, rows, strategy)
+    numbers, arrays = measuring.evaluate_model(config.evaluate.max_rows, raw_model, source, rows, strategy)
     with tf.summary.create_file_writer(f"{workdir}/events").as_default(step=result.iterations):
         for role, values in numbers.items():
             for name in ("log_loss", "accuracy"):
@@ -199,7 +199,9 @@ def train_and_evaluate(
     if certificate is not None:
         objective = certificate.objective
     else:
-        objective = _objective(config, numbers, trained, source, rows, columns, weight_of_class, strategy)
+        objective = measuring.minibatch_objective(
+            config, numbers, trained, source, rows, columns, weight_of_class, strategy
+        )
     found = {
         "status": result.status,
         "message": result.message or result.status.explain(),
@@ -229,62 +231,6 @@ def train_and_evaluate(
     }
     directory.write_json(workdir, "result.json", found)
     return found
-
-
-def _objective(
-    config: ConfigDict,
-    numbers: dict[str, dict],
-    trained: tuple[np.ndarray, np.ndarray],
-    source: Source,
-    rows: dict[str, np.ndarray],
-    columns: standardize.Affine,
-    weight_of_class: np.ndarray | None,
-    strategy: tf.distribute.Strategy,
-) -> float:
-    """F of minibatch training at the weights that it ended with, in nats."""
-    training_loss = numbers["train"]["log_loss"]
-    if weight_of_class is not None:
-        # The objective weighs rows by class and knows no corrected prior; the metrics do neither.
-        num_classes, outputs = len(source.class_names), trained[0].shape[1]
-        raw_model = dense.build(
-            len(source.columns),
-            num_classes,
-            output="sigmoid" if outputs == 1 else "softmax",
-            bias=config.model.bias,
-            dtype=trained[0].dtype.name,
-        )
-        dense.set_weights(raw_model, *standardize.fold_out(*trained, columns))
-        weighted = with_class_weight(source, weight_of_class)
-        weighted_numbers, _ = evaluate_model(0, raw_model, weighted, {"train": rows["train"]}, strategy)
-        training_loss = weighted_numbers["train"]["log_loss"]
-    penalised = trained[0].astype(np.float64)
-    return training_loss + float(
-        config.l2 / 2 * np.square(penalised).sum() + config.l1 * np.abs(penalised).sum()
-    )
-
-
-def evaluate_model(
-    max_rows: int,
-    model: keras.Sequential,
-    source: Source,
-    rows: dict[str, np.ndarray],
-    strategy: tf.distribute.Strategy,
-) -> tuple[dict[str, dict], dict[str, np.ndarray]]:
-    """Metrics of a raw-unit model by role, and their arrays under 'role/name'; areas up to max_rows rows."""
-    numbers, arrays = {}, {}
-    for role, ids in rows.items():
-        batches = pipeline.sequential_batches(
-            source, ids, replicas=strategy.num_replicas_in_sync, dtype=tf.as_dtype(model.dtype)
-        )
-        numbers[role], found = evaluate.evaluate(
-            model,
-            pipeline.distribute(strategy, batches),
-            strategy=strategy,
-            num_classes=len(source.class_names),
-            max_rows=max_rows,
-        )
-        arrays |= {f"{role}/{name}": array for name, array in found.items()}
-    return numbers, arrays
 
 
 def _shape(config: ConfigDict, source: Source) -> dict:

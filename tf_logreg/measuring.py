@@ -1,0 +1,67 @@
+"""A model and the rows of each split -> metrics, and the objective that minibatch training ended with."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from tf_logreg.data import pipeline, standardize
+from tf_logreg.data.source import Source, with_class_weight
+from tf_logreg.model import dense
+from tf_logreg.results import evaluate
+
+
+def evaluate_model(
+    max_rows: int,
+    model: keras.Sequential,
+    source: Source,
+    rows: dict[str, np.ndarray],
+    strategy: tf.distribute.Strategy,
+) -> tuple[dict[str, dict], dict[str, np.ndarray]]:
+    """Metrics of a raw-unit model by role, and their arrays under 'role/name'; areas up to max_rows rows."""
+    numbers, arrays = {}, {}
+    for role, ids in rows.items():
+        batches = pipeline.sequential_batches(
+            source, ids, replicas=strategy.num_replicas_in_sync, dtype=tf.as_dtype(model.dtype)
+        )
+        numbers[role], found = evaluate.evaluate(
+            model,
+            pipeline.distribute(strategy, batches),
+            strategy=strategy,
+            num_classes=len(source.class_names),
+            max_rows=max_rows,
+        )
+        arrays |= {f"{role}/{name}": array for name, array in found.items()}
+    return numbers, arrays
+
+
+def minibatch_objective(
+    config: ConfigDict,
+    numbers: dict[str, dict],
+    trained: tuple[np.ndarray, np.ndarray],
+    source: Source,
+    rows: dict[str, np.ndarray],
+    columns: standardize.Affine,
+    weight_of_class: np.ndarray | None,
+    strategy: tf.distribute.Strategy,
+) -> float:
+    """F of minibatch training at the weights that it ended with, in nats."""
+    training_loss = numbers["train"]["log_loss"]
+    if weight_of_class is not None:
+        # The objective weighs rows by class and knows no corrected prior; the metrics do neither.
+        num_classes, outputs = len(source.class_names), trained[0].shape[1]
+        raw_model = dense.build(
+            len(source.columns),
+            num_classes,
+            output="sigmoid" if outputs == 1 else "softmax",
+            bias=config.model.bias,
+            dtype=trained[0].dtype.name,
+        )
+        dense.set_weights(raw_model, *standardize.fold_out(*trained, columns))
+        weighted = with_class_weight(source, weight_of_class)
+        weighted_numbers, _ = evaluate_model(0, raw_model, weighted, {"train": rows["train"]}, strategy)
+        training_loss = weighted_numbers["train"]["log_loss"]
+    penalised = trained[0].astype(np.float64)
+    return training_loss + float(
+        config.l2 / 2 * np.square(penalised).sum() + config.l1 * np.abs(penalised).sum()
+    )
