@@ -125,7 +125,7 @@ def fit_full_batch(
         gradient[:num_features] *= columns.scale[:, None]
         return np.array([sums.loss + (problem.l2 / 2 * np.square(problem.w)).sum()]), gradient.reshape(1, -1)
 
-    def separated(w: np.ndarray, _: int) -> np.ndarray | None:
+    def separated(w: np.ndarray, _: int) -> tuple[np.ndarray | None, bool]:
         return separation.separating_direction(blocks, to_problem(w), columns.scale)
 
     shares = class_weight * class_weight_sum

@@ -58,7 +58,7 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
         noise=1e-15,
         certify=certify,
         exact=problems.value_and_gradient,  # X is in float64 already
-        separation=lambda w, k: None,
+        separation=lambda w, k: (None, True),
         checkpoints=Checkpoints(folder, {}, every_steps=0, keep=1),
         report=lambda *_: None,
     )

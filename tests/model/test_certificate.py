@@ -244,7 +244,8 @@ def test_quasi_separation_names_the_column(classes):
     x, y = quasi_separated(classes)
     outputs = 1 if classes == 2 else 3
     problem = problem_at(x, np.zeros((5, outputs)), bias=True, l1=0, l2=0, classes=classes)
-    direction = separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4))
+    direction, settled = separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4))
+    assert settled
     columns = np.hstack([x - problem.centre, np.ones((80, 1))])
     z = columns @ direction
     z = np.hstack([np.zeros_like(z), z]) if outputs == 1 else z
@@ -260,7 +261,8 @@ def test_one_flipped_row_makes_the_optimum_finite():
     x, y = quasi_separated()
     x[np.flatnonzero(y == 0)[0], 3] = 1
     problem = problem_at(x, np.zeros((5, 1)), bias=True, l1=0, l2=0, classes=2)
-    assert separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4)) is None
+    found = separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4))
+    assert found == (None, True)
 
 
 def test_a_penalty_on_the_column_makes_the_optimum_finite():
@@ -269,4 +271,5 @@ def test_a_penalty_on_the_column_makes_the_optimum_finite():
     l2 = problem.l2.copy()
     l2[3] = 1e-3
     problem = dataclasses.replace(problem, l2=l2)
-    assert separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4)) is None
+    found = separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4))
+    assert found == (None, True)

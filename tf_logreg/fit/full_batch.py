@@ -92,7 +92,7 @@ def solve(
     noise: float,
     certify: Callable[[np.ndarray, np.ndarray], list[Certificate]],
     exact: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-    separation: Callable[[np.ndarray, int], np.ndarray | None],
+    separation: Callable[[np.ndarray, int], tuple[np.ndarray | None, bool]],
     checkpoints: Checkpoints,
     report: Callable[[float, float, float], None],
     interrupted: Callable[[], bool] = lambda: False,
@@ -108,7 +108,8 @@ def solve(
         noise: relative rounding error of the devices' values.
         certify: (w [k, P], problems [k]) -> certificates.
         exact: (w [k, P], problems [k]) -> values [k] and gradients [k, P] of the smooth part, float64.
-        separation: (w [P], problem) -> the direction without an optimum [q, m], or None.
+        separation: (w [P], problem) -> the direction without an optimum [q, m] or None, and whether
+            that is settled.
         checkpoints: where the state is saved and found.
         report: called after each step with (passes, objective, estimated gap) of the slowest problem.
         interrupted: asked after each pass.
@@ -229,11 +230,12 @@ class _Loop:
         state, before = self.state, self.certificates[k]
         self.certificates[k] = certificate
         self.least[k], self.since[k] = np.inf, 0
+        settled = not certificate.unclear
         if certificate.unclear:
-            self.running_off[k] = separation(state.w[k], k)
+            self.running_off[k], settled = separation(state.w[k], k)
         if self.running_off[k] is not None:
             self._end(k, Status.SEPARATED)
-        elif certificate.gap is not None and certificate.gap <= self.target[k] and not certificate.unclear:
+        elif certificate.gap is not None and certificate.gap <= self.target[k] and settled:
             self._end(k, Status.OPTIMAL)
         elif spent or self.refusals[k] >= _MOST_REFUSALS or (self.exact and state.stalled[k]):
             self._end(k, Status.MAX_PASSES)

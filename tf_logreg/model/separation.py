@@ -16,12 +16,13 @@ from tf_logreg.model.host import Block, Problem
 
 _LARGEST_PROGRAMME = 5_000_000  # numbers in its matrix: about a minute
 _ROUNDS, _ROWS_A_ROUND = 30, 2000
+_OPTIONS = {"time_limit": 60.0, "primal_feasibility_tolerance": 1e-10}
 _NEGATIVE, _POSITIVE = -1e-10, 1e-5  # of margins, relative to the terms that each sums
 
 
 def separating_direction(
     blocks: Callable[[], Iterable[Block]], problem: Problem, scale: np.ndarray
-) -> np.ndarray | None:
+) -> tuple[np.ndarray | None, bool]:
     """A direction along which the loss has no minimum.
 
     Args:
@@ -30,14 +31,15 @@ def separating_direction(
         scale: [p], one over the spread of each column; directions are measured in units of it.
 
     Returns:
-        d [q, m], or None when there is none or the linear programme would be too large.
+        d [q, m] or None, and whether that is settled: with None and False the linear programme would be
+        too large, or took too long.
     """
     outputs = problem.w.shape[1]
     sizes = np.append(scale, 1.0)[: len(problem.w)]
     free = ((problem.l1 == 0) & (problem.l2 == 0)).any(axis=1)
     features = np.flatnonzero(free)
     if not features.size:
-        return None
+        return None, True
     # The softmax's first class stands still: only differences count.
     moving = outputs if outputs == 1 else outputs - 1
 
@@ -56,42 +58,44 @@ def separating_direction(
     if free.all() and np.abs(fitted).max() > 0:
         fitted = fitted / np.abs(fitted).max()
         if min(m.min(initial=np.inf) for *_, m in margins(fitted)) > 0:
-            return _whole(fitted * sizes[features][:, None], features, problem.w.shape)
+            return _whole(fitted * sizes[features][:, None], features, problem.w.shape), True
 
     size = features.size * moving
-    gain, rows, candidate = np.zeros(size), np.zeros((0, size)), fitted
+    rows_a_round = min(_ROWS_A_ROUND, _LARGEST_PROGRAMME // size)
+    gain, rows, candidate = np.zeros((features.size, moving)), np.zeros((0, size)), fitted
     for number in range(_ROUNDS):
-        worst_rows, least, most = [], np.inf, 0.0
+        least, most, values, worst = np.inf, 0.0, np.zeros(0), np.zeros((0, size))
         for columns, y, margin in margins(candidate):
             least, most = min(least, margin.min(initial=np.inf)), max(most, margin.max(initial=0.0))
+            # The rows that fall behind most, so far; all are candidates before the first programme.
             at, other = np.nonzero(margin < (np.inf if number == 0 else _NEGATIVE))
-            order = np.argsort(margin[at, other])[:_ROWS_A_ROUND]
-            worst_rows.append(
-                (margin[at, other][order], _constraints(columns[at], y[at], other, moving, order))
-            )
+            order = np.argsort(margin[at, other])[:rows_a_round]
+            at, other = at[order], other[order]
+            values = np.concatenate([values, margin[at, other]])
+            worst = np.vstack([worst, _constraints(columns[at], y[at], other, moving)])
+            keep = np.argsort(values)[:rows_a_round]
+            values, worst = values[keep], worst[keep]
             if number == 0:
-                every = [_constraints(columns, y, np.full(len(y), c), moving) for c in range(margin.shape[1])]
-                gain += np.sum([e.sum(axis=0) for e in every], axis=0)
+                gain += columns.T @ _sum_of_leads(y, outputs)
         if number and least >= _NEGATIVE:
             if most < _POSITIVE:
-                return None
-            return _whole(candidate * sizes[features][:, None], features, problem.w.shape)
-        values = np.concatenate([v for v, _ in worst_rows])
-        keep = np.argsort(values)[:_ROWS_A_ROUND]
-        worst = np.vstack([r for _, r in worst_rows])[keep]
+                return None, True
+            return _whole(candidate * sizes[features][:, None], features, problem.w.shape), True
         largest = np.abs(worst).max(axis=1, keepdims=True)
         rows = np.vstack([rows, worst / np.where(largest > 0, largest, 1)])
         if rows.size > _LARGEST_PROGRAMME:
-            return None
+            return None, False
         found = scipy.optimize.linprog(
-            -gain / np.abs(gain).max(initial=1e-300), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1, 1),
-            method="highs", options={"time_limit": 60.0, "primal_feasibility_tolerance": 1e-10},
+            -gain.ravel() / np.abs(gain).max(initial=1e-300), A_ub=-rows, b_ub=np.zeros(len(rows)),
+            bounds=(-1, 1), method="highs", options=_OPTIONS,
         )  # fmt: skip
-        if found.x is None or not np.abs(found.x).max() > _POSITIVE:
-            return None
+        if found.x is None:
+            return None, False
+        if not np.abs(found.x).max() > _POSITIVE:
+            return None, True
         found = found.x.reshape(features.size, moving)
         candidate = found if outputs == 1 else np.hstack([np.zeros((features.size, 1)), found])
-    return None
+    return None, False
 
 
 def names(
@@ -122,17 +126,24 @@ def _others(y: np.ndarray, classes: int) -> np.ndarray:
     return np.arange(classes) != y[:, None]
 
 
-def _constraints(columns, y, other, moving: int, order=slice(None)) -> np.ndarray:
-    """Rows a of a.d = the margin of each row over its `other`-th other class; d [f * moving] flat."""
-    columns, y, other = columns[order], y[order], np.asarray(other)[order]
-    if moving == 1 and y.max(initial=0) <= 1 and not (other > 0).any():
-        return columns * (2 * y - 1)[:, None]
-    rows = np.zeros((len(y), columns.shape[1], moving + 1))
+def _sum_of_leads(y: np.ndarray, outputs: int) -> np.ndarray:
+    """What a row's x is multiplied by in the sum of its margins, by moving output: [B, 1 or C - 1]."""
+    if outputs == 1:
+        return (2.0 * y - 1)[:, None]
+    return (outputs * np.eye(outputs)[y] - 1)[:, 1:]
+
+
+def _constraints(columns: np.ndarray, y: np.ndarray, other: np.ndarray, moving: int) -> np.ndarray:
+    """Rows a of a.d = the margin of each row over its `other`-th other class; d [f * moving] flat.
+
+    Args:
+        columns: [B, f]. y: [B]. other: [B] in 0..C-2. moving: 1 for a sigmoid, else C - 1.
+    """
     rival = other + (other >= y)
-    at = np.arange(len(y))
-    rows[at, :, y] += columns
-    rows[at, :, rival] -= columns
-    return rows[:, :, 1:].reshape(len(y), columns.shape[1] * moving)
+    own = np.zeros((len(y), max(moving + 1, 2)))
+    own[np.arange(len(y)), y] += 1
+    own[np.arange(len(y)), rival] -= 1
+    return (columns[:, :, None] * own[:, None, 1:]).reshape(len(y), columns.shape[1] * moving)
 
 
 def _whole(direction: np.ndarray, features: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
