@@ -164,7 +164,7 @@ def fit_full_batch(
     (status,), (found,) = outcome.status, outcome.certificates
     if status is Status.DIVERGED:
         return FitResult(status, outcome.iterations, float(outcome.passes[0]), [])
-    w = problems.centred(outcome.w)[0].reshape(-1, outputs)
+    w = problems.centred(outcome.w, np.arange(1))[0].reshape(-1, outputs)
     weights = w[:num_features], w[num_features] if has_bias else np.zeros(outputs)
     dense.set_weights(model, *weights)
     message = status.explain()

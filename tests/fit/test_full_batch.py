@@ -403,3 +403,19 @@ def test_gradient_descent_without_a_penalty_is_given_its_passes(strategies, tmp_
         x, y, strategy=strategies["one_device"], tmp_path=tmp_path, solver="gradient_descent", max_passes=3000
     )
     assert result.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("l2", [0.0, 1e-3])
+def test_float32_softmax_keeps_out_of_its_free_directions(strategies, tmp_path, monkeypatch, l2, explicit):
+    from tf_logreg.fit import penalized
+
+    x, y, weight = random_problem(3000, 3, 3)
+    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l2=l2)
+    expected, bias, _ = solve_arrays(x, y, weight, tol=1e-13, **common)
+    monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 600 if explicit else 0)
+    kernel, found_bias, result = solve_arrays(x, y, weight, dtype="float32", tol=1e-9, **common)
+    assert result.status is Status.OPTIMAL
+    assert result.passes < (30 if explicit else 100)
+    np.testing.assert_allclose(kernel, expected, atol=1e-3)
+    np.testing.assert_allclose(found_bias, bias, atol=1e-3)

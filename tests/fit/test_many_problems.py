@@ -62,7 +62,7 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
         checkpoints=Checkpoints(folder, {}, every_steps=0, keep=1),
         report=lambda *_: None,
     )
-    return problems.centred(outcome.w), outcome.status, outcome.passes
+    return problems.centred(outcome.w, np.arange(len(l2))), outcome.status, outcome.passes
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -82,13 +82,14 @@ class Penalized:
         weight, loss, gradient = self.sums(objective.value_and_gradient, (w,), problems, width)
         l2 = self.per_coefficient(self.l2[problems])
         value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
-        return value, self.pack(gradient / weight[:, None, None]) + l2 * w
+        return value, self.centred(self.pack(gradient / weight[:, None, None]), problems) + l2 * w
 
     def hessian_product(self, w: np.ndarray, v: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """[k, P]."""
         width = 6 * len(self.l2) * self.shape[1]
         weight, product = self.sums(objective.hessian_product, (w, v), problems, width)
-        return self.pack(product / weight[:, None, None]) + self.per_coefficient(self.l2[problems]) * v
+        product = self.centred(self.pack(product / weight[:, None, None]), problems)
+        return product + self.per_coefficient(self.l2[problems]) * v
 
     def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """[k, P, P], from a sample of the rows where there are many."""
@@ -98,6 +99,12 @@ class Penalized:
         weight, hessian = self.sums(objective.hessian, (w,), problems, width, every)
         hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
         at = np.arange(self.size)
+        # A direction that changes nothing has no curvature but rounding's: give it some, so that a step
+        # stays out of it.
+        whole = hessian.reshape(len(w), -1, m, self.size // m, m)
+        for row in range(self.size // m if m > 1 else 0):
+            size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
+            whole[:, row, :, row, :] += (self._free(problems)[:, row] * size)[:, None, None]
         hessian[:, at, at] += self.per_coefficient(self.l2[problems])
         return hessian
 
@@ -146,16 +153,23 @@ class Penalized:
         covered = (kernel > 0).all(axis=1) & ~self.l1[problems].any(axis=1)
         return np.where(covered, bound, np.inf)
 
-    def centred(self, w: np.ndarray) -> np.ndarray:
-        """The same K models with the softmax's free directions taken out.
+    def centred(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """The same k models, or gradients [k, P], with the softmax's free directions taken out.
 
         A number added to the bias of every class, or to an unpenalised row of the kernel, changes nothing.
+        A gradient has no part along it but rounding's, which a Newton step would divide by nothing.
         """
-        whole = self.unpack(w).copy()
-        if self.shape[1] > 1:
-            free = np.pad((self.l1 == 0) & (self.l2 == 0), [(0, 0), (0, 1)], constant_values=True)
-            whole -= np.where(free[:, :, None], whole.mean(axis=2, keepdims=True), 0)
-        return self.pack(whole)
+        m = self.shape[1]
+        if m == 1:
+            return w
+        rows = w.reshape(len(w), -1, m)
+        mean = np.where(self._free(problems)[:, :, None], rows.mean(axis=2, keepdims=True), 0)
+        return (rows - mean).reshape(len(w), -1)
+
+    def _free(self, problems: np.ndarray) -> np.ndarray:
+        """Which rows of the weights have no penalty, the bias among them: [k, p or p + 1] bool."""
+        free = (self.l1[problems] == 0) & (self.l2[problems] == 0)
+        return np.pad(free, [(0, 0), (0, int(self.bias))], constant_values=True)
 
     def functions(self, target: np.ndarray, noise: float) -> core.Functions:
         """What a solver is given.
