@@ -51,7 +51,7 @@ def main() -> None:
     )
     parser.add_argument("--a9a", default="", help="path of a9a.libsvm(.gz), for cases d and e")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="", help="contenders whose name holds this")
+    parser.add_argument("--only", default="", help="contenders whose name holds one of these, with commas")
     parser.add_argument("--timeout", type=int, default=600, help="seconds that a contender may take")
     parser.add_argument("--contender", help=argparse.SUPPRESS)  # what a child process measures
     parser.add_argument("--folder", help=argparse.SUPPRESS)  # where its data are
@@ -62,7 +62,8 @@ def main() -> None:
     isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "default")
     print(f"{len(os.sched_getaffinity(0))} cores; ONEDNN_MAX_CPU_ISA: {isa}\n")
     for case in arguments.cases:
-        contenders = [name for name in (SPARSE if case in "de" else SMOOTH) if arguments.only in name]
+        parts = arguments.only.split(",")
+        contenders = [c for c in (SPARSE if case in "de" else SMOOTH) if any(part in c for part in parts)]
         with tempfile.TemporaryDirectory() as arguments.folder:
             write_data(case, arguments.a9a, arguments.folder)
             print(table(case, {name: child(name, case, arguments) for name in contenders}), flush=True)
