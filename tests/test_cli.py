@@ -265,6 +265,7 @@ BAD_ARRAYS = {
     "no rows": ({"x": np.ones((0, 3)), "y": np.ones(0), "weight": np.ones(0)}, "shape (0, 3)"),
     "no columns": ({"x": np.ones((60, 0))}, "shape (60, 0)"),
     "pickles": ({"y": np.array([None] * 60)}, "pickled objects"),
+    "1e100 in x": ({"x": changed(GOOD["x"], (17, 1), 1e100)}, "1e+100 in row 17 of"),
     "too few labels": ({"y": np.array([0, 1])}, "y: expected 60 values"),
 }
 
@@ -288,6 +289,41 @@ def test_bad_arrays(command, tmp_path, case):
     assert "Traceback" not in err
     assert out == ""
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_offset_with_gaps(command, tmp_path, value):
+    offset = np.zeros(60)
+    offset[7] = value
+    np.savez(tmp_path / "bad.npz", **arrays(y=GOOD["y"] % 2, exposure=offset))
+    code, out, err = command(
+        "--config=numpy_arrays", f"--config.data.args.path={tmp_path}/bad.npz", "--config.data.offset=exposure",
+        f"--workdir={tmp_path}/run",
+    )  # fmt: skip
+    assert code == 2
+    assert f"{value} in row 7 of" in err
+    assert "data.offset" in err
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_column_that_runs_off_is_named(command, tmp_path):
+    """As NV in the endometrial cancer data of Heinze and Schemper (Statistics in Medicine 21, 2002)."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(79, 2))
+    y = (x[:, 0] + rng.logistic(size=79) > 0).astype(int)
+    nv = (y == 1) & (rng.random(79) < 0.4)
+    np.savez(tmp_path / "endometrial.npz", x=np.column_stack([nv, x]), y=y, feature_names=["NV", "PI", "EH"])
+    code, out, err = command(
+        "--config=numpy_arrays", f"--config.data.args.path={tmp_path}/endometrial.npz", "--config.l2=0.0",
+        "--config.data.test_fraction=0.0", f"--workdir={tmp_path}/run",
+    )  # fmt: skip
+    assert code == 0, err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "separated"
+    assert result["certified_gap"] is None
+    assert "'NV'" in out + err
+    assert "'PI'" not in out + err
 
 
 def test_bad_workdirs(command, tmp_path):

@@ -148,48 +148,6 @@ def test_two_by_two_table_is_the_log_odds_ratio(strategies, tmp_path):
     np.testing.assert_allclose(bias, [np.log(10 / 30)], rtol=1e-7)
 
 
-@pytest.mark.parametrize(("classes", "l1"), [(2, 0.02), (2, 0.2), (3, 0.02)])
-def test_l1_is_sagas_optimum_with_exact_zeros(strategies, tmp_path, classes, l1):
-    x, y, _ = random_problem(400, 12, classes)
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, tol=1e-12, standardize=False)
-    kernel, bias, result = solve_arrays(x, y, l1=l1, **common)
-    peer = LogisticRegression(
-        C=1 / (l1 * len(y)), l1_ratio=1.0, solver="saga", tol=1e-12, max_iter=100_000
-    ).fit(x, y)
-    ours = objective(x, y, kernel, bias, l1=l1)
-    assert abs(ours - objective(x, y, peer.coef_.T, peer.intercept_, l1=l1)) < 1e-9
-    assert ours - result.certificate.gap <= objective(x, y, peer.coef_.T, peer.intercept_, l1=l1)
-    z, peer_z = x @ kernel + bias, x @ peer.coef_.T + peer.intercept_
-    np.testing.assert_allclose(z - z[:, :1] if classes > 2 else z, peer_z - peer_z[:, :1] if classes > 2 else peer_z,
-                               atol=1e-4)  # fmt: skip
-    assert (kernel == 0).any() or l1 < 0.1
-    assert result.status is Status.OPTIMAL
-
-
-def test_l1_at_lambda_max_is_all_zero_and_just_below_has_the_right_entrant(strategies, tmp_path):
-    x, y, weight = random_problem(300, 6, 2)
-    x = (x - np.average(x, axis=0, weights=weight)) / x.std(axis=0)
-    correlation = np.abs(np.average((y - np.average(y, weights=weight))[:, None] * x, axis=0, weights=weight))
-    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, tol=1e-12, standardize=False)
-    kernel, _, result = solve_arrays(x, y, weight, l1=correlation.max() * 1.0001, **common)
-    assert (kernel == 0).all()
-    assert result.status is Status.OPTIMAL
-    kernel, _, _ = solve_arrays(x, y, weight, l1=correlation.max() * 0.999, **common)
-    assert np.flatnonzero(kernel[:, 0]).tolist() == [correlation.argmax()]
-
-
-def test_elastic_net_between_its_ends(strategies, tmp_path):
-    x, y, _ = random_problem(300, 6, 3)
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, tol=1e-12, standardize=False)
-    kernel, bias, _ = solve_arrays(x, y, l1=0.01, l2=0.05, **common)
-    peer = LogisticRegression(
-        C=1 / (0.06 * len(y)), l1_ratio=0.01 / 0.06, solver="saga", tol=1e-12, max_iter=100_000
-    ).fit(x, y)
-    same_softmax(kernel, bias, peer.coef_.T, peer.intercept_, 1e-5)
-
-
 @pytest.mark.parametrize("solver", ["gradient_descent", "lbfgs", "newton", "proximal_newton"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_every_method_reaches_the_same_certified_optimum(strategies, tmp_path, solver, classes):
@@ -264,40 +222,6 @@ def test_unpenalised_features(strategies, tmp_path):
     np.testing.assert_allclose(scaled * 1e6, solve_arrays(x, y, **common)[0], rtol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "case", ["scales", "mean", "duplicates", "constant", "wide", "rare", "one column", "logits"]
-)
-def test_torture(strategies, tmp_path, case):
-    x, y, _ = random_problem(200, 4, 2)
-    l2 = 1e-3
-    if case == "scales":
-        x, l2 = x * [1e-12, 1e-3, 1e5, 1e12], 0.0
-    elif case == "mean":
-        x = x / x.std(axis=0) + 1e8
-    elif case == "duplicates":
-        x, l2 = np.hstack([x, x[:, :2]]), 0.0
-    elif case == "constant":
-        x = np.hstack([x, np.full((200, 1), 7.0), np.zeros((200, 1))])
-    elif case == "wide":
-        x = np.random.default_rng(0).normal(size=(20, 300))
-        y = y[:20]
-        y[:2] = 0, 1
-    elif case == "rare":
-        x, y = np.random.default_rng(0).normal(size=(50_000, 2)), np.zeros(50_000, np.int32)
-        y[:3] = 1
-    elif case == "one column":
-        x = x[:, :1]
-    elif case == "logits":
-        x = x * 1e4
-    kernel, bias, result = solve_arrays(
-        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=l2, tol=1e-9, standardize=False
-    )
-    assert result.status is Status.OPTIMAL, result.message
-    # A free bias makes the predictions sum to the labels.
-    z = (x - x.mean(axis=0)) @ kernel + (bias + x.mean(axis=0) @ kernel)
-    assert (1 / (1 + np.exp(-z))).sum() == pytest.approx(y.sum(), rel=1e-3, abs=1e-3)
-
-
 def test_no_passes_left_is_said_and_never_optimal(strategies, tmp_path):
     x, y, _ = random_problem(200, 4, 3)
     for passes in (0, 1):
@@ -316,31 +240,6 @@ def test_warm_start_saves_passes(strategies, tmp_path):
     _, _, warm = solve_arrays(x, y, start=(kernel, bias), **common)
     assert warm.status is Status.OPTIMAL
     assert warm.passes < cold.passes / 2
-
-
-@pytest.mark.parametrize("kind", ["complete", "quasi", "softmax"])
-def test_separated_data_are_said_to_be(strategies, tmp_path, kind):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(100, 3))
-    if kind == "softmax":
-        y = (x[:, :1] * [1, 0, -1] + rng.gumbel(size=(100, 3))).argmax(axis=1)
-    else:
-        y = (x[:, 0] + rng.logistic(size=100) > 0).astype(int)
-    if kind == "complete":
-        x[:, 1] = y + 0.1 * rng.random(100)
-    else:
-        x[:, 1] = (y == 1) & (rng.random(100) < 0.3)
-    _, _, result = solve_arrays(x, y.astype(np.int32), strategy=strategies["one_device"], tmp_path=tmp_path)
-    assert result.status is Status.SEPARATED
-    assert "'x1'" in result.message
-    assert ("'x0'" in result.message) == (kind == "complete")
-    assert result.relative_gap is None
-    # Each other class gets a row there: the optimum is finite.
-    others = range(2, y.max() + 1)
-    for row, c in zip(np.flatnonzero(x[:, 1] > 0.5), (0, *others), strict=False):
-        y[row] = c
-    _, _, result = solve_arrays(x, y.astype(np.int32), strategy=strategies["one_device"], tmp_path=tmp_path)
-    assert result.status is Status.OPTIMAL
 
 
 class Killed(BaseException):
@@ -377,45 +276,3 @@ def test_a_killed_solve_repeats_at_most_one_pass(strategies, tmp_path, monkeypat
     assert result.status is whole.status is Status.OPTIMAL
     assert broken <= passes[0] + 1
     np.testing.assert_array_equal(resumed, unbroken)
-
-
-def test_rows_in_the_order_of_a_column(strategies, tmp_path):
-    rng = np.random.default_rng(0)
-    level = np.sort(rng.integers(0, 8, 60_000))
-    x = np.hstack([np.eye(8)[level][:, 1:], rng.normal(size=(60_000, 2))])
-    y = (x @ rng.normal(size=9) + rng.logistic(size=60_000) > 0).astype(np.int32)
-    _, _, result = solve_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, dtype="float32")
-    assert result.status is Status.OPTIMAL
-    assert result.passes < 30
-
-
-def test_an_outlier_is_no_separation(strategies, tmp_path):
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(200, 2)), rng.integers(0, 2, 200).astype(np.int32)
-    x[0], y[0] = 1e10, 1
-    _, _, result = solve_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=0.0)
-    assert result.status is not Status.SEPARATED
-
-
-def test_gradient_descent_without_a_penalty_is_given_its_passes(strategies, tmp_path):
-    x, y, _ = random_problem(500, 3, 2)
-    _, _, result = solve_arrays(
-        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, solver="gradient_descent", max_passes=3000
-    )
-    assert result.status is Status.OPTIMAL
-
-
-@pytest.mark.parametrize("explicit", [True, False])
-@pytest.mark.parametrize("l2", [0.0, 1e-3])
-def test_float32_softmax_keeps_out_of_its_free_directions(strategies, tmp_path, monkeypatch, l2, explicit):
-    from tf_logreg.fit import penalized
-
-    x, y, weight = random_problem(3000, 3, 3)
-    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l2=l2)
-    expected, bias, _ = solve_arrays(x, y, weight, tol=1e-13, **common)
-    monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 600 if explicit else 0)
-    kernel, found_bias, result = solve_arrays(x, y, weight, dtype="float32", tol=1e-9, **common)
-    assert result.status is Status.OPTIMAL
-    assert result.passes < (30 if explicit else 100)
-    np.testing.assert_allclose(kernel, expected, atol=1e-3)
-    np.testing.assert_allclose(found_bias, bias, atol=1e-3)

@@ -76,8 +76,8 @@ class Tape:
         self.recorded, self._next = [], 0
 
     def close(self) -> SumRows:
-        """Gives back what it wrapped, and with it X: a tape lives in a circle of references."""
-        sum_rows, self._sum_rows = self._sum_rows, None
+        """Gives back what it wrapped. `after` knows the tape and X: left in place, it would keep X alive."""
+        sum_rows, self._sum_rows, self._after = self._sum_rows, None, None
         self.clear()
         return sum_rows
 

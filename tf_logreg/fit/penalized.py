@@ -48,6 +48,7 @@ class Penalized:
         """Starts counting."""
         if self.passes is None:
             self.passes = np.zeros(len(self.l2))
+        self._read, self._grams = self.sum_rows, {}
 
     @property
     def size(self) -> int:
@@ -69,12 +70,14 @@ class Penalized:
         whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
         return self.pack(whole)
 
-    def sums(self, program, arguments, problems: np.ndarray, width: int, every: int = 1):
-        """A pass for some of the problems."""
+    def sums(self, program, arguments, problems: np.ndarray, width: int, every: int = 1, read=None):
+        """A pass for some of the problems, by `sum_rows` if not by another."""
         every = every * self.every
         self.passes[problems] += 1 / every
         record = objective.Problems(self.held_out[problems], self.class_weight[problems])
-        return self.sum_rows(program, tuple(self.unpack(a) for a in arguments), record, width, every)
+        return (read or self.sum_rows)(
+            program, tuple(self.unpack(a) for a in arguments), record, width, every
+        )
 
     def value_and_gradient(self, w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of the smooth part, [k] and [k, P]."""
@@ -109,22 +112,30 @@ class Penalized:
         return hessian
 
     def preconditioner(self, w: np.ndarray, problems: np.ndarray):
-        """Solves with the mean over outputs of the Hessian's diagonal blocks, from a sample of rows."""
-        p, m = self.shape
-        every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
-        weight, gram = self.sums(objective.mean_gram, (w,), problems, 2 * len(self.l2) * (p + 1), every)
-        q = p + self.bias
-        gram = gram[:, :q, :q] / weight[:, None, None]
-        at = np.arange(p)
-        gram[:, at, at] += self.l2[problems]
-        factors = {}
+        """Solves with the mean over outputs of the Hessian's diagonal blocks, from a sample of rows.
 
-        def factor(k: int, free: np.ndarray):
-            key = k, free.tobytes()
-            if key not in factors:
-                inside = gram[k] if free.all() else gram[k][np.ix_(free, free)]
-                factors[key] = linear_system.cholesky(inside)
-            return factors[key]
+        What was built for a problem is kept until another w is asked for. It can be built again from w, so
+        a checkpoint need not hold it and its passes go past the tape (`full_batch.Tape`).
+        """
+        p, m = self.shape
+        keys = {k: one.tobytes() for k, one in zip(problems, w, strict=True)}
+        new = np.array([i for i, k in enumerate(problems) if self._grams.get(k, ("",))[0] != keys[k]], int)
+        q = p + self.bias
+        if new.size:
+            every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
+            width, at = 2 * len(self.l2) * (p + 1), np.arange(p)
+            made = self.sums(objective.mean_gram, (w[new],), problems[new], width, every, read=self._read)
+            for k, weight, gram in zip(problems[new], *made, strict=True):
+                gram = gram[:q, :q] / weight
+                gram[at, at] += self.l2[k]
+                self._grams[k] = keys[k], gram, {}
+
+        def factor(i: int, free: np.ndarray):
+            _, gram, factors = self._grams[problems[i]]
+            if free.tobytes() not in factors:
+                inside = gram if free.all() else gram[np.ix_(free, free)]
+                factors[free.tobytes()] = linear_system.cholesky(inside)
+            return factors[free.tobytes()]
 
         def solve(r: np.ndarray, which: np.ndarray, free: np.ndarray) -> np.ndarray:
             r, free = r.reshape(len(r), q, m), free.reshape(len(r), q, m)

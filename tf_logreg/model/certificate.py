@@ -32,7 +32,7 @@ class Certificate:
     Attributes:
         objective: F(w), nats.
         gap: upper bound on F(w) - F*, rounding included; None where `reason` says why there is none.
-        rounding: the part of it that stands for float64's own errors.
+        rounding: the part of it that stands for float64's own errors; of the objective alone without a gap.
         gradient_bound: ||gradient||^2 / (2 l2), another upper bound, where everything is penalised
             by l2 alone; else None.
         reason: which bound, or why none.
@@ -56,16 +56,16 @@ def certify(blocks: Callable[[], Iterable[Block]], problems: list[Problem]) -> l
         blocks: gives all rows, anew each time it is called.
         problems: K of them.
     """
-    sums = first_pass(blocks, problems, factor=True)
+    sums = first_pass(blocks, problems, project=True)
     found, waiting = {}, {}
     for k, (problem, total) in enumerate(zip(problems, sums, strict=True)):
-        if total.factor is None and problem.constrained.any():
+        if total.onto is None and problem.constrained.any():
             count = int(problem.constrained.sum())
             reason = f"none: {count:,} unpenalised or active coefficients are too many to project on"
             found[k] = _failed(problem, total, reason)
         else:
             waiting[k] = projection.correction(
-                total.factor, projection.residual_of(total.gradient, problem), problem
+                total.onto, projection.residual_of(total.gradient, problem), problem
             )
     residuals = {}
     for _ in range(_ROUNDS):
@@ -80,7 +80,11 @@ def certify(blocks: Callable[[], Iterable[Block]], problems: list[Problem]) -> l
                 found[k] = _failed(problem, total, reason, unclear=True)
                 continue
             residual = projection.residual_of(dual.gradient, problem)
-            step = projection.correction(total.factor, residual, problem)
+            if not projection.solvable(total.onto, residual, problem):
+                reason = "none: columns without l2 depend on each other too closely"
+                found[k] = _failed(problem, total, reason)
+                continue
+            step = projection.correction(total.onto, residual, problem)
             size = np.sqrt(max(np.vdot(step, residual), 0.0))
             # Rounding leaves a residual; correct it once more as long as that helps.
             if size > 1e-14 and size < 0.1 * residuals.get(k, np.inf):
@@ -95,46 +99,54 @@ def certify(blocks: Callable[[], Iterable[Block]], problems: list[Problem]) -> l
 class Sums:
     """One problem's sums: of weights, of weighted losses over that, and the latter's gradient [q, m].
 
-    factor: R of the QR of the constrained columns' weighted design, or None.
+    onto: the projection onto the equations of the constrained columns, or None.
+    magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
     """
 
     weight: float = 0.0
     loss: float = 0.0
     gradient: np.ndarray | float = 0.0
-    factor: np.ndarray | None = None
+    onto: projection.Projection | None = None
+    magnitude: np.ndarray | float = 0.0
 
 
 def first_pass(
-    blocks: Callable[[], Iterable[Block]], problems: list[Problem], *, factor: bool = False
+    blocks: Callable[[], Iterable[Block]], problems: list[Problem], *, project: bool = False
 ) -> list[Sums]:
-    """Value and gradient of the data term in float64, and the factor that the projection needs."""
-    sums, num_rows = [Sums() for _ in problems], 0
+    """Value and gradient of the data term in float64; on demand what the dual point and rounding need."""
+    sums, designs, num_rows = [Sums() for _ in problems], {}, 0
 
     def part_of(block: Block) -> list[tuple]:
         found = []
         for k, x, y, weight, z in host.rows_by_problem(block, problems):
             p, error, loss = host.probabilities(z, y)
             gradient = host.transposed(x, weight * error, problems[k])
-            design = projection.design(x, weight, p, problems[k]) if factor else None
-            found.append((k, weight.sum(), weight @ loss, gradient, design))
+            rest = ()
+            if project:
+                rest = weight @ np.abs(x), projection.design(x, weight, p, problems[k])
+            found.append((k, weight.sum(), weight @ loss, gradient, *rest))
         return len(block.y), found
 
     for count, found in host.in_parallel(part_of, blocks()):
         num_rows += count
-        for k, weight, loss, gradient, design in found:
+        for k, weight, loss, gradient, *rest in found:
             total = sums[k]
             total.weight += weight
             total.loss += loss
             total.gradient = total.gradient + gradient
-            if design is not None and projection.can_project(problems[k], num_rows):
-                stacked = design if total.factor is None else np.vstack([total.factor, design])
-                total.factor = projection.triangle(stacked)
-            else:
-                total.factor = None
-    for total in sums:
+            if project:
+                magnitude, design = rest
+                total.magnitude = total.magnitude + magnitude
+                if design is not None:
+                    before = designs.get(k)
+                    designs[k] = design if before is None else projection.merged(before, design, problems[k])
+    for k, total in enumerate(sums):
         total.loss, total.gradient = total.loss / total.weight, total.gradient / total.weight
-        if total.factor is not None:
-            total.factor = total.factor / np.sqrt(total.weight)
+        if project:
+            bias = np.ones(len(problems[k].w) - len(total.magnitude))
+            total.magnitude = np.append(total.magnitude / total.weight, bias)
+        if k in designs and projection.can_project(problems[k], num_rows):
+            total.onto = projection.decompose(designs[k], total.weight, problems[k])
     return sums
 
 
@@ -165,7 +177,7 @@ def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray]) -> dict[int
 
     for found in host.in_parallel(part_of, blocks()):
         for k, most, divergence, gradient in found:
-            duals[k].most = max(duals[k].most, most)
+            duals[k].most = np.maximum(duals[k].most, most)  # NaN stays, as `max` would not have it
             duals[k].divergence += divergence
             duals[k].gradient = duals[k].gradient + gradient
     return duals
@@ -186,12 +198,15 @@ def _bound(blocks, problem, total, delta, dual, residual, size) -> Certificate:
     terms += (l1[box] * np.abs(w[box]) + w[box] * gradient[box]).sum()
     objective = total.loss + (l2 / 2 * np.square(w) + l1 * np.abs(w)).sum()
     # What is left of the equations moves the dual point by `size` in the norm of the Hessian, and the
-    # bound by no more than this; sums of float64 numbers are good to a few units of their last digit.
-    rounding = np.abs(w * residual).sum() + size * np.sqrt(2 * divergence + size**2) + 16 * _EPS * objective
+    # bound by no more than this.
+    rounding = np.abs(w * residual).sum() + size * np.sqrt(2 * divergence + size**2)
+    rounding += _sums_rounding(problem, total, objective)
     smooth = total.gradient + l2 * w
     gradient_bound = None
     if with_l2.all() and not l1.any():
-        gradient_bound = float((np.square(smooth) / (2 * l2)).sum() + 16 * _EPS * objective)
+        gradient_bound = float(
+            (np.square(smooth) / (2 * l2)).sum() + _sums_rounding(problem, total, objective)
+        )
     return Certificate(
         objective=float(objective),
         gap=float(divergence + max(terms, 0.0) + rounding),
@@ -207,7 +222,13 @@ def _bound(blocks, problem, total, delta, dual, residual, size) -> Certificate:
 def _failed(problem: Problem, total: Sums, reason: str, *, unclear: bool = False) -> Certificate:
     w, l1, l2 = problem.w, problem.l1, problem.l2
     objective = float(total.loss + (l2 / 2 * np.square(w) + l1 * np.abs(w)).sum())
-    return Certificate(objective, None, 0.0, None, reason, total.gradient + l2 * w, unclear)
+    rounding = float(_sums_rounding(problem, total, objective))
+    return Certificate(objective, None, rounding, None, reason, total.gradient + l2 * w, unclear)
+
+
+def _sums_rounding(problem: Problem, total: Sums, objective: float) -> float:
+    """Sums are good to a few units of the last digit of F, logits to a few of that of sum_j |x_j w_j|."""
+    return 16 * _EPS * objective + 4 * _EPS * total.magnitude @ np.abs(problem.w).max(axis=1)
 
 
 def _relative_move(x: np.ndarray, p: np.ndarray, delta: np.ndarray, problem: Problem) -> np.ndarray:

@@ -1,8 +1,11 @@
-"""The weighted least-squares projection that makes a dual point feasible, by QR.
+"""The weighted least-squares projection that makes a dual point feasible.
 
-The constrained columns of G must take given values. R of the QR decomposition of their weighted design
-gives the step that brings them there (`docs/certificate.md`, 'Feasible dual points').
+The constrained columns of G must take given values. The normal matrix A of their weighted design gives the
+step that brings them there (`docs/certificate.md`, 'Feasible dual points'): by R of the QR decomposition
+of the design, which keeps all digits, or where that is too much work by A itself.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -10,50 +13,80 @@ import scipy.linalg
 from tf_logreg.model.host import Problem
 
 _MOST_PROJECTED = 2000  # columns that the projection may fix
-_MOST_OPERATIONS = 2e12  # of its QR
-_DESIGN_ELEMENTS = 2**21  # floats of its design in memory at a time
+_MOST_OPERATIONS = 2e12
+_MOST_BY_QR = 256**2  # outputs times the square of the columns
+_DESIGN_ELEMENTS = 2**21  # floats of the design in memory at a time
+# A direction that is taken for null must have no equation but rounding's, in columns of length one.
+_LARGEST_NULL_RESIDUAL = 1e-10
 
 
 def can_project(problem: Problem, num_rows: int) -> bool:
     """Whether the constrained columns are few enough, for so many rows, to be projected on."""
     count = int(problem.constrained.sum())
-    outputs = problem.w.shape[1]
-    return 0 < count <= _MOST_PROJECTED and num_rows * outputs * count**2 <= _MOST_OPERATIONS
+    rows = num_rows * (problem.w.shape[1] if _by_qr(problem) else 1)
+    return 0 < count <= _MOST_PROJECTED and rows * count**2 <= _MOST_OPERATIONS
 
 
 def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray | None:
-    """A triangle R with R^T R = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of a block's rows.
+    """A block's part of the projection: R with R^T R = A, or A itself; None where there is none.
 
-    Constrained columns only. diag p - p p^T = B^T B with B = diag(sqrt p) (I - 1 p^T); the sigmoid's
-    is sqrt(p (1 - p)).
+    A = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of the rows, constrained columns only.
+
+    Args:
+        x: [B, p]. weight: [B]. p: [C, B]. problem: says which coefficients are constrained.
     """
     mask = problem.constrained
-    if not mask.any() or int(mask.sum()) > _MOST_PROJECTED:
+    if not 0 < int(mask.sum()) <= _MOST_PROJECTED:
         return None
-    features, outputs = np.flatnonzero(mask.any(axis=1)), mask.shape[1]
-    found = None
-    block = max(1, _DESIGN_ELEMENTS // (features.size * outputs**2))
+    features = np.flatnonzero(mask.any(axis=1))
+    columns = np.ones((len(weight), features.size))
+    inside = features < x.shape[1]
+    columns[:, inside] = x[:, features[inside]]
+    columns *= np.sqrt(weight)[:, None]
+    which = mask[features].ravel()
+    found, form = None, _square_root if _by_qr(problem) else _normal_matrix
+    block = max(1, _DESIGN_ELEMENTS // (features.size * mask.shape[1] ** (2 if _by_qr(problem) else 1)))
     for start in range(0, len(x), block):
-        part = slice(start, start + block)
-        columns = np.ones((len(weight[part]), features.size))
-        inside = features < x.shape[1]
-        columns[:, inside] = x[part][:, features[inside]]
-        columns *= np.sqrt(weight[part])[:, None]
-        if outputs == 1:
-            rows = columns * np.sqrt(p[0, part] * p[1, part])[:, None]
-        else:
-            chances = p[:, part].T
-            half = np.sqrt(chances)[:, :, None] * (np.eye(outputs) - chances[:, None, :])
-            rows = half[:, :, None, :] * columns[:, None, :, None]
-            rows = rows.reshape(-1, features.size * outputs)[:, mask[features].ravel()]
-        found = triangle(rows if found is None else np.vstack([found, rows]))
+        part = form(columns[start : start + block], p[:, start : start + block], which)
+        found = part if found is None else merged(found, part, problem)
     return found
 
 
-def triangle(rows: np.ndarray) -> np.ndarray:
-    """R of the QR decomposition, with no more rows than columns."""
-    found = scipy.linalg.qr(rows, mode="r", overwrite_a=True, check_finite=False)[0]
-    return found[: found.shape[1]]
+def merged(a: np.ndarray, b: np.ndarray, problem: Problem) -> np.ndarray:
+    """Two parts of the projection as one."""
+    return _triangle(np.vstack([a, b])) if _by_qr(problem) else a + b
+
+
+class Projection(NamedTuple):
+    """A of T constrained columns, taken apart: A = N V^T S^2 V N.
+
+    Attributes:
+        norm: [T] N, the columns' lengths. singular: [r] S. directions: [r, T] V.
+        null: [T - r, T], the directions that only rounding tells from zero.
+    """
+
+    norm: np.ndarray
+    singular: np.ndarray
+    directions: np.ndarray
+    null: np.ndarray
+
+
+def decompose(design: np.ndarray, weight_sum: float, problem: Problem) -> Projection:
+    """The projection from all rows' `design` and the sum of their weights."""
+    eps = np.finfo(np.float64).eps
+    if _by_qr(problem):
+        factor = design / np.sqrt(weight_sum)
+        norm = _ones_for_zeros(np.linalg.norm(factor, axis=0))
+        _, singular, v = np.linalg.svd(factor / norm, full_matrices=True)
+        floor = 500 * eps * max(factor.shape)
+    else:
+        normal = design / weight_sum
+        norm = _ones_for_zeros(np.sqrt(np.diag(normal)))
+        values, vectors = scipy.linalg.eigh(normal / norm / norm[:, None], check_finite=False)
+        singular, v = np.sqrt(np.maximum(values[::-1], 0)), vectors.T[::-1]
+        floor = np.sqrt(eps * len(normal))
+    rank = int((singular > singular.max(initial=0.0) * floor).sum())
+    return Projection(norm, singular[:rank], v[:rank], v[rank:])
 
 
 def residual_of(gradient: np.ndarray, problem: Problem) -> np.ndarray:
@@ -61,19 +94,58 @@ def residual_of(gradient: np.ndarray, problem: Problem) -> np.ndarray:
     return np.where(problem.constrained, gradient + problem.l1 * np.sign(problem.w), 0)
 
 
-def correction(factor: np.ndarray | None, residual: np.ndarray, problem: Problem) -> np.ndarray:
-    """Delta [q, m] with (R^T R) step = residual in the constrained coordinates, 0 elsewhere.
+def correction(projection: Projection | None, residual: np.ndarray, problem: Problem) -> np.ndarray:
+    """Delta [q, m] with A delta = residual in the constrained coordinates, 0 elsewhere.
 
-    By the singular values of R with unit columns; directions that rounding alone tells from zero
-    (all biases of a softmax together, duplicate columns) are left out.
+    Null directions (all biases of a softmax together, duplicate columns) are left out.
     """
     delta, mask = np.zeros_like(problem.w), problem.constrained
-    if factor is None or not mask.any():
-        return delta
-    norm = np.linalg.norm(factor, axis=0)
-    norm[norm == 0] = 1
-    _, singular, vt = np.linalg.svd(factor / norm, full_matrices=False)
-    keep = singular > singular.max(initial=0.0) * 1e-13 * max(factor.shape)
-    inner = (vt @ (residual[mask] / norm))[keep] / np.square(singular[keep])
-    delta[mask] = vt[keep].T @ inner / norm
+    if projection is not None:
+        inner = projection.directions @ (residual[mask] / projection.norm) / np.square(projection.singular)
+        delta[mask] = projection.directions.T @ inner / projection.norm
     return delta
+
+
+def solvable(projection: Projection | None, residual: np.ndarray, problem: Problem) -> bool:
+    """Whether the equations hold along the null directions, where no step can make them."""
+    if projection is None:
+        return True
+    left = projection.null @ (residual[problem.constrained] / projection.norm)
+    return bool(np.abs(left).max(initial=0.0) <= _LARGEST_NULL_RESIDUAL)
+
+
+def _by_qr(problem: Problem) -> bool:
+    return problem.w.shape[1] * int(problem.constrained.sum()) ** 2 <= _MOST_BY_QR
+
+
+def _square_root(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """R of D's rows; diag p - p p^T = B^T B, B = diag(sqrt p) (I - 1 p^T); one output: sqrt(p (1 - p))."""
+    if len(which) == columns.shape[1]:
+        return _triangle(columns * np.sqrt(p[0] * p[1])[:, None])
+    chances = p.T
+    half = np.sqrt(chances)[:, :, None] * (np.eye(len(p)) - chances[:, None, :])
+    rows = half[:, :, None, :] * columns[:, None, :, None]
+    return _triangle(rows.reshape(-1, which.size)[:, which])
+
+
+def _normal_matrix(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """A = sum_i x_i^T x_i (diag p - p p^T)."""
+    if len(which) == columns.shape[1]:
+        rows = columns * np.sqrt(p[0] * p[1])[:, None]
+        return rows.T @ rows
+    count, outputs = columns.shape[1], len(p)
+    rows = (columns[:, :, None] * p.T[:, None, :]).reshape(len(columns), -1)
+    whole = -(rows.T @ rows).reshape(count, outputs, count, outputs)
+    at = np.arange(outputs)
+    whole[:, at, :, at] += np.einsum("if,ci,ig->cfg", columns, p, columns, optimize=True)
+    return whole.reshape(count * outputs, -1)[np.ix_(which, which)]
+
+
+def _triangle(rows: np.ndarray) -> np.ndarray:
+    """R of the QR decomposition, with no more rows than columns."""
+    found = scipy.linalg.qr(rows, mode="r", overwrite_a=True, check_finite=False)[0]
+    return found[: found.shape[1]]
+
+
+def _ones_for_zeros(norm: np.ndarray) -> np.ndarray:
+    return np.where(norm > 0, norm, 1)

@@ -14,7 +14,7 @@ _MOST_PRODUCTS = 200
 
 def init(fns: core.Functions, w: core.Array) -> core.State:
     """The state at w [K, P]. Memory: r^T M^-1 r at the start, by which progress is judged."""
-    return core.start(fns, w, first=np.zeros(len(w)))
+    return core.start(fns, w, first=np.zeros(len(w)), **linear_system.no_preconditioner(w))
 
 
 def step(fns: core.Functions, state: core.State) -> core.State:
@@ -30,7 +30,11 @@ def step(fns: core.Functions, state: core.State) -> core.State:
 
         direction = -rough(gradient, np.arange(len(at)))
     else:
-        precondition = fns.preconditioner(w, at)
+        precondition, count = linear_system.preconditioner(fns, state, at)
+
+        def product(v, which):
+            count(which)
+            return fns.hessian_product(w[which], v, at[which])
 
         def rough(r, which):
             return precondition(r, which, every[which])
@@ -39,7 +43,7 @@ def step(fns: core.Functions, state: core.State) -> core.State:
         first = state.memory["first"]
         first[at] = np.where(first[at] > 0, first[at], size)
         direction, _ = linear_system.conjugate_gradient(
-            lambda v, which: fns.hessian_product(w[which], v, at[which]),
+            product,
             rough,
             -gradient,
             every,

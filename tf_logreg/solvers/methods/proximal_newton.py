@@ -17,7 +17,7 @@ _MOST_PRODUCTS = 100
 
 def init(fns: core.Functions, w: core.Array) -> core.State:
     """The state at w [K, P]."""
-    return core.start(fns, w, first=np.zeros(len(w)))
+    return core.start(fns, w, first=np.zeros(len(w)), **linear_system.no_preconditioner(w))
 
 
 def step(fns: core.Functions, state: core.State) -> core.State:
@@ -40,13 +40,14 @@ def step(fns: core.Functions, state: core.State) -> core.State:
 
         rounds = 50
     else:
-        precondition = fns.preconditioner(w, at)
+        precondition, count = linear_system.preconditioner(fns, state, at)
         size = np.square(slope).sum(axis=1)
         first = state.memory["first"]
         first[at] = np.where(first[at] > 0, first[at], size)
         tolerance = np.minimum(0.3, np.sqrt(np.sqrt(size / np.maximum(first[at], 1e-300))))
 
         def product(v, which):
+            count(which)
             return fns.hessian_product(w[which], v, at[which])
 
         def solve(r, free):
