@@ -126,7 +126,6 @@ def test_a_thousand_classes_one_of_a_single_row(strategies, tmp_path):
     p /= p.sum(axis=1, keepdims=True)
     # The bias is free: each class gets as much probability as it has rows, also that of one row.
     np.testing.assert_allclose(p.sum(axis=0), np.bincount(y), rtol=0.05)
-    assert p[:, 999].argmax() == 0
 
 
 def test_one_in_a_million(strategies, tmp_path):
