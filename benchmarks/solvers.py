@@ -24,6 +24,7 @@ CASES = {
     "b": "1,000,000 x 28, 2 classes, l2 = 1/n",
     "c": "60,000 x 784, 10 classes, l2 = 1e-3/n",
     "p": "60,000 x 784, 10 classes, l2 = 1/n, columns correlated like pixels",
+    "q": "60,000 x 784, 10 classes, l2 = 1e-3/n, columns correlated like pixels",
     "d": "a9a, l1 = lambda_max / 10",
     "e": "a9a, l1 = lambda_max / 100",
 }
@@ -126,7 +127,7 @@ def data(case: str, a9a: str):
         return x, y, 2, float(largest) / (10 if case == "d" else 100), 0.0
     n, p, classes = (1_000_000, 28, 2) if case == "b" else (60_000, 784, 10)
     rng = np.random.default_rng(0)
-    if case == "p":
+    if case in "pq":
         # Each column is 0.99 times its neighbour and noise: the correlation has condition 40,000.
         x = rng.standard_normal((n, p), np.float32)
         for j in range(1, p):
@@ -139,7 +140,7 @@ def data(case: str, a9a: str):
     z = x @ kernel
     noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))
     y = noisy[:, 0] > 0 if classes == 2 else noisy.argmax(axis=1)
-    return x, y.astype(np.int32), classes, 0.0, (1e-3 if case == "c" else 1.0) / n
+    return x, y.astype(np.int32), classes, 0.0, (1e-3 if case in "cq" else 1.0) / n
 
 
 def write_data(case: str, a9a: str, folder: str) -> None:

@@ -2,12 +2,16 @@
 
 import glob
 import importlib.util
+import os
 
+import keras
 import tensorflow as tf
 
+from tf_logreg import cluster
 from tf_logreg.errors import InputError
 
-KINDS = ("off", "one_device", "mirrored", "tpu")
+KINDS = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
+ALL_REDUCE = {"mirrored": ("nccl", "hierarchical_copy"), "multi_worker_mirrored": ("ring", "nccl")}
 
 
 def detect() -> str:
@@ -19,35 +23,67 @@ def detect() -> str:
 
 
 def make_strategy(
-    kind: str = "one_device", *, num_gpus: int = -1, num_virtual_cpus: int = 0, tpu: str = ""
+    kind: str = "one_device",
+    *,
+    num_gpus: int = -1,
+    num_virtual_cpus: int = 0,
+    all_reduce_alg: str = "",
+    worker_hosts: str = "",
+    task_index: int = -1,
+    startup_timeout: float = 300.0,
+    tpu: str = "",
+    tpu_zone: str = "",
+    gcp_project: str = "",
 ) -> tf.distribute.Strategy:
     """Makes the strategy that a run's replicas live in.
 
     Args:
         kind: one of KINDS, in any case. 'off' is TensorFlow's default strategy; 'one_device' the
-            first GPU or else the CPU; 'mirrored' all GPUs, or the logical CPUs; 'tpu' all cores.
+            first GPU or else the CPU; 'mirrored' all GPUs, or the logical CPUs; 'multi_worker_mirrored'
+            those of every worker; 'tpu' all cores, of every host of a slice.
         num_gpus: how many GPUs to use; -1 for all, 0 for none.
         num_virtual_cpus: split the CPU into this many logical devices, so that 'mirrored' runs
             anywhere; 0 leaves it whole. Must come before TensorFlow's first operation.
+        all_reduce_alg: how replicas add up, one of ALL_REDUCE[kind]; '' for TensorFlow's choice.
+        worker_hosts, task_index: the workers' addresses and which this is, unless TF_CONFIG says it.
+        startup_timeout: seconds that workers wait for each other.
         tpu: the TPU's name or grpc:// address; '' and 'local' for one in this machine.
+        tpu_zone, gcp_project: where a TPU's name is looked up; '' for the machine's own.
 
     Raises:
-        InputError: an unknown kind, devices that are not there, or a TPU that does not answer.
+        InputError: an unknown kind, devices or workers that are not there, a TPU that does not answer.
     """
     kind = kind.lower()
     if kind not in KINDS:
         raise InputError(f"--distribution_strategy: expected one of {', '.join(KINDS)}. Received: {kind!r}.")
+    if all_reduce_alg and all_reduce_alg not in ALL_REDUCE.get(kind, ()):
+        known = ", ".join(ALL_REDUCE.get(kind, ())) or "nothing"
+        raise InputError(f"--all_reduce_alg: expected {known} for {kind}. Received: {all_reduce_alg!r}.")
+    if kind != "multi_worker_mirrored" and (worker_hosts or task_index >= 0):
+        raise InputError(
+            "--worker_hosts, --task_index: expected --distribution_strategy=multi_worker_mirrored. "
+            f"Received: {kind!r}."
+        )
     if kind == "tpu":
-        return _tpu_strategy(tpu)
-    if num_virtual_cpus < 0:
-        raise InputError(f"--num_virtual_cpus: expected a number >= 0. Received: {num_virtual_cpus}.")
+        return _tpu_strategy(tpu, tpu_zone, gcp_project)
+    several = kind == "multi_worker_mirrored"
+    if num_virtual_cpus < 0 or (several and num_virtual_cpus):
+        allowed = "0, for workers have one CPU each" if several else "a number >= 0"
+        raise InputError(f"--num_virtual_cpus: expected {allowed}. Received: {num_virtual_cpus}.")
     if num_virtual_cpus:
         _split_cpu(num_virtual_cpus)
-    found = len(tf.config.list_logical_devices("GPU"))
+    # Logical devices start TensorFlow, which must not be before it knows its cluster.
+    devices_of = tf.config.list_physical_devices if several else tf.config.list_logical_devices
+    found = len(devices_of("GPU"))
     if not -1 <= num_gpus <= found:
         raise InputError(
             f"--num_gpus: expected -1 (all) to {found}, the GPUs that are here. Received: {num_gpus}."
         )
+    if several:
+        workers = cluster.resolve(worker_hosts, task_index, os.environ.get("TF_CONFIG", ""))
+        if num_gpus >= 0:
+            tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:num_gpus], "GPU")
+        return _multi_worker_strategy(workers, all_reduce_alg, startup_timeout)
     gpus = [f"GPU:{i}" for i in range(found if num_gpus == -1 else num_gpus)]
     cpus = [f"CPU:{i}" for i in range(num_virtual_cpus or 1)]
     devices = gpus if gpus and not num_virtual_cpus else cpus
@@ -55,10 +91,42 @@ def make_strategy(
         # Between logical CPUs a plain sum is faster than TensorFlow's collectives, whose keys also
         # clash when a process makes a second strategy over the same devices.
         reduction = tf.distribute.ReductionToOneDevice() if devices is cpus else None
+        if all_reduce_alg == "nccl":
+            reduction = tf.distribute.NcclAllReduce()
+        elif all_reduce_alg:
+            reduction = tf.distribute.HierarchicalCopyAllReduce()
         return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
     return (
         tf.distribute.OneDeviceStrategy(devices[0]) if kind == "one_device" else tf.distribute.get_strategy()
     )
+
+
+def make_deterministic(seed: int) -> None:
+    """The same command on the same devices gives the same bits, at some cost on GPUs."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def _multi_worker_strategy(found: cluster.Cluster, all_reduce_alg: str, startup_timeout: float):
+    """Waits for the workers, then lets TensorFlow connect them; each uses all its GPUs, or its CPU."""
+    cluster.meet(found, startup_timeout)
+    communication = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=communication[all_reduce_alg.upper() or "AUTO"]
+    )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": found.addresses}),
+        task_type="worker",
+        task_id=found.index,
+        rpc_layer="grpc",
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise InputError(
+            f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}: "
+            f"{str(error).splitlines()[0][:300]}"
+        ) from None
 
 
 def _split_cpu(count: int) -> None:
@@ -76,11 +144,13 @@ def _split_cpu(count: int) -> None:
             ) from None
 
 
-def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
+def _tpu_strategy(tpu: str, zone: str, project: str) -> tf.distribute.Strategy:
     """The sequence of TensorFlow's TPU guide, with each step named when it fails."""
     tried = "TPUClusterResolver"
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu or "local")
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            tpu=tpu or "local", zone=zone or None, project=project or None
+        )
         if tpu not in ("", "local"):
             tried = "experimental_connect_to_cluster"
             tf.config.experimental_connect_to_cluster(resolver)

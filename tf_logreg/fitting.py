@@ -56,9 +56,9 @@ def fit_minibatch(
         log.info("The training rows take more than the share of device memory: they are streamed.")
         replicas = strategy.num_replicas_in_sync
 
-        def batches(start: int) -> tf.data.Dataset:
+        def batches(start: int, mine: range) -> tf.data.Dataset:
             return pipeline.training_batches(
-                source, rows, replicas=replicas, epochs=options.epochs, start=start, **layout
+                source, rows, replicas=replicas, mine=mine, epochs=options.epochs, start=start, **layout
             )
 
         run = feed.streamed(strategy, batches, update)

@@ -21,9 +21,16 @@ def evaluate_model(
     """Metrics of a raw-unit model by role, and their arrays under 'role/name'; areas up to max_rows rows."""
     numbers, arrays = {}, {}
     for role, ids in rows.items():
-        batches = pipeline.sequential_batches(
-            source, ids, replicas=strategy.num_replicas_in_sync, dtype=tf.as_dtype(model.dtype)
-        )
+
+        def batches(mine, ids=ids):
+            return pipeline.sequential_batches(
+                source,
+                ids,
+                replicas=strategy.num_replicas_in_sync,
+                mine=mine,
+                dtype=tf.as_dtype(model.dtype),
+            )
+
         numbers[role], found = evaluate.evaluate(
             model,
             pipeline.distribute(strategy, batches),

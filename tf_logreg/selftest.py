@@ -43,7 +43,7 @@ def run(strategy: tf.distribute.Strategy, dtype: str = "float32") -> str:
     gradient = _gradient_error(strategy, dtype)
     training = _training_error(strategy, dtype)
     speed = {kind: _rows_per_second(strategy, dtype, kind) for kind in ("streamed", "resident")}
-    held = placement.place(strategy, [np.ones((8, 8), np.float32)] * strategy.num_replicas_in_sync)
+    held = placement.place(strategy, [np.ones((8, 8), np.float32)] * len(devices))
     held = [part.device for part in strategy.experimental_local_results(held)]
     lines = [
         f"tf_logreg {tf_logreg.__version__} selftest",
@@ -154,8 +154,10 @@ def _training(
     if kind == "resident":
         return model, feed.resident(strategy, source, rows, update, **layout)
 
-    def batches(start: int) -> tf.data.Dataset:
+    def batches(start: int, mine: range) -> tf.data.Dataset:
         replicas = strategy.num_replicas_in_sync
-        return pipeline.training_batches(source, rows, replicas=replicas, epochs=1000, start=start, **layout)
+        return pipeline.training_batches(
+            source, rows, replicas=replicas, mine=mine, epochs=1000, start=start, **layout
+        )
 
     return model, feed.streamed(strategy, batches, update)

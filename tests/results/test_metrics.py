@@ -38,7 +38,7 @@ def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind):
     batches = pipeline.sequential_batches(source, np.arange(501), replicas=strategy.num_replicas_in_sync)
     numbers, arrays = evaluate.evaluate(
         model,
-        pipeline.distribute(strategy, batches),
+        pipeline.distribute(strategy, lambda _: batches),
         strategy=strategy,
         num_classes=classes,
         max_rows=1000,
@@ -108,7 +108,7 @@ def test_beyond_max_rows_the_area_is_left_out(fitted, strategies):
     source, model, *_ = fitted
     numbers, _ = evaluate.evaluate(
         model,
-        pipeline.distribute(strategies["off"], pipeline.sequential_batches(source, np.arange(501))),
+        pipeline.distribute(strategies["off"], lambda _: pipeline.sequential_batches(source, np.arange(501))),
         strategy=strategies["off"],
         num_classes=len(source.class_names),
         max_rows=500,

@@ -106,25 +106,28 @@ def training_batches(
     *,
     batch_size: int,
     replicas: int,
+    mine: range | None = None,
     epochs: int,
     seed: int,
     columns: Affine,
     dtype: tf.DType,
     start: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of one replica's share each, `replicas` of them a global batch, epoch after epoch.
+    """Batches of one replica's share each, those of `mine` of each global batch, epoch after epoch.
 
     Args:
         source: where rows are read.
         rows: int64 [n], the ids of the training rows.
         batch_size: rows in a global batch.
         replicas: how many share it.
+        mine: those that are read here; all when None.
         epochs: passes over the rows.
         seed: of the order.
         columns: how training columns come from raw ones.
         dtype: of x in the batches.
         start: the global step to begin at, for a resumed run.
     """
+    mine = mine or range(replicas)
     first_epoch, first_step = divmod(start, steps_per_epoch(len(rows), batch_size))
 
     share = rows_per_replica(len(rows), batch_size, replicas)
@@ -134,11 +137,12 @@ def training_batches(
     def dataset_of_epoch(epoch):
         blocks = lay_out(epoch_order(len(rows), seed, epoch), batch_size, replicas)
         blocks = blocks[tf.where(epoch == first_epoch, first_step, 0) :]
+        blocks = blocks[:, mine.start : mine.stop]
         ids = tf.where(blocks < 0, blocks, tf.gather(all_rows, tf.maximum(blocks, 0)))
         return tf.data.Dataset.from_tensor_slices(tf.reshape(ids, [-1, share]))
 
     blocks = tf.data.Dataset.range(first_epoch, epochs).flat_map(dataset_of_epoch)
-    return _read_blocks(blocks, source, rows[0], training_columns(source, columns, dtype), replicas)
+    return _read_blocks(blocks, source, rows[0], training_columns(source, columns, dtype), len(mine))
 
 
 def sequential_batches(
@@ -146,6 +150,7 @@ def sequential_batches(
     rows: np.ndarray,
     *,
     replicas: int = 1,
+    mine: range | None = None,
     dtype: tf.DType | None = None,
     columns: Affine | None = None,
 ) -> tf.data.Dataset:
@@ -155,6 +160,7 @@ def sequential_batches(
         source: where rows are read.
         rows: int64 [n] row ids.
         replicas: how many take a block each at a time; small data is shared out among them.
+        mine: those that are read here; all when None.
         dtype: of x in the batches; the source's own when None.
         columns: how training columns come from raw ones; None for raw ones.
     """
@@ -163,9 +169,12 @@ def sequential_batches(
     together = block * replicas
     padded = np.full(-(-len(rows) // together) * together, -1, np.int64)
     padded[: len(rows)] = rows
-    blocks = tf.data.Dataset.from_tensor_slices(padded.reshape(-1, block))
+    mine = mine or range(replicas)
+    blocks = tf.data.Dataset.from_tensor_slices(
+        padded.reshape(-1, replicas, block)[:, mine.start : mine.stop].reshape(-1, block)
+    )
     transform = training_columns(source, columns, dtype) if columns else lambda x: tf.cast(x, dtype)
-    return _read_blocks(blocks, source, rows[0], transform, replicas)
+    return _read_blocks(blocks, source, rows[0], transform, len(mine))
 
 
 def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Iterator[Batch]:
@@ -186,9 +195,19 @@ def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Ite
         yield batch if real.all() else Batch(*(array[real] for array in batch))
 
 
-def distribute(strategy: tf.distribute.Strategy, batches: tf.data.Dataset):
-    """Hands consecutive batches to the strategy's replicas, prefetched to their devices."""
-    return strategy.distribute_datasets_from_function(lambda _: batches)
+def distribute(strategy: tf.distribute.Strategy, batches: Callable[[range], tf.data.Dataset]):
+    """Hands batches to the strategy's replicas, prefetched to their devices.
+
+    Args:
+        strategy: where the replicas are.
+        batches: ids of the replicas that one host feeds -> their batches, in turn; run on each host.
+    """
+
+    def of_host(context):
+        share = context.num_replicas_in_sync // context.num_input_pipelines
+        return batches(range(context.input_pipeline_id * share, (context.input_pipeline_id + 1) * share))
+
+    return strategy.distribute_datasets_from_function(of_host)
 
 
 def training_columns(source: Source, columns: Affine, dtype: tf.DType) -> Callable:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tf_logreg import workers
 from tf_logreg.data import pipeline
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.data.standardize import Affine
@@ -21,14 +22,14 @@ Run = Callable[[int, int], float]
 
 def streamed(
     strategy: tf.distribute.Strategy,
-    batches: Callable[[int], tf.data.Dataset],
+    batches: Callable[[int, range], tf.data.Dataset],
     update: Callable[[list[Batch]], tf.Tensor],
 ) -> Run:
     """Steps over batches that `tf.data` prepares while the devices work.
 
     Args:
         strategy: where the replicas are.
-        batches: global step -> the dataset of all replicas' batches from that step on.
+        batches: (global step, ids of replicas) -> the dataset of those replicas' batches from that step on.
         update: one replica's step on the parts of its batch, run in its replica context; returns a
             scalar, the same on all.
     """
@@ -50,7 +51,7 @@ def streamed(
     def run(step: int, count: int) -> float:
         nonlocal iterator
         if iterator is None:
-            iterator = iter(pipeline.distribute(strategy, batches(step)))
+            iterator = iter(pipeline.distribute(strategy, lambda mine: batches(step, mine)))
         return float(steps(iterator, tf.constant(count)))
 
     return run
@@ -79,13 +80,13 @@ def resident(
         columns: how training columns come from raw ones.
         dtype: of x on the devices.
     """
-    replicas = strategy.num_replicas_in_sync
+    replicas, mine = strategy.num_replicas_in_sync, workers.of(strategy).replicas
     positions, held = placement.held_rows(strategy, source, rows, columns, dtype)
     data = placement.place(strategy, held)
-    # Where each row lies in its replica's arrays.
-    where = np.empty(len(rows), np.int32)
-    for mine in positions:
-        where[mine] = np.arange(len(mine))
+    # Where each row lies in its replica's arrays; rows of replicas elsewhere are not asked for.
+    where = np.zeros(len(rows), np.int32)
+    for held_here in positions:
+        where[held_here] = np.arange(len(held_here))
 
     num_parts = placement.cores_per_replica(strategy)
 
@@ -130,7 +131,7 @@ def resident(
 
     def run(step: int, count: int) -> float:
         places = places_of(step, count)
-        distributed = placement.place(strategy, [places[:, replica] for replica in range(replicas)])
+        distributed = placement.place(strategy, [places[:, replica] for replica in mine])
         return float(steps(data, distributed, tf.constant(count)))
 
     return run

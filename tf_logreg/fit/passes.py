@@ -78,9 +78,12 @@ def streamed(
 
     def sum_rows(program, arguments, problems, width, every=1):
         run = _distributed(strategy, program, width, every, (len(rows), len(source.columns)))
-        batches = pipeline.sequential_batches(
-            source, rows, replicas=replicas, columns=columns, dtype=dtype
-        ).map(to_rows)
+
+        def batches(mine):
+            return pipeline.sequential_batches(
+                source, rows, replicas=replicas, mine=mine, columns=columns, dtype=dtype
+            ).map(to_rows)
+
         arguments, problems = _tensors(arguments, dtype), _tensors(problems, dtype)
         total = None
         for block in pipeline.distribute(strategy, batches):

@@ -7,6 +7,7 @@ import psutil
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
+from tf_logreg import workers
 from tf_logreg.data import memory, pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.data.standardize import Affine
@@ -15,9 +16,9 @@ from tf_logreg.data.standardize import Affine
 def fits(
     strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: tf.DType, fraction: float
 ) -> bool:
-    """Whether a replica's share of X takes at most `fraction` of its device's memory."""
+    """Whether a replica's share of X takes at most `fraction` of its device's memory, on every worker."""
     needed = num_rows * num_features * dtype.size / strategy.num_replicas_in_sync
-    return needed <= fraction * device_memory(strategy)
+    return not workers.of(strategy).any(needed > fraction * device_memory(strategy))
 
 
 def device_memory(strategy: tf.distribute.Strategy) -> float:
@@ -29,11 +30,11 @@ def device_memory(strategy: tf.distribute.Strategy) -> float:
         return float(
             min(found.memory_limit for found in device_lib.list_local_devices() if found.memory_limit > 2**28)
         )
-    return psutil.virtual_memory().available / strategy.num_replicas_in_sync
+    return psutil.virtual_memory().available / len(workers.of(strategy).replicas)
 
 
 def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
-    """The device of each replica."""
+    """The device of each replica of this process."""
     try:
         return strategy.extended.worker_devices
     except RuntimeError:  # TensorFlow's default strategy does not say: its operations prefer a GPU
@@ -45,13 +46,13 @@ def cores_per_replica(strategy: tf.distribute.Strategy) -> int:
     """CPU cores that one replica has for itself; 1 on an accelerator, which needs no such care."""
     if "CPU" not in devices(strategy)[0]:
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // strategy.num_replicas_in_sync)
+    return max(1, len(os.sched_getaffinity(0)) // len(workers.of(strategy).replicas))
 
 
 def held_rows(
     strategy: tf.distribute.Strategy, source: Source, rows: np.ndarray, columns: Affine, dtype: tf.DType
 ) -> tuple[list[np.ndarray], list[tuple[np.ndarray, ...]]]:
-    """What each replica holds: the positions of its shards' rows, and those rows read.
+    """What each replica of this process holds: the positions of its shards' rows, and those rows read.
 
     Args:
         strategy: where the replicas are.
@@ -63,18 +64,17 @@ def held_rows(
     Returns:
         A list over replicas of positions in `rows`, and one of (x, y, weight, offset) as arrays.
     """
-    replicas = strategy.num_replicas_in_sync
-    owners = pipeline.owner(np.arange(len(rows)), replicas)
-    positions = [np.flatnonzero(owners == replica) for replica in range(replicas)]
+    owners = pipeline.owner(np.arange(len(rows)), strategy.num_replicas_in_sync)
+    positions = [np.flatnonzero(owners == replica) for replica in workers.of(strategy).replicas]
     return positions, [_read_rows(source, rows[mine], columns, dtype) for mine in positions]
 
 
 def place(strategy: tf.distribute.Strategy, values: list):
-    """One value a replica (an array, or a tuple of them), each moved to its device."""
-    names = devices(strategy)
+    """One value a replica of this process (an array, or a tuple of them), each moved to its device."""
+    names, first = devices(strategy), workers.of(strategy).replicas.start
 
     def on_device(context):
-        replica = context.replica_id_in_sync_group
+        replica = context.replica_id_in_sync_group - first
         with tf.device(names[replica]):
             return tf.nest.map_structure(lambda array: tf.identity(memory.tensor(array)), values[replica])
 

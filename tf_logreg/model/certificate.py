@@ -23,6 +23,15 @@ from tf_logreg.model.host import Block, Problem
 
 _EPS = np.finfo(np.float64).eps
 _ROUNDS = 3
+_INFEASIBLE = "none: no dual point is feasible this far from the optimum"
+
+# array -> [workers, *shape]: every worker's array, where each reads rows of its own.
+Gather = Callable[[np.ndarray], np.ndarray]
+
+
+def alone(array: np.ndarray) -> np.ndarray:
+    """The `Gather` of a process that reads all rows."""
+    return array[None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +58,17 @@ class Certificate:
     unclear: bool = False
 
 
-def certify(blocks: Callable[[], Iterable[Block]], problems: list[Problem]) -> list[Certificate]:
+def certify(
+    blocks: Callable[[], Iterable[Block]], problems: list[Problem], gather: Gather = alone
+) -> list[Certificate]:
     """Certifies K problems over the same rows.
 
     Args:
-        blocks: gives all rows, anew each time it is called.
+        blocks: gives this worker's rows, anew each time it is called.
         problems: K of them.
+        gather: how workers share what they found.
     """
-    sums = first_pass(blocks, problems, project=True)
+    sums = first_pass(blocks, problems, gather, project=True)
     found, waiting = {}, {}
     for k, (problem, total) in enumerate(zip(problems, sums, strict=True)):
         if total.onto is None and problem.constrained.any():
@@ -64,20 +76,21 @@ def certify(blocks: Callable[[], Iterable[Block]], problems: list[Problem]) -> l
             reason = f"none: {count:,} unpenalised or active coefficients are too many to project on"
             found[k] = _failed(problem, total, reason)
         else:
-            waiting[k] = projection.correction(
-                total.onto, projection.residual_of(total.gradient, problem), problem
-            )
+            step = projection.correction(total.onto, projection.residual_of(total.gradient, problem), problem)
+            if np.isfinite(step).all():
+                waiting[k] = step
+            else:  # every probability is 0 or 1: no curvature is left
+                found[k] = _failed(problem, total, _INFEASIBLE, unclear=True)
     residuals = {}
     for _ in range(_ROUNDS):
         if not waiting:
             break
-        duals = _dual_pass(blocks, problems, sums, waiting)
+        duals = _dual_pass(blocks, problems, sums, waiting, gather)
         again = {}
         for k, dual in duals.items():
             problem, total = problems[k], sums[k]
             if not dual.most < 1:
-                reason = "none: no dual point is feasible this far from the optimum"
-                found[k] = _failed(problem, total, reason, unclear=True)
+                found[k] = _failed(problem, total, _INFEASIBLE, unclear=True)
                 continue
             residual = projection.residual_of(dual.gradient, problem)
             if not projection.solvable(total.onto, residual, problem):
@@ -90,7 +103,7 @@ def certify(blocks: Callable[[], Iterable[Block]], problems: list[Problem]) -> l
             if size > 1e-14 and size < 0.1 * residuals.get(k, np.inf):
                 residuals[k] = size
                 again[k] = waiting[k] + step
-            found[k] = _bound(blocks, problem, total, waiting[k], dual, residual, size)
+            found[k] = _bound(blocks, problem, total, waiting[k], dual, residual, size, gather)
         waiting = again
     return [found[k] for k in range(len(problems))]
 
@@ -111,10 +124,15 @@ class Sums:
 
 
 def first_pass(
-    blocks: Callable[[], Iterable[Block]], problems: list[Problem], *, project: bool = False
+    blocks: Callable[[], Iterable[Block]],
+    problems: list[Problem],
+    gather: Gather = alone,
+    *,
+    project: bool = False,
 ) -> list[Sums]:
     """Value and gradient of the data term in float64; on demand what the dual point and rounding need."""
-    sums, designs, num_rows = [Sums() for _ in problems], {}, 0
+    p, num_rows, designs = len(problems[0].centre), 0, {}
+    sums = [Sums(gradient=np.zeros(problem.w.shape), magnitude=np.zeros(p)) for problem in problems]
 
     def part_of(block: Block) -> list[tuple]:
         found = []
@@ -133,21 +151,33 @@ def first_pass(
             total = sums[k]
             total.weight += weight
             total.loss += loss
-            total.gradient = total.gradient + gradient
+            total.gradient += gradient
             if project:
                 magnitude, design = rest
-                total.magnitude = total.magnitude + magnitude
+                total.magnitude += magnitude
                 if design is not None:
                     before = designs.get(k)
                     designs[k] = design if before is None else projection.merged(before, design, problems[k])
+    num_rows = gather(np.array(num_rows)).sum()
     for k, total in enumerate(sums):
+        total.weight, total.loss, total.gradient, total.magnitude = _summed(
+            gather, total.weight, total.loss, total.gradient, total.magnitude
+        )
         total.loss, total.gradient = total.loss / total.weight, total.gradient / total.weight
         if project:
             bias = np.ones(len(problems[k].w) - len(total.magnitude))
             total.magnitude = np.append(total.magnitude / total.weight, bias)
-        if k in designs and projection.can_project(problems[k], num_rows):
-            total.onto = projection.decompose(designs[k], total.weight, problems[k])
+        if project and projection.can_project(problems[k], num_rows):
+            design = projection.gathered(designs.get(k), problems[k], gather)
+            total.onto = projection.decompose(design, total.weight, problems[k])
     return sums
+
+
+def _summed(gather: Gather, *parts: float | np.ndarray) -> list:
+    """Numbers and arrays added over workers, in one message."""
+    total = gather(np.concatenate([np.ravel(part) for part in parts])).sum(axis=0)
+    ends = np.cumsum([np.size(part) for part in parts])[:-1]
+    return [a.reshape(np.shape(part))[()] for a, part in zip(np.split(total, ends), parts, strict=True)]
 
 
 @dataclasses.dataclass
@@ -159,9 +189,9 @@ class _Dual:
     most: float = 0.0
 
 
-def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray]) -> dict[int, _Dual]:
+def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray], gather: Gather) -> dict[int, _Dual]:
     """The dual points pi = p (1 - t), t = v - p.v, v = x delta, of some problems."""
-    duals = {k: _Dual() for k in delta}
+    duals = {k: _Dual(gradient=np.zeros(problems[k].w.shape)) for k in delta}
 
     def part_of(block: Block) -> list[tuple]:
         found = []
@@ -179,11 +209,14 @@ def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray]) -> dict[int
         for k, most, divergence, gradient in found:
             duals[k].most = np.maximum(duals[k].most, most)  # NaN stays, as `max` would not have it
             duals[k].divergence += divergence
-            duals[k].gradient = duals[k].gradient + gradient
+            duals[k].gradient += gradient
+    for dual in duals.values():
+        dual.divergence, dual.gradient = _summed(gather, dual.divergence, dual.gradient)
+        dual.most = gather(np.array(dual.most)).max()
     return duals
 
 
-def _bound(blocks, problem, total, delta, dual, residual, size) -> Certificate:
+def _bound(blocks, problem, total, delta, dual, residual, size, gather) -> Certificate:
     """The gap of one feasible dual point."""
     w, l1, l2 = problem.w, problem.l1, problem.l2
     box = (l2 == 0) & (l1 > 0)
@@ -191,7 +224,7 @@ def _bound(blocks, problem, total, delta, dual, residual, size) -> Certificate:
     divergence, gradient = dual.divergence, dual.gradient
     if scale < 1:
         # pi -> scale pi + (1 - scale) e_y keeps the simplex and scales G.
-        divergence = max(_scaled_divergence(blocks, problem, total, delta, scale), 0.0)
+        divergence = max(_scaled_divergence(blocks, problem, total, delta, scale, gather), 0.0)
         gradient = scale * gradient
     with_l2 = l2 > 0
     terms = _fenchel_young(w[with_l2], -gradient[with_l2], l1[with_l2], l2[with_l2]).sum()
@@ -255,7 +288,9 @@ def _entropy_term(t: np.ndarray) -> np.ndarray:
     return np.where(small, s * s * (0.5 + s * (1 / 6 + s / 12)), np.where(t == 1, 1.0, value))
 
 
-def _scaled_divergence(blocks, problem: Problem, total: Sums, delta: np.ndarray, scale: float) -> float:
+def _scaled_divergence(
+    blocks, problem: Problem, total: Sums, delta: np.ndarray, scale: float, gather: Gather
+) -> float:
     """Sum a_i KL(scale pi_i + (1 - scale) e_y || p_i)."""
 
     def part_of(block: Block) -> float:
@@ -272,7 +307,7 @@ def _scaled_divergence(blocks, problem: Problem, total: Sums, delta: np.ndarray,
             value += weight / total.weight @ (pi * ratio).sum(axis=0)
         return value
 
-    return sum(host.in_parallel(part_of, blocks()))
+    return _summed(gather, sum(host.in_parallel(part_of, blocks())))[0]
 
 
 def _fenchel_young(w: np.ndarray, h: np.ndarray, l1: np.ndarray, l2: np.ndarray) -> np.ndarray:

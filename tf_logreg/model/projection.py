@@ -57,6 +57,18 @@ def merged(a: np.ndarray, b: np.ndarray, problem: Problem) -> np.ndarray:
     return _triangle(np.vstack([a, b])) if _by_qr(problem) else a + b
 
 
+def gathered(design: np.ndarray | None, problem: Problem, gather) -> np.ndarray:
+    """All workers' parts as one; `gather` as in certificate.py, None from a worker without rows."""
+    count = int(problem.constrained.sum())
+    whole = np.zeros((count, count))
+    if design is not None:
+        whole[: len(design)] = design
+    first, *others = gather(whole)
+    for other in others:
+        first = merged(first, other, problem)
+    return first
+
+
 class Projection(NamedTuple):
     """A of T constrained columns, taken apart: A = N V^T S^2 V N.
 
@@ -101,8 +113,10 @@ def correction(projection: Projection | None, residual: np.ndarray, problem: Pro
     """
     delta, mask = np.zeros_like(problem.w), problem.constrained
     if projection is not None:
-        inner = projection.directions @ (residual[mask] / projection.norm) / np.square(projection.singular)
-        delta[mask] = projection.directions.T @ inner / projection.norm
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether it is finite
+            inner = projection.directions @ (residual[mask] / projection.norm)
+            inner /= np.square(projection.singular)
+            delta[mask] = projection.directions.T @ inner / projection.norm
     return delta
 
 
@@ -137,7 +151,8 @@ def _normal_matrix(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.
     rows = (columns[:, :, None] * p.T[:, None, :]).reshape(len(columns), -1)
     whole = -(rows.T @ rows).reshape(count, outputs, count, outputs)
     at = np.arange(outputs)
-    whole[:, at, :, at] += np.einsum("if,ci,ig->cfg", columns, p, columns, optimize=True)
+    # p (1 - p) and not p - p^2, which cancels.
+    whole[:, at, :, at] = np.einsum("if,ci,ig->cfg", columns, p * (1 - p), columns, optimize=True)
     return whole.reshape(count * outputs, -1)[np.ix_(which, which)]
 
 

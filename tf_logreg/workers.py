@@ -1,0 +1,159 @@
+"""What several worker processes say to each other outside the step loops; trivial when there is one.
+
+Every decision that all must take alike (an error in the data, a signal, whether a checkpoint is there)
+goes through here, and none leaves a loop alone. All functions are collective: each worker calls them in
+the same order.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg import cluster
+from tf_logreg.errors import InputError, RunError
+
+_SMALLEST = 64  # numbers in a message; larger ones are rounded up to a power of two, to trace few shapes
+
+# What TensorFlow raises when a peer is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnknownError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """The processes of a strategy.
+
+    Attributes:
+        cluster: their addresses and which is this one; None for a process by itself.
+        strategy: what they share.
+    """
+
+    cluster: cluster.Cluster | None
+    strategy: tf.distribute.Strategy
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.cluster.addresses) if self.cluster else 1
+
+    @property
+    def index(self) -> int:
+        """Which one this is."""
+        return self.cluster.index if self.cluster else 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this one writes."""
+        return self.index == 0
+
+    @property
+    def replicas(self) -> range:
+        """Ids of the replicas in this process."""
+        local = self.strategy.num_replicas_in_sync // self.count
+        return range(self.index * local, (self.index + 1) * local)
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """[count, *shape] float64: each worker's array, of one shape on all."""
+        array = np.asarray(array, np.float64)
+        if self.count == 1:
+            return array[None]
+        size = self.count * array.size
+        message = np.zeros(max(_SMALLEST, 1 << (size - 1).bit_length()))
+        message[self.index * array.size : (self.index + 1) * array.size] = array.ravel()
+        return _summed(self.strategy, len(self.replicas))(message).numpy()[:size].reshape(-1, *array.shape)
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so on any worker."""
+        return bool(flag) if self.count == 1 else bool(self.gather(np.array(float(flag))).any())
+
+    def every(self, value: Any) -> list:
+        """Each worker's value, a picklable object: the workers already run each other's programs."""
+        if self.count == 1:
+            return [value]
+        data = pickle.dumps(value)
+        sizes = self.gather(np.array(len(data))).astype(int)
+        words = np.frombuffer(data.ljust(-(-sizes.max() // 4) * 4, b"\0"), np.uint32)
+        found = self.gather(words).astype(np.uint32)  # 32 bit are exact in a float64
+        return [pickle.loads(row.tobytes()[:size]) for row, size in zip(found, sizes, strict=True)]
+
+    def together(self, function: Callable[[], Any]) -> Any:
+        """The function's value; the first worker's InputError is raised on all."""
+        value, message = None, ""
+        try:
+            value = function()
+        except InputError as error:
+            if self.count == 1:
+                raise
+            message = str(error)
+        for k, found in enumerate(self.every(message) if self.count > 1 else ()):
+            if found:
+                where = "" if found == message else f" (on worker {k}, {self.cluster.addresses[k]})"
+                raise InputError(found + where)
+        return value
+
+    def from_chief(self, function: Callable[[], Any]) -> Any:
+        """The function's value on the chief, for all; only the chief calls it."""
+        value = self.together(function if self.is_chief else lambda: None)
+        return self.every(value)[0] if self.count > 1 else value
+
+    def same(self, value: Any, what: str) -> None:
+        """Raises InputError, on all, naming the workers whose value is not the chief's."""
+        found = self.every(value)
+        others = [
+            f"worker {k} ({self.cluster.addresses[k]})" for k, one in enumerate(found) if one != found[0]
+        ]
+        if others:
+            raise InputError(f"{what}: expected the same on every worker. Another on {', '.join(others)}.")
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turns TensorFlow's errors about a lost worker into a RunError that names it."""
+        try:
+            yield
+        except _LOST as error:
+            if self.count == 1:
+                raise
+            lost = ", ".join(cluster.absent(self.cluster)) or "a worker, though all ports answer"
+            raise RunError(
+                f"Lost {lost} ({type(error).__name__}). "
+                "Start the same command on every worker again: it resumes from the newest checkpoint."
+            ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def of(strategy: tf.distribute.Strategy) -> Workers:
+    """The workers of a strategy made by `distribute.make_strategy`."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return Workers(None, strategy)
+    resolver = strategy.cluster_resolver
+    addresses = resolver.cluster_spec().as_dict()["worker"]
+    return Workers(cluster.Cluster(tuple(addresses), resolver.task_id), strategy)
+
+
+@functools.lru_cache(maxsize=8)
+def _summed(strategy: tf.distribute.Strategy, local: int):
+    """[size] float64 -> the sum over workers."""
+
+    def replica(value):
+        context = tf.distribute.get_replica_context()
+        first = context.replica_id_in_sync_group % local == 0
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, value, tf.zeros_like(value)))
+
+    @tf.function(autograph=False)
+    def run(value):
+        return strategy.experimental_local_results(strategy.run(replica, args=(value,)))[0]
+
+    return lambda value: run(tf.constant(value))
