@@ -12,7 +12,7 @@ from tf_logreg.solvers import load as solvers
 ROOT = Path(tf_logreg.__file__).parent
 # A room may import its own modules and those of the rooms to its right.
 ALLOWED = {
-    "cli": {"train", "finished", "selftest", "results", "config", "distribute", "errors"},
+    "cli": {"train", "finished", "selftest", "results", "config", "distribute", "workers", "errors"},
     "finished": {"measuring", "inputs", "config", "data", "results", "errors"},
     "selftest": {"data", "model", "fit", "errors"},
     "train": {
@@ -22,23 +22,26 @@ ALLOWED = {
         "measuring",
         "config",
         "distribute",
+        "workers",
         "data",
         "model",
         "fit",
         "results",
         "errors",
     },
-    "measuring": {"data", "model", "results"},
-    "inputs": {"data", "model", "errors"},
-    "fitting": {"data", "fit", "errors"},
-    "optimum": {"data", "model", "solvers", "fit", "errors"},
+    "measuring": {"data", "model", "results", "workers"},
+    "inputs": {"data", "model", "workers", "errors"},
+    "fitting": {"data", "fit", "workers", "errors"},
+    "optimum": {"data", "model", "solvers", "fit", "workers", "errors"},
     "config": {"data", "fit", "solvers", "errors"},
-    "fit": {"data", "model", "solvers", "errors"},
+    "fit": {"data", "model", "solvers", "workers", "errors"},
     "solvers": set(),
     "results": {"model", "errors"},
     "data": {"errors"},
     "model": {"errors"},
-    "distribute": {"errors"},
+    "distribute": {"cluster", "errors"},
+    "workers": {"cluster", "errors"},
+    "cluster": {"errors"},
     "errors": set(),
 }
 MODULES = sorted(

@@ -14,7 +14,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_logreg import config as configs
-from tf_logreg import distribute, finished, selftest, train
+from tf_logreg import distribute, finished, selftest, train, workers
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.results import workdir as directory
 
@@ -52,6 +52,36 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_integer("num_gpus", -1, "GPUs to use; -1 for all.", flag_values=values)
     flags.DEFINE_integer(
         "num_virtual_cpus", 0, "Split the CPU into this many logical devices.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "worker_hosts",
+        "",
+        "multi_worker_mirrored: HOST:PORT,HOST:PORT,... of every worker, the chief first. TF_CONFIG wins.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "task_index", -1, "multi_worker_mirrored: this worker's place in --worker_hosts.", flag_values=values
+    )
+    flags.DEFINE_float(
+        "startup_timeout",
+        300.0,
+        "Seconds that workers wait for each other.",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "all_reduce_alg",
+        "",
+        "How replicas add up. mirrored: nccl, hierarchical_copy; multi_worker_mirrored: ring, nccl.",
+        flag_values=values,
+    )
+    flags.DEFINE_string("tpu_zone", "", "Zone of the TPU that --tpu names.", flag_values=values)
+    flags.DEFINE_string("gcp_project", "", "Project of the TPU that --tpu names.", flag_values=values)
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "The same command on the same devices gives the same bits; slower on GPUs.",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "tpu", "", "TPU name or grpc:// address; '' or local for one in this machine.", flag_values=values
@@ -120,18 +150,34 @@ def run(values: flags.FlagValues) -> None:
     Raises:
         InputError, RunError, InterruptError: as `exit_code` turns them into codes.
     """
-    strategy = distribute.make_strategy(
-        values.distribution_strategy,
-        num_gpus=values.num_gpus,
-        num_virtual_cpus=values.num_virtual_cpus,
-        tpu=values.tpu,
-    )
+    if values.mode == "train" and values.config is None:
+        raise InputError(
+            f"--config: expected a file or one of {', '.join(configs.shipped())}. Received: nothing."
+        )
+    if values.deterministic:
+        distribute.make_deterministic(values.config.seed if values.config is not None else 0)
+    where = {
+        name: values[name].value
+        for name in (
+            "num_gpus",
+            "num_virtual_cpus",
+            "all_reduce_alg",
+            "worker_hosts",
+            "task_index",
+            "startup_timeout",
+            "tpu",
+            "tpu_zone",
+            "gcp_project",
+        )
+    }
+    strategy = distribute.make_strategy(values.distribution_strategy, **where)
+    with workers.of(strategy).watched():
+        _run_mode(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})
+
+
+def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
+    """Runs the chosen mode on its devices; `where` is for the record."""
     if values.mode == "train":
-        if values.config is None:
-            raise InputError(
-                f"--config: expected a file or one of {', '.join(configs.shipped())}. Received: nothing."
-            )
-        where = ("distribution_strategy", "num_gpus", "num_virtual_cpus", "tpu")
         found = train.train_and_evaluate(
             values.config,
             values.workdir,
@@ -139,8 +185,10 @@ def run(values: flags.FlagValues) -> None:
             dtype=values.dtype,
             device_memory_fraction=values.device_memory_fraction,
             overwrite=values.overwrite,
-            record={"flags": {name: values[name].value for name in where}},
+            record={"flags": {**where, "deterministic": values.deterministic}},
         )
+        if not workers.of(strategy).is_chief:
+            return
         print(f"{found['status']}: {found['message']}. Objective {found['objective']:.6f} nats.")
         if found["certified_gap"] is not None:
             print(
@@ -148,6 +196,9 @@ def run(values: flags.FlagValues) -> None:
                 f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
             )
         print(_table(found["metrics"]))
+        if found["communication"] is not None:
+            share = f"{found['communication']:.0%}"
+            print(f"  {found['num_workers']} workers; communication took about {share} of the fit.")
         print(f"Everything is in {values.workdir}: result.json, model.keras, export/.")
         return
 

@@ -15,6 +15,7 @@ import time
 from tf_logreg.errors import InputError
 
 _HELLO = b"tf_logreg worker "
+_PATIENCE = 2  # seconds for an answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ def meet(cluster: Cluster, timeout: float) -> None:
         # port is TensorFlow's.
         threading.Thread(target=_receive, args=(listener, hello, came), daemon=True).start()
         while (missing := others - (reached & came)) and time.monotonic() < deadline:
-            reached |= {k for k in others - reached if _greets(cluster.addresses[k], hello, k)}
+            reached |= {k for k in others - reached if _greets(cluster.addresses[k], hello, k, k in came)}
             time.sleep(0.05)
     if missing:
         names = ", ".join(f"worker {k} ({cluster.addresses[k]})" for k in sorted(missing))
@@ -112,7 +113,7 @@ def absent(cluster: Cluster) -> list[str]:
     for k, address in enumerate(cluster.addresses):
         if k != cluster.index:
             try:
-                socket.create_connection(_endpoint(address), timeout=2).close()
+                socket.create_connection(_endpoint(address), timeout=_PATIENCE).close()
             except OSError:
                 names.append(f"worker {k} ({address})")
     return names
@@ -149,19 +150,23 @@ def _receive(listener: socket.socket, hello: bytes, came: set[int]) -> None:
         except OSError:
             return
         with connection, contextlib.suppress(OSError, ValueError):
-            connection.settimeout(2)
+            connection.settimeout(_PATIENCE)
             greeting = connection.makefile("rb").readline(64)
-            connection.sendall(hello)
             if greeting.startswith(_HELLO):
                 came.add(int(greeting[len(_HELLO) :]))
-
-
-def _greets(address: str, hello: bytes, index: int) -> bool:
-    """Whether worker `index` answers at an address."""
-    try:
-        with socket.create_connection(_endpoint(address), timeout=2) as connection:
             connection.sendall(hello)
-            return connection.makefile("rb").readline(64) == _HELLO + f"{index}\n".encode()
+
+
+def _greets(address: str, hello: bytes, index: int, came: bool) -> bool:
+    """Whether worker `index` answers at an address.
+
+    One that `came` here is awaited no longer than until its port is open: it may have left the meeting, and
+    the port is then TensorFlow's.
+    """
+    try:
+        with socket.create_connection(_endpoint(address), timeout=_PATIENCE) as connection:
+            connection.sendall(hello)
+            return came or connection.makefile("rb").readline(64) == _HELLO + f"{index}\n".encode()
     except OSError:
         return False
 

@@ -121,12 +121,16 @@ def _multi_worker_strategy(found: cluster.Cluster, all_reduce_alg: str, startup_
         rpc_layer="grpc",
     )
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise InputError(
             f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}: "
             f"{str(error).splitlines()[0][:300]}"
         ) from None
+    # Workers get equally many batches of one static shape: none needs to ask the others whether it was
+    # the last, and shapes stay static.
+    strategy.extended.experimental_enable_get_next_as_optional = False
+    return strategy
 
 
 def _split_cpu(count: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from tf_logreg import workers
 from tf_logreg.data import pipeline, standardize
 from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
@@ -81,7 +82,7 @@ def fit_minibatch(
             report=report,
             checkpoints=checkpoints,
             early_stopping=early_stopping,
-            interrupted=interrupted,
+            interrupted=lambda: workers.of(strategy).any(interrupted()),
         )
 
 

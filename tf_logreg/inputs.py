@@ -3,6 +3,7 @@
 import numpy as np
 from ml_collections import ConfigDict
 
+from tf_logreg import workers
 from tf_logreg.data import pipeline, split, standardize
 from tf_logreg.data.load import load
 from tf_logreg.data.source import Source, describe, with_offset, with_positive_class
@@ -23,13 +24,21 @@ def read_data(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray]]:
     return source, split.split_rows(source, seed=config.seed, **{name: config.data[name] for name in names})
 
 
-def scan_rows(source: Source, rows: np.ndarray) -> standardize.Scan:
-    """Checks and moments of some rows.
+def scan_rows(source: Source, rows: np.ndarray, team: workers.Workers | None = None) -> standardize.Scan:
+    """Checks and moments of some rows; each worker of a team reads its own.
 
     Raises:
         InputError: a number that cannot be used, with its place, or no weight at all.
     """
-    found = standardize.scan(pipeline.host_batches(source, rows), source)
+    if team is None or team.count == 1:
+        found = standardize.scan(pipeline.host_batches(source, rows), source)
+    else:
+        mine = pipeline.rows_of(rows, team.replicas, team.strategy.num_replicas_in_sync)
+        own = team.together(lambda: standardize.moments(pipeline.host_batches(source, mine), source))
+        first, *others = team.every(own)
+        for other in others:
+            first.add(other)
+        found = standardize.finish(first)
     if not found.weight_sum > 0:
         raise InputError(
             f"weight: expected some rows with a weight > 0. Received: {len(rows)} rows of weight 0."

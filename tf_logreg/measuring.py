@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from tf_logreg import workers
 from tf_logreg.data import pipeline, standardize
 from tf_logreg.data.source import Source, with_class_weight
 from tf_logreg.model import dense
@@ -37,6 +38,7 @@ def evaluate_model(
             strategy=strategy,
             num_classes=len(source.class_names),
             max_rows=max_rows,
+            every=workers.of(strategy).every,
         )
         arrays |= {f"{role}/{name}": array for name, array in found.items()}
     return numbers, arrays

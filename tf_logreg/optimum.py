@@ -9,6 +9,7 @@ import scipy.optimize
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from tf_logreg import workers
 from tf_logreg.data import pipeline, standardize
 from tf_logreg.data.source import Source, describe
 from tf_logreg.errors import InputError
@@ -96,10 +97,15 @@ def fit_full_batch(
         len(rows),
     )
 
-    def blocks():
+    team = workers.of(strategy)
+
+    def blocks_of(some: np.ndarray):
         problems.passes += 1
-        for batch in pipeline.host_batches(source, rows):
+        for batch in pipeline.host_batches(source, some):
             yield host.Block(batch.x, batch.y, batch.weight, batch.offset, np.zeros(len(batch.y), int))
+
+    def blocks():
+        return blocks_of(pipeline.rows_of(rows, team.replicas, strategy.num_replicas_in_sync))
 
     def to_problem(w: np.ndarray) -> host.Problem:
         """The same problem in raw, centred columns."""
@@ -116,22 +122,23 @@ def fit_full_batch(
         )
 
     def certify(w: np.ndarray, _: np.ndarray) -> list[certificate.Certificate]:
-        return certificate.certify(blocks, [to_problem(one) for one in w])
+        return certificate.certify(blocks, [to_problem(one) for one in w], team.gather)
 
     def exact(w: np.ndarray, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         problem = to_problem(w[0])
-        (sums,) = certificate.first_pass(blocks, [problem])
+        (sums,) = certificate.first_pass(blocks, [problem], team.gather)
         gradient = sums.gradient + problem.l2 * problem.w
         gradient[:num_features] *= columns.scale[:, None]
         return np.array([sums.loss + (problem.l2 / 2 * np.square(problem.w)).sum()]), gradient.reshape(1, -1)
 
     def separated(w: np.ndarray, _: int) -> tuple[np.ndarray | None, bool]:
-        return separation.separating_direction(blocks, to_problem(w), columns.scale)
+        # A linear programme over all rows, the same on every worker.
+        return separation.separating_direction(lambda: blocks_of(rows), to_problem(w), columns.scale)
 
     shares = class_weight * class_weight_sum
     bias, null = _null_model(shares / shares.sum(), outputs, has_bias)
     if config.data.offset:
-        null = _null_with_offset(blocks, to_problem(np.zeros(problems.size)))
+        null = _null_with_offset(blocks, to_problem(np.zeros(problems.size)), team.gather)
     w = np.zeros((num_features + has_bias, outputs))
     if has_bias:
         w[num_features] = bias
@@ -159,7 +166,7 @@ def fit_full_batch(
             separation=separated,
             checkpoints=checkpoints,
             report=report,
-            interrupted=interrupted,
+            interrupted=lambda: team.any(interrupted()),
         )
     (status,), (found,) = outcome.status, outcome.certificates
     if status is Status.DIVERGED:
@@ -211,7 +218,7 @@ def _null_model(shares: np.ndarray, outputs: int, bias: bool) -> tuple[np.ndarra
     return logs[1:] - logs[:1] if outputs == 1 else logs - logs.mean(), float(-(shares * logs).sum())
 
 
-def _null_with_offset(blocks, problem: host.Problem) -> float:
+def _null_with_offset(blocks, problem: host.Problem, gather: certificate.Gather) -> float:
     """The loss of the best bias beside the offsets; at zero for a model without bias."""
 
     def bare():
@@ -221,7 +228,7 @@ def _null_with_offset(blocks, problem: host.Problem) -> float:
         at = dataclasses.replace(
             problem, w=bias.reshape(-1, outputs), centre=problem.centre[:0], l1=none, l2=none
         )
-        (sums,) = certificate.first_pass(bare, [at])
+        (sums,) = certificate.first_pass(bare, [at], gather)
         return sums.loss, sums.gradient.ravel()
 
     outputs = problem.w.shape[1]

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 import tf_logreg
 from tf_logreg import config as configs
-from tf_logreg import fitting, inputs, measuring, optimum
+from tf_logreg import fitting, inputs, measuring, optimum, workers
 from tf_logreg.data import standardize
 from tf_logreg.data.source import Source, describe
 from tf_logreg.distribute import make_strategy
@@ -42,7 +42,8 @@ def train_and_evaluate(
         config: as `tf_logreg.config.get_config()` describes it.
         workdir: directory for the run's files; a finished run of the same config is not repeated, an
             interrupted one is resumed from its newest checkpoint.
-        strategy: where replicas live; one device when None.
+        strategy: where replicas live; one device when None. Of several workers each makes this call, and
+            only the first, the chief, writes.
         dtype: of X while training: float32, float64 or bfloat16 (weights stay float32).
         device_memory_fraction: training rows that take at most this share of the devices' memory are
             placed there once; more are streamed.
@@ -58,7 +59,9 @@ def train_and_evaluate(
         InterruptError: SIGINT or SIGTERM came; a checkpoint is saved, the same call resumes.
     """
     clock = progress.Clock()
-    configs.validate(config)
+    strategy = strategy or make_strategy()
+    team = workers.of(strategy)
+    team.together(lambda: configs.validate(config))
     if dtype not in DTYPES:
         raise InputError(f"--dtype: expected one of {', '.join(DTYPES)}. Received: {dtype!r}.")
     if not 0 <= device_memory_fraction <= 1:
@@ -67,20 +70,21 @@ def train_and_evaluate(
         )
     # As JSON gives it back, so that it equals what an earlier run wrote.
     record = json.loads(json.dumps({"config": config.to_dict(), "dtype": dtype, **(record or {})}))
-    finished = directory.find_run(workdir, record, overwrite=overwrite)
+    team.same({key: record[key] for key in ("config", "dtype")}, "--config, --dtype")
+    finished = team.from_chief(lambda: directory.find_run(workdir, record, overwrite=overwrite))
     if finished:
         log.info("%s holds this run, finished.", workdir)
         return finished
-    strategy = strategy or make_strategy()
     clock.lap("setup")
 
     # Everything that bad data can break happens before the directory is touched.
-    source, rows = inputs.read_data(config)
+    source, rows = team.together(lambda: inputs.read_data(config))
+    team.same((len(rows["train"]), source.columns, source.class_names), "data")
     shape = _shape(config, source)
     minibatch = config.solver.name == "minibatch"
     if minibatch:
         length = fitting.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
-    scans = {role: inputs.scan_rows(source, ids) for role, ids in rows.items()}
+    scans = {role: inputs.scan_rows(source, ids, team) for role, ids in rows.items()}
     inputs.check_training_classes(source, scans["train"])
     if minibatch:
         columns = standardize.affine(
@@ -95,10 +99,12 @@ def train_and_evaluate(
     )
     start = None
     if config.solver.warm_start:
-        start = directory.read_coefficients(
-            config.solver.warm_start, source.columns, source.class_names, shape["output"]
+        start = team.from_chief(
+            lambda: directory.read_coefficients(
+                config.solver.warm_start, source.columns, source.class_names, shape["output"]
+            )
         )
-    directory.start_run(workdir, record, overwrite=overwrite)
+    team.from_chief(lambda: directory.start_run(workdir, record, overwrite=overwrite))
     clock.lap("data")
 
     # Fit in training units; the weights are float32 even when X is kept in 16 bit. What comes out is
@@ -134,8 +140,15 @@ def train_and_evaluate(
         },
         every_steps=config.checkpoint.every_steps,
         keep=config.checkpoint.keep,
+        team=team,
     )
-    with tf.summary.create_file_writer(f"{workdir}/events").as_default():
+
+    def events() -> tf.summary.SummaryWriter:
+        if not team.is_chief:
+            return tf.summary.create_noop_writer()
+        return tf.summary.create_file_writer(f"{workdir}/events")
+
+    with events().as_default():
         common = {
             "strategy": strategy,
             "dtype": dtype,
@@ -178,21 +191,22 @@ def train_and_evaluate(
     clock.lap("fit")
 
     numbers, arrays = measuring.evaluate_model(config.evaluate.max_rows, raw_model, source, rows, strategy)
-    with tf.summary.create_file_writer(f"{workdir}/events").as_default(step=result.iterations):
+    with events().as_default(step=result.iterations):
         for role, values in numbers.items():
             for name in ("log_loss", "accuracy"):
                 tf.summary.scalar(f"{role}/{name}", values[name])
     clock.lap("evaluate")
 
-    directory.write_with(workdir, "model.keras", raw_model.save)
-    names = {"feature_names": np.array(source.columns), "class_names": np.array(source.class_names)}
-    directory.write_arrays(workdir, "coefficients.npz", {"kernel": kernel, "bias": bias, **names})
-    directory.write_arrays(workdir, "metrics.npz", arrays)
-    directory.write_with(
-        workdir,
-        "export",
-        lambda path: export.save(export.serving_module(raw_model, source.class_names), path),
-    )
+    if team.is_chief:
+        directory.write_with(workdir, "model.keras", raw_model.save)
+        names = {"feature_names": np.array(source.columns), "class_names": np.array(source.class_names)}
+        directory.write_arrays(workdir, "coefficients.npz", {"kernel": kernel, "bias": bias, **names})
+        directory.write_arrays(workdir, "metrics.npz", arrays)
+        directory.write_with(
+            workdir,
+            "export",
+            lambda path: export.save(export.serving_module(raw_model, source.class_names), path),
+        )
     clock.lap("export")
 
     certificate = result.certificate
@@ -228,8 +242,18 @@ def train_and_evaluate(
         },
         "strategy": type(strategy).__name__,
         "num_replicas": strategy.num_replicas_in_sync,
+        "num_workers": team.count,
+        "communication": None,
     }
-    directory.write_json(workdir, "result.json", found)
+    if team.count > 1:
+        numbers_a_pass, reductions = (
+            kernel.size + bias.size,
+            result.iterations if minibatch else result.passes,
+        )
+        seconds = team.seconds_to_reduce(numbers_a_pass) * reductions
+        found["communication"] = min(1.0, seconds / clock.seconds["fit"])
+    if team.is_chief:
+        directory.write_json(workdir, "result.json", found)
     return found
 
 

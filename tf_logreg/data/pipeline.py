@@ -58,6 +58,13 @@ def owner(position, replicas: int):
     return position % VIRTUAL_SHARDS % replicas
 
 
+def rows_of(rows: np.ndarray, mine: range, replicas: int) -> np.ndarray:
+    """Those of a split's rows that some of its replicas read."""
+    if len(mine) == replicas:
+        return rows
+    return rows[np.isin(owner(np.arange(len(rows)), replicas), mine)]
+
+
 def rows_per_replica(num_rows: int, batch_size: int, replicas: int) -> int:
     """The most rows that one replica can have in a global batch: the static size of its share."""
     if VIRTUAL_SHARDS % replicas == 0:
@@ -185,6 +192,8 @@ def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Ite
         rows: int64 [n] row ids.
         elements: features in a block of rows in memory: as many as a core's cache holds in float64.
     """
+    if not len(rows):
+        return
     if source.host is not None:
         block = max(1, elements // len(source.columns))
         for start in range(0, len(rows), block):

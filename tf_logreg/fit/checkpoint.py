@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tf_logreg import workers
 from tf_logreg.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,14 @@ class Checkpoints:
         fingerprint: what must be the same to resume: the config, the shape, TensorFlow's major version.
         every_steps: save when this many steps have passed since the last; 0 only when interrupted.
         keep: how many of the newest stay.
+        team: the workers of the run, whose chief alone writes and reads; None for one process.
     """
 
     folder: str
     fingerprint: dict
     every_steps: int
     keep: int
+    team: workers.Workers | None = None
 
     def save(self, step: int, arrays: dict[str, np.ndarray]) -> None:
         """Writes the state after `step` updates and deletes what is older than the `keep` newest.
@@ -44,6 +47,8 @@ class Checkpoints:
         Raises:
             InputError: the disk is full or cannot be written; earlier checkpoints are intact.
         """
+        if self.team and not self.team.is_chief:
+            return
         payload = io.BytesIO()
         np.savez(payload, allow_pickle=False, fingerprint=json.dumps(self.fingerprint), step=step, **arrays)
         payload = payload.getvalue()
@@ -68,6 +73,9 @@ class Checkpoints:
         Raises:
             InputError: it is of another config, shape or TensorFlow.
         """
+        return self.team.from_chief(self._latest) if self.team else self._latest()
+
+    def _latest(self) -> tuple[int, dict[str, np.ndarray]] | None:
         for path in reversed(self._files()):
             try:
                 arrays = _read(path)

@@ -1,7 +1,8 @@
 """A model and batches of raw rows -> metrics. Logits are computed on the devices, summed on the host."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ def evaluate(
     strategy: tf.distribute.Strategy,
     num_classes: int,
     max_rows: int,
+    every: Callable[[Any], list] = lambda value: [value],
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """Metrics over all rows, whatever the batches and the number of replicas.
 
@@ -27,6 +29,7 @@ def evaluate(
         strategy: where the replicas are.
         num_classes: C.
         max_rows: up to how many rows the logits are kept for the areas, which need them all.
+        every: a worker's value -> those of all workers, each of which has batches of its own.
 
     Returns:
         numbers: those of `metrics.from_sums` and `metrics.areas`;
@@ -50,8 +53,11 @@ def evaluate(
             kept.append((logits, y, weight))
         else:
             kept.clear()
+    totals = every(total)
+    total = {name: sum(part[name] for part in totals) for name in total}
     numbers = metrics.from_sums(total)
     if numbers["num_rows"] <= max_rows:
+        kept = [part for found in every(kept) for part in found]
         numbers |= metrics.areas(*map(np.concatenate, zip(*kept, strict=True)), num_classes)
     else:
         numbers |= metrics.no_areas(f"more than evaluate.max_rows={max_rows} rows")
