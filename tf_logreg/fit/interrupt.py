@@ -1,9 +1,11 @@
-"""SIGINT and SIGTERM as a question that the loop asks between steps, not as an exception within one."""
+"""SIGINT, SIGTERM and a cloud's notice as a question between steps, not as an exception within one."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+
+from tf_logreg.fit import preemption
 
 
 @contextlib.contextmanager
@@ -13,7 +15,7 @@ def listen() -> Iterator[Callable[[], bool]]:
     A second SIGINT raises KeyboardInterrupt at once. Outside the main thread, where Python takes no
     signals, the answer is always no.
     """
-    stop = threading.Event()
+    stop, ended = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop.is_set
         return
@@ -23,9 +25,11 @@ def listen() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         stop.set()
 
+    preemption.watch(stop, ended)
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop.is_set
     finally:
+        ended.set()
         for number, handler in before.items():
             signal.signal(number, handler)
