@@ -193,7 +193,22 @@ BAD_FLAGS = {
     "override before config": (["--config.l2=1", "--config=digits"], "config"),
     "stray argument": (["--config=digits", "runs"], "Received: runs"),
     "unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|export"),
-    "unknown strategy": (["--config=digits", "--distribution_strategy=magic"], "off|one_device|mirrored|tpu"),
+    "unknown strategy": (
+        ["--config=digits", "--distribution_strategy=magic"],
+        "off|one_device|mirrored|multi_worker_mirrored|tpu",
+    ),
+    "unknown reduction": (
+        ["--config=digits", "--distribution_strategy=mirrored", "--all_reduce_alg=ring"],
+        "--all_reduce_alg: expected nccl, hierarchical_copy for mirrored",
+    ),
+    "workers without their strategy": (
+        ["--config=digits", "--worker_hosts=a:1,b:2", "--task_index=0"],
+        "expected --distribution_strategy=multi_worker_mirrored",
+    ),
+    "workers without an index": (
+        ["--config=digits", "--distribution_strategy=multi_worker_mirrored", "--worker_hosts=a:1,b:2"],
+        "--task_index: expected this worker's place",
+    ),
     "unknown dtype": (["--config=digits", "--dtype=int8"], "float32|float64|bfloat16"),
     "too many GPUs": (["--config=digits", "--num_gpus=64"], "--num_gpus: expected -1"),
     "negative CPUs": (["--config=digits", "--num_virtual_cpus=-2"], "--num_virtual_cpus"),

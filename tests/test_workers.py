@@ -173,7 +173,7 @@ def test_bad_rows_on_one_worker_end_both(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-LONG_RUN = ("--config=synthetic", "--config.data.args.num_rows=4000", "--config.minibatch.epochs=400",
+LONG_RUN = ("--config=synthetic", "--config.data.args.num_rows=4000", "--config.minibatch.epochs=60",
             "--config.minibatch.batch_size=100", "--config.checkpoint.every_steps=200",
             "--config.minibatch.steps_per_loop=50", "--deterministic")  # fmt: skip
 
