@@ -54,8 +54,9 @@ class Work:
     Attributes:
         bytes_read, bytes_written: from and to main memory.
         product_flops: of matrix products, 2 m n k each, whatever their precision.
-        product_passes: the same, each counted as often as the matrix unit makes it: 6 times with both
-            operands at highest precision (XLA's bf16_6x), 3 with 'high'.
+        product_passes: the same, each as often as the matrix unit makes it in bfloat16. A float32 is three
+            bfloat16 parts; XLA's highest precision multiplies the six pairs that matter, 'high' three.
+            Where one operand is bfloat16 to begin with there are three pairs, or two.
         cycles: the compiler's own estimate.
     """
 
@@ -171,8 +172,20 @@ class Module:
             size *= spatial
         flops = 2.0 * size * math.prod(left[axis] for axis in axes)
         precision = product.attribute("operand_precision")
-        passes = 6 if "highest" in precision else 3 if "high" in precision else 1
+        exact = any(self._is_bfloat16(body, name) for name in product.operands)
+        passes = (3 if exact else 6) if "highest" in precision else (2 if exact else 3)
+        passes = passes if "high" in precision else 1
         return Work(product_flops=flops, product_passes=passes * flops)
+
+    def _is_bfloat16(self, body: dict[str, Instruction], name: str) -> bool:
+        """Whether an operand of a product was bfloat16 before it was widened."""
+        value = body[name]
+        if value.shapes[0].dtype == "bf16":
+            return True
+        if value.opcode in ("bitcast", "copy", "convert", "transpose", "reshape"):
+            return self._is_bfloat16(body, value.operands[0])
+        called = self.computations.get(value.attribute("calls"))
+        return bool(called) and self._is_bfloat16(called, next(i.name for i in called.values() if i.root))
 
     def _read(self, instruction: Instruction, place: int, whole: int, called: dict) -> int:
         """Bytes of an operand that are read: of a slice only what is sliced."""
