@@ -4,24 +4,66 @@ A pass is `fit/passes.py::replica_program`, a minibatch step the function of `fi
 Weights are arguments of a pass; a step holds them in Keras variables.
 """
 
+import contextlib
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from tf_logreg.data.source import Batch
 from tf_logreg.fit import minibatch, optimizers, passes
-from tf_logreg.model import dense, linear, objective
+from tf_logreg.fit.penalized import Penalized
+from tf_logreg.model import dense, linear
 from tf_logreg.model.objective import Problems, Rows
 
-# Each program of a full-batch fit: how many weight arrays it takes, and numbers it makes a row for each
-# problem and output (as `fit/penalized.py` says to a pass).
-PASSES = {
-    "value_and_gradient": (objective.value_and_gradient, 1, 4),
-    "hessian_product": (objective.hessian_product, 2, 6),
-    "mean_gram": (objective.mean_gram, 1, None),
-    "hessian": (objective.hessian, 1, None),
-}
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A pass as the solver's functions ask for it: `weights` arrays of weights, `width` numbers a row."""
+
+    program: Callable
+    weights: int
+    width: int
+    every: int
+
+    @property
+    def name(self) -> str:
+        """The program's."""
+        return self.program.__name__
+
+
+class _AskedError(Exception):
+    pass
+
+
+def requests(num_rows: int, num_features: int, num_classes: int, num_problems: int = 1) -> list[Request]:
+    """The passes of a full-batch fit of these sizes, as `fit/penalized.py` asks for them."""
+    found, k, outputs = [], num_problems, outputs_of(num_classes)
+
+    def ask(program, arguments, _, width, every=1):
+        found.append(Request(program, len(arguments), width, every))
+        raise _AskedError
+
+    penalty = np.ones((k, num_features))
+    ones = np.ones((k, num_classes))
+    asked = Penalized(
+        ask, (num_features, outputs), True, np.full(k, -1), ones, 0 * penalty, penalty, num_rows
+    )
+    w, every = np.zeros((k, asked.size)), np.arange(k)
+    curvature = (lambda: asked.hessian(w, every),)
+    if asked.functions(np.ones(k), 0.0).hessian is None:
+        curvature = (lambda: asked.hessian_product(w, w, every), lambda: asked.preconditioner(w, every))
+    for call in (lambda: asked.value_and_gradient(w, every), *curvature):
+        with contextlib.suppress(_AskedError):
+            call()
+    return found
+
+
+def outputs_of(num_classes: int) -> int:
+    """m: a sigmoid's one for two classes, else C."""
+    return 1 if num_classes == 2 else num_classes
 
 
 def lower(function: Callable, arguments: tuple) -> str:
@@ -53,44 +95,32 @@ def has_tpu_kernels() -> bool:
 
 
 def pass_over_rows(
-    name: str,
+    request: Request,
     num_rows: int,
     num_features: int,
     num_classes: int,
     *,
     dtype: str = "float32",
     num_problems: int = 1,
-    every: int = 1,
 ) -> str:
     """The StableHLO of a pass over one chip's rows.
 
     Args:
-        name: one of PASSES.
-        num_rows: on the chip. num_features: p. num_classes: C; two have one output.
+        request: from `requests`.
+        num_rows: on the chip. num_features: p. num_classes: C.
         dtype: of X on the chip, float32 or bfloat16.
         num_problems: K problems that share the pass.
-        every: take one block of so many.
     """
-    program, weights, width = PASSES[name]
-    outputs = 1 if num_classes == 2 else num_classes
-    if name == "hessian":
-        width = 2 * outputs**2 * (num_features + 1)
-    elif name == "mean_gram":
-        width = 2 * (num_features + 1)
-    else:
-        width *= outputs
     rows = Rows(*row_specs(num_rows, num_features, dtype), tf.TensorSpec([num_rows], tf.int32))
-    w = tf.TensorSpec([num_problems, num_features + 1, outputs])
-    problems = Problems(
-        tf.TensorSpec([num_problems], tf.int32), tf.TensorSpec([num_problems, num_classes])
-    )
-    replica = passes.replica_program(program, width * num_problems, every, True)
-    return lower(replica, (rows, (w,) * weights, problems))
+    w = tf.TensorSpec([num_problems, num_features + 1, outputs_of(num_classes)])
+    problems = Problems(tf.TensorSpec([num_problems], tf.int32), tf.TensorSpec([num_problems, num_classes]))
+    replica = passes.replica_program(request.program, request.width, request.every, True)
+    return lower(replica, (rows, (w,) * request.weights, problems))
 
 
 def step_gradient(num_rows: int, num_features: int, num_classes: int, *, dtype: str = "float32") -> str:
     """The StableHLO of a minibatch step's loss and gradient, over one chip's rows of a batch."""
-    outputs = 1 if num_classes == 2 else num_classes
+    outputs = outputs_of(num_classes)
 
     def gradient(kernel, bias, batch):
         with linear.tracing_for_tpu():
