@@ -66,12 +66,13 @@ def outputs_of(num_classes: int) -> int:
     return 1 if num_classes == 2 else num_classes
 
 
-def lower(function: Callable, arguments: tuple) -> str:
-    """The StableHLO of a function for arguments of given shapes.
+def lower(function: Callable, arguments: tuple, stage: str = "stablehlo") -> str:
+    """The StableHLO, or the HLO, of a function for arguments of given shapes.
 
     Args:
         function: takes `arguments` and returns tensors.
         arguments: a structure of `tf.TensorSpec`, all shapes static.
+        stage: 'stablehlo', or 'hlo' for the module as it comes from TensorFlow.
 
     Raises:
         ValueError: an operation that XLA does not have, or a shape that is not static.
@@ -83,7 +84,7 @@ def lower(function: Callable, arguments: tuple) -> str:
     compiled = tf.function(flat, jit_compile=True, autograph=False)
     ir = compiled.experimental_get_compiler_ir(*tf.nest.flatten(arguments))
     # tensorflow-tpu lowers by the TPU's own kernels and has none for the CPU; tensorflow-cpu the reverse.
-    return ir(stage="stablehlo", platform_name="TPU") if has_tpu_kernels() else ir(stage="stablehlo")
+    return ir(stage=stage, platform_name="TPU") if has_tpu_kernels() else ir(stage=stage)
 
 
 def has_tpu_kernels() -> bool:
@@ -102,6 +103,7 @@ def pass_over_rows(
     *,
     dtype: str = "float32",
     num_problems: int = 1,
+    stage: str = "stablehlo",
 ) -> str:
     """The StableHLO of a pass over one chip's rows.
 
@@ -110,12 +112,13 @@ def pass_over_rows(
         num_rows: on the chip. num_features: p. num_classes: C.
         dtype: of X on the chip, float32 or bfloat16.
         num_problems: K problems that share the pass.
+        stage: as in `lower`.
     """
     rows = Rows(*row_specs(num_rows, num_features, dtype), tf.TensorSpec([num_rows], tf.int32))
     w = tf.TensorSpec([num_problems, num_features + 1, outputs_of(num_classes)])
     problems = Problems(tf.TensorSpec([num_problems], tf.int32), tf.TensorSpec([num_problems, num_classes]))
     replica = passes.replica_program(request.program, request.width, request.every, True)
-    return lower(replica, (rows, (w,) * request.weights, problems))
+    return lower(replica, (rows, (w,) * request.weights, problems), stage)
 
 
 def step_gradient(num_rows: int, num_features: int, num_classes: int, *, dtype: str = "float32") -> str:

@@ -7,8 +7,8 @@ def table(plan: dict) -> str:
     gigabyte = 1e9
     fits = "fits" if memory["fits"] else "DOES NOT FIT"
     lines = [
-        f"{plan['num_rows']:,} x {plan['num_features']:,}, {plan['num_classes']:,} classes, X in {plan['dtype']}, "
-        f"on {plan['topology']} ({chips} chips)",
+        f"{plan['num_rows']:,} x {plan['num_features']:,}, {plan['num_classes']:,} classes, "
+        f"X in {plan['dtype']}, on {plan['topology']} ({chips} chips)",
         f"Estimates of {plan['compiler']}, not a run.",
         "",
         f"memory a chip, GB      X {memory['x'] / gigabyte:.3f}   parameters and sums "
@@ -35,9 +35,9 @@ def table(plan: dict) -> str:
         calls = ", ".join(f"{number} {name}" for name, number in count["calls"].items())
         lines += [
             f"  {calls}, {count['host_passes']:.0f} float64 on the host ({count['status']}):",
-            f"    {solve['total']:.2f} s = {solve['chips']:.2f} chips ({solve['chips_by_compiler']:.2f} by the "
-            f"compiler's cycles) + {solve['host_passes']:.2f} host passes + {solve['host_algebra']:.2f} host "
-            "algebra (estimate)",
+            f"    {solve['total']:.2f} s = {solve['chips']:.2f} chips ({solve['chips_by_compiler']:.2f} by "
+            f"the compiler's cycles) + {solve['host_passes']:.2f} host passes + {solve['host_algebra']:.2f} "
+            "host algebra (estimate)",
         ]
     host, minibatch = plan["host"], plan["minibatch"]
     totals = sorted(solve["total"] for solve in plan["full_batch"])
