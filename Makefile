@@ -4,7 +4,7 @@ VENV := .venv/bin/
 
 # Asked for nothing, libtpu does not wait for the metadata server of a machine that has a TPU.
 NO_TPU := TPU_SKIP_MDS_QUERY=1 TPU_ACCELERATOR_TYPE=v5litepod-4 TPU_WORKER_HOSTNAMES=localhost TPU_WORKER_ID=0 \
-	TPU_CHIPS_PER_HOST_BOUNDS=2,2,1 TPU_HOST_BOUNDS=1,1,1 JAX_PLATFORMS=cpu
+	TPU_CHIPS_PER_HOST_BOUNDS=2,2,1 TPU_HOST_BOUNDS=1,1,1 ALLOW_MULTIPLE_LIBTPU_LOAD=1 JAX_PLATFORMS=cpu
 
 .PHONY: run test test-long test-tpu lint clean
 

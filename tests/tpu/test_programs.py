@@ -6,13 +6,13 @@ import tpu_checks
 
 from tf_logreg.model import linear, objective
 from tf_logreg.model.objective import Problems, Rows
-from tf_logreg.plan import compiler, programs
+from tf_logreg.plan import compiler, hlo, programs
 
 pytestmark = pytest.mark.tpu
 tpu_kernels = pytest.mark.skipif(not programs.has_tpu_kernels(), reason="needs tensorflow-tpu")
 cpu_kernels = pytest.mark.skipif(programs.has_tpu_kernels(), reason="needs tensorflow-cpu: variables")
 
-ROWS = 131_072
+ROWS, FEW_ROWS = 131_072, 8192  # a smaller block compiles faster
 DTYPES = ("float32", "bfloat16")
 # A fit by conjugate gradients, one by Cholesky, several problems at once.
 JOBS = {"softmax": (784, 10, 1), "sigmoid": (20, 2, 1), "many": (20, 3, 4)}
@@ -31,6 +31,8 @@ def test_every_pass_lowers_by_the_tpus_kernels(request_, job, dtype):
     p, classes, k = job
     text = programs.pass_over_rows(request_, ROWS, p, classes, num_problems=k, dtype=dtype, stage="hlo")
     tpu_checks.check_types(text)
+    if request_.name in PRECISE:
+        tpu_checks.check_precision(hlo.Module(text))
 
 
 @tpu_kernels
@@ -39,10 +41,11 @@ def test_every_pass_lowers_by_the_tpus_kernels(request_, job, dtype):
 @pytest.mark.parametrize(("request_", "job"), REQUESTS)
 def test_every_pass_compiles(request_, job, kind, dtype):
     p, classes, k = job
-    text = programs.pass_over_rows(request_, ROWS, p, classes, num_problems=k, dtype=dtype)
+    text = programs.pass_over_rows(request_, FEW_ROWS, p, classes, num_problems=k, dtype=dtype)
     module = compiler.compile_for(kind, text).module
     tpu_checks.check_types(module.text)
-    if request_.name in PRECISE:
+    # With one output XLA makes no matrix product: it multiplies and adds in float32.
+    if request_.name in PRECISE and job != JOBS["sigmoid"]:
         tpu_checks.check_precision(module)
 
 
@@ -69,7 +72,7 @@ def test_a_whole_step_compiles(kind, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", PRECISE)
 @pytest.mark.parametrize(("p", "classes", "most"), [(784, 10, 2.2), (1024, 1000, 2.5)])
-def test_x_is_read_few_times(p, classes, most, name, dtype, record_property):
+def test_x_is_read_few_times(p, classes, most, name, dtype):
     request_ = next(r for r in programs.requests(ROWS, p, classes) if r.name == name)
     text = programs.pass_over_rows(request_, ROWS, p, classes, dtype=dtype)
     module = compiler.compile_for("v5e", text).module

@@ -20,6 +20,9 @@ _NO_QUESTIONS = {
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_WORKER_ID": "0",
+    "TPU_CHIPS_PER_HOST_BOUNDS": "2,2,1",
+    "TPU_HOST_BOUNDS": "1,1,1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # the lock is for chips, and there are none
     "JAX_PLATFORMS": "cpu",  # JAX itself computes nothing here
 }
 

@@ -10,7 +10,8 @@ from tf_logreg import inputs
 from tf_logreg.errors import InputError
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
 
-_SAMPLE_ROWS = 4096  # of 2048 x 1000 they take a minute or two on two cores
+# Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
+_SAMPLE_FEATURES, _MOST_SAMPLE_ROWS = 2**31, 2**13
 
 
 def plan(
@@ -145,11 +146,20 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
         main = "hessian_product" if "hessian_product" in found else "value_and_gradient"
         count = counting.Count(sizes["num_rows"], "given", {main: num_passes}, 2.0, 0.0)
         return [count], f"--plan_passes={num_passes}, all of them {main}; 2 on the host"
-    largest = max(64, min(sizes["num_rows"], _SAMPLE_ROWS))
+    # Fewer rows than the job's tell the classes apart more easily, so at the same l2 they take more passes.
+    # At the same penalty on the sum of losses (l2 times the rows) they are held back more, and take fewer.
+    p, classes = sizes["num_features"], sizes["num_classes"]
+    rows = min(sizes["num_rows"], max(classes, _SAMPLE_FEATURES // (p * classes)))
+    rows = min(rows, _MOST_SAMPLE_ROWS)
+    scaled = config.l2 * sizes["num_rows"] / rows
     counts = []
-    for rows in sorted({max(1, largest // 2), largest}):
-        log(f"Solving {rows:,} planted rows of {sizes['num_features']:,} x {sizes['num_classes']:,} here.")
-        rows = max(rows, sizes["num_classes"])
-        counts.append(counting.measure(config, rows, sizes["num_features"], sizes["num_classes"], dtype))
-    shown = ", ".join(f"{count.num_rows:,}" for count in counts)
-    return counts, f"measured by solving planted samples of {shown} rows of the same p and C on this machine"
+    for l2 in sorted({config.l2, scaled}):
+        log(f"Solving {rows:,} planted rows of {p:,} x {classes:,} at l2 = {l2:.2g} here.")
+        sample = config.copy_and_resolve_references()
+        sample.l2 = l2
+        counts.append(counting.measure(sample, rows, p, classes, dtype))
+    between = " and ".join(f"{l2:.2g}" for l2 in sorted({config.l2, scaled}))
+    return (
+        counts,
+        f"measured by solving {rows:,} planted rows of the same p and C on this machine, l2 {between}",
+    )
