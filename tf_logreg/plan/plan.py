@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg import inputs
 from tf_logreg.errors import InputError
+from tf_logreg.model import host, projection
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
 
 # Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
@@ -78,8 +80,8 @@ def plan(
     step, steps = _minibatch(config, kind, slice_, sizes, dtype)
 
     weights = 4 * num_problems * (num_features + 1) * outputs
-    row_bytes = compiled[0].arguments - 2 * weights  # as the compiler lays rows out, padding included
-    memory = estimate.memory(compiled, slice_, num_rows, max(row_bytes, 0) / rows_a_chip, 6.0 * weights)
+    row_bytes = compiled[0].arguments - weights  # as the compiler lays rows out, padding included
+    memory = estimate.memory(compiled, slice_, num_rows, row_bytes / rows_a_chip, 6.0 * weights)
 
     counts, origin = _counts(config, sizes, dtype, num_passes, found, log)
     rate = counting.host_rate(num_features, num_classes)
@@ -109,9 +111,25 @@ def plan(
             "multiply_adds_a_second_and_core": rate,
             "origin": "a float64 pass measured on this machine, times the physical cores of the TPU's hosts",
         },
+        "certificate": _certificate(config, num_rows, num_features, num_classes),
         "full_batch": [dataclasses.asdict(one) | {"total": one.total} for one in solves],
         "minibatch": {"steps": steps, "seconds": steps * step.seconds},
     }
+
+
+def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> str:
+    """Whether the host can certify a solve of this size, in words."""
+    shape = num_features + config.model.bias, programs.outputs_of(num_classes)
+    l1, l2 = np.full(shape, config.l1), np.full(shape, config.l2)
+    if config.model.bias:
+        l1[-1] = l2[-1] = 0.0
+    problem = host.Problem(np.zeros(shape), np.zeros(num_features), l1, l2, np.ones(num_classes))
+    if problem.constrained.any() and not projection.can_project(problem, num_rows):
+        return (
+            f"none at this size: {int(problem.constrained.sum()):,} unpenalised coefficients and {num_rows:,} "
+            "rows are too many to project on; with l2 > 0, model.bias=False needs no projection"
+        )
+    return "duality gap"
 
 
 def _minibatch(config: ConfigDict, kind: str, slice_: chips.Topology, sizes: dict, dtype: str):

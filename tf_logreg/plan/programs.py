@@ -156,7 +156,9 @@ def step(
     update = minibatch.make_update(model, made, l1=l1, l2=l2, clip_norm=clip_norm)
 
     def on_tpu(batch):
-        with linear.tracing_for_tpu():
+        # Keras names its operations after the optimiser; ours with l1 begin with '_', which only a name
+        # inside another may.
+        with linear.tracing_for_tpu(), tf.name_scope("step"):
             return update([batch])
 
     return lower(on_tpu, (_batch(num_rows, num_features, dtype),))

@@ -44,6 +44,7 @@ def table(plan: dict) -> str:
     lines += [
         f"host: {host['multiply_adds_a_second_and_core'] / 1e9:.2f} G multiply-adds a second and core, "
         f"{host['cores_a_chip']} cores a chip; {host['origin']}",
+        f"certificate: {plan['certificate']}",
         "",
         f"full-batch, to the certified optimum: {totals[0]:.2f} to {totals[-1]:.2f} s (estimate)",
         f"minibatch, {minibatch['steps']:,} steps: {minibatch['seconds']:.2f} s on the chips, without "
