@@ -2,16 +2,25 @@
 PYTHON ?= python3
 VENV := .venv/bin/
 
-.PHONY: run test test-long lint clean
+# Asked for nothing, libtpu does not wait for the metadata server of a machine that has a TPU.
+NO_TPU := TPU_SKIP_MDS_QUERY=1 TPU_ACCELERATOR_TYPE=v5litepod-4 TPU_WORKER_HOSTNAMES=localhost TPU_WORKER_ID=0 \
+	TPU_CHIPS_PER_HOST_BOUNDS=2,2,1 TPU_HOST_BOUNDS=1,1,1 ALLOW_MULTIPLE_LIBTPU_LOAD=1 JAX_PLATFORMS=cpu
+
+.PHONY: run test test-long test-tpu lint clean
 
 run: .venv/installed
 	$(VENV)python run.py --config=configs/digits.py --workdir=runs/digits
 
 test: .venv/installed
-	$(VENV)python -m pytest -m "not long"
+	$(VENV)python -m pytest -m "not long and not tpu"
 
 test-long: .venv/installed
 	$(VENV)python -m pytest -m long
+
+# TensorFlow for TPUs lowers by the TPU's kernels; TensorFlow for CPUs is what --mode=plan runs on.
+test-tpu: .venv-tpu/installed .venv-plan/installed
+	$(NO_TPU) .venv-tpu/bin/python -m pytest -m tpu tests/tpu
+	$(NO_TPU) .venv-plan/bin/python -m pytest -m tpu tests/tpu
 
 lint: .venv/installed
 	$(VENV)ruff format --check .
@@ -24,5 +33,15 @@ lint: .venv/installed
 	$(VENV)pip install --quiet --disable-pip-version-check --constraint constraints-cpu.txt --editable '.[cpu,dev]'
 	touch $@
 
+.venv-tpu/installed: pyproject.toml constraints-tpu.txt
+	$(PYTHON) -m venv .venv-tpu
+	.venv-tpu/bin/pip install --quiet --disable-pip-version-check --constraint constraints-tpu.txt --editable '.[tpu,plan]' pytest
+	touch $@
+
+.venv-plan/installed: pyproject.toml constraints-cpu.txt
+	$(PYTHON) -m venv .venv-plan
+	.venv-plan/bin/pip install --quiet --disable-pip-version-check --constraint constraints-cpu.txt --editable '.[cpu,plan]' pytest
+	touch $@
+
 clean:
-	rm -rf .venv runs dist
+	rm -rf .venv .venv-tpu .venv-plan runs dist

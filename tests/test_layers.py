@@ -12,9 +12,10 @@ from tf_logreg.solvers import load as solvers
 ROOT = Path(tf_logreg.__file__).parent
 # A room may import its own modules and those of the rooms to its right.
 ALLOWED = {
-    "cli": {"train", "finished", "selftest", "results", "config", "distribute", "workers", "errors"},
+    "cli": {"train", "finished", "selftest", "plan", "results", "config", "distribute", "workers", "errors"},
     "finished": {"measuring", "inputs", "config", "data", "results", "errors"},
     "selftest": {"data", "model", "fit", "errors"},
+    "plan": {"optimum", "inputs", "config", "distribute", "data", "model", "fit", "errors"},
     "train": {
         "inputs",
         "fitting",
@@ -75,6 +76,12 @@ def test_imports_point_down(path):
         if imported == "tf_logreg.__version__":
             continue
         assert room(imported) in ALLOWED[own] | {own}, f"{name} imports {imported}"
+
+
+def test_nothing_but_the_command_line_imports_plan():
+    for path in MODULES:
+        if path.parent.name != "plan" and path.name != "cli.py":
+            assert not any(room(name) == "plan" for name in imports(path)), path
 
 
 def test_modules_loaded_by_name_stay_in_their_room():

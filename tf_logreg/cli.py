@@ -3,6 +3,7 @@
 0 done; 1 the run failed; 2 bad flags, config or data; 3 interrupted (design.md, 'Exit codes').
 """
 
+import json
 import logging
 import os
 import sys
@@ -18,7 +19,7 @@ from tf_logreg import distribute, finished, selftest, train, workers
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.results import workdir as directory
 
-MODES = ("train", "evaluate", "export", "selftest")
+MODES = ("train", "evaluate", "export", "selftest", "plan")
 
 
 def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
@@ -37,7 +38,8 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
         "train",
         MODES,
         "train: fit, evaluate, save and export; evaluate: measure what a "
-        "work directory holds again; export: write its SavedModel again.",
+        "work directory holds again; export: write its SavedModel again; plan: what the job needs and takes "
+        "on a TPU slice, with no TPU.",
         flag_values=values,
     )
     flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
@@ -92,6 +94,15 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
         0.5,
         "Training rows within this share of device memory are placed there once; more are streamed.",
         flag_values=values,
+    )
+    flags.DEFINE_string(
+        "topology", "v5e:2x4", "The TPU slice that --mode=plan plans for.", flag_values=values
+    )
+    for name in ("rows", "features", "classes"):
+        text = f"Training {name} that --mode=plan plans for; 0 takes them from the config's source."
+        flags.DEFINE_integer(f"plan_{name}", 0, text, flag_values=values)
+    flags.DEFINE_integer(
+        "plan_passes", 0, "Passes of a solve that --mode=plan plans for; 0 measures them.", flag_values=values
     )
     flags.DEFINE_bool("overwrite", False, "Replace another run of ours in --workdir.", flag_values=values)
 
@@ -150,10 +161,11 @@ def run(values: flags.FlagValues) -> None:
     Raises:
         InputError, RunError, InterruptError: as `exit_code` turns them into codes.
     """
-    if values.mode == "train" and values.config is None:
-        raise InputError(
-            f"--config: expected a file or one of {', '.join(configs.shipped())}. Received: nothing."
-        )
+    if values.mode == "plan":
+        _plan(values)
+        return
+    if values.mode == "train":
+        _need_config(values)
     if values.deterministic:
         distribute.make_deterministic(values.config.seed if values.config is not None else 0)
     where = {
@@ -213,6 +225,33 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     else:
         finished.export_run(values.workdir)
         print(f"{values.workdir}/export")
+
+
+def _need_config(values: flags.FlagValues) -> None:
+    if values.config is None:
+        raise InputError(
+            f"--config: expected a file or one of {', '.join(configs.shipped())}. Received: nothing."
+        )
+
+
+def _plan(values: flags.FlagValues) -> None:
+    """Plans for a TPU slice; no device of this machine is asked for."""
+    from tf_logreg.plan import plan, report  # what trains needs none of it
+
+    _need_config(values)
+    found = plan.plan(
+        values.config,
+        values.topology,
+        num_rows=values.plan_rows,
+        num_features=values.plan_features,
+        num_classes=values.plan_classes,
+        dtype=values.dtype,
+        num_passes=values.plan_passes,
+    )
+    print(report.table(found))
+    if values.workdir:
+        directory.write_text(values.workdir, "plan.json", json.dumps(found, indent=2) + "\n")
+        print(f"It is in {values.workdir}/plan.json too.")
 
 
 def _table(numbers: dict[str, dict]) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -53,6 +54,7 @@ def fit_full_batch(
     device_memory_fraction: float = 0.5,
     weight_of_class: np.ndarray | None = None,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    resident: Callable = passes.resident,
 ) -> FitResult:
     """Fits the model, in training columns, to a certified gap.
 
@@ -70,6 +72,7 @@ def fit_full_batch(
         device_memory_fraction: rows that take at most this share are placed on the devices once.
         weight_of_class: [C], or None.
         start: raw kernel [p, m] and bias [m] to begin at; zeros when None.
+        resident: places rows and gives their passes; another one may count what it is asked.
 
     Raises:
         InputError: penalty_factor of another length, or a checkpoint that does not fit or cannot be written.
@@ -82,7 +85,7 @@ def fit_full_batch(
     unit = np.ones(num_features) if config.standardize else columns.scale
     l1, l2 = config.l1 * factor * unit, config.l2 * factor * np.square(unit)
     class_weight = np.ones(len(source.class_names)) if weight_of_class is None else weight_of_class
-    place = passes.resident
+    place = resident
     if not placement.fits(strategy, len(rows), num_features, tf.as_dtype(dtype), device_memory_fraction):
         log.info("The training rows take more than the share of device memory: each pass streams them.")
         place = passes.streamed
@@ -101,7 +104,7 @@ def fit_full_batch(
 
     def blocks_of(some: np.ndarray):
         problems.passes += 1
-        for batch in pipeline.host_batches(source, some):
+        for batch in pipeline.host_batches(source, some, host.block_elements(num_features, outputs)):
             yield host.Block(batch.x, batch.y, batch.weight, batch.offset, np.zeros(len(batch.y), int))
 
     def blocks():

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_logreg.data.source import Batch
-from tf_logreg.fit import feed
+from tf_logreg.fit import feed, placement
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.early_stopping import EarlyStopping
 from tf_logreg.fit.result import FitResult, Status
@@ -95,7 +95,8 @@ def make_update(
         kernel = tf.convert_to_tensor(layer.kernel.value)
         bias = tf.convert_to_tensor(layer.bias.value if layer.use_bias else no_bias)
         context = tf.distribute.get_replica_context()
-        parts = [loss_and_gradient(kernel, bias, part, class_weight) for part in batch]
+        with linear.tracing_for_tpu(placement.on_tpu(context.strategy)):
+            parts = [loss_and_gradient(kernel, bias, part, class_weight) for part in batch]
         sums = [tf.add_n(terms) for terms in zip(*parts, strict=True)]
         weight_sum, loss_sum, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
         # A batch whose rows all have weight 0 has no data term, not NaN.

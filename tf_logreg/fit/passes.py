@@ -17,9 +17,11 @@ from tf_logreg.data import pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.data.standardize import Affine
 from tf_logreg.fit import placement
+from tf_logreg.model import linear
 from tf_logreg.model.objective import Problems, Rows
 
 _BLOCK_ELEMENTS = 2**21  # floats of X and of a program's intermediates in a block
+_TPU_BLOCK_ELEMENTS = 2**23  # a TPU's vector memory holds two such blocks of X beside the rest
 _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**17, 128, 64
 
 # sum_rows(program, arguments, problems, width, every): the program's sums over all rows, float64
@@ -115,19 +117,7 @@ def _distributed(strategy: tf.distribute.Strategy, program: Callable, width: int
 
     `data` tells rows of different static shapes apart, which must not be generalised over.
     """
-
-    def replica(rows, arguments, problems):
-        sums = replica_sums(program, rows, arguments, problems, width=width, every=every)
-        context = tf.distribute.get_replica_context()
-        if "TPU" not in placement.devices(strategy)[0]:
-            # One number in float64 for each pair, so that the sum over replicas loses nothing either.
-            wide = [
-                tf.cast(a, tf.float64) + tf.cast(b, tf.float64)
-                for a, b in zip(sums[::2], sums[1::2], strict=True)
-            ]
-            wide = context.all_reduce(tf.distribute.ReduceOp.SUM, wide)
-            return [part for total in wide for part in (total, tf.zeros_like(total))]
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+    replica = replica_program(program, width, every, placement.on_tpu(strategy))
 
     @tf.function(reduce_retracing=True, autograph=False)
     def run(rows, arguments, problems):
@@ -135,6 +125,30 @@ def _distributed(strategy: tf.distribute.Strategy, program: Callable, width: int
         return [strategy.experimental_local_results(value)[0] for value in sums]
 
     return run
+
+
+@functools.lru_cache(maxsize=64)
+def replica_program(program: Callable, width: int, every: int, tpu: bool) -> Callable:
+    """What `strategy.run` is given for a pass: (rows, arguments, problems) -> the sums over all replicas.
+
+    The sums are those of `replica_sums`. `tpu` says what devices it is traced for.
+    """
+
+    def replica(rows, arguments, problems):
+        with linear.tracing_for_tpu(tpu):
+            sums = replica_sums(program, rows, arguments, problems, width=width, every=every)
+        context = tf.distribute.get_replica_context()
+        if tpu:
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        # One number in float64 for each pair, so that the sum over replicas loses nothing either.
+        wide = [
+            tf.cast(a, tf.float64) + tf.cast(b, tf.float64)
+            for a, b in zip(sums[::2], sums[1::2], strict=True)
+        ]
+        wide = context.all_reduce(tf.distribute.ReduceOp.SUM, wide)
+        return [part for total in wide for part in (total, tf.zeros_like(total))]
+
+    return replica
 
 
 def replica_sums(
@@ -155,27 +169,41 @@ def replica_sums(
     num_rows, num_features = rows.x.shape
     # A sample is many small blocks, evenly spread: files are often in the order of a column or a label.
     most = _MOST_ROWS if every == 1 else _SAMPLE_ROWS
-    block = max(_FEWEST_ROWS, min(most, _BLOCK_ELEMENTS // (num_features + width), num_rows // every))
+    elements = _TPU_BLOCK_ELEMENTS if linear.is_for_tpu() else _BLOCK_ELEMENTS
+    block = max(_FEWEST_ROWS, min(most, elements // (num_features + width), num_rows // every))
     # At multiples of 64 rows a block is a view: it begins where TensorFlow's kernels can read.
     block = min(block // _FEWEST_ROWS * _FEWEST_ROWS, num_rows)
     count = -(-num_rows // block) if block else 1
+    if linear.is_for_tpu() and every == 1:  # few blocks: make them equal, so that the last repeats little
+        block = min(-(-num_rows // count // _FEWEST_ROWS) * _FEWEST_ROWS, num_rows)
 
-    def sums_of(i):
+    def start_of(i):
         # The last block ends with the last row; what it shares with the one before does not count.
-        start = tf.minimum(i * block, num_rows - block)
-        part = Rows(*(array[start : start + block] for array in rows))
-        part = Rows(*(tf.ensure_shape(array, [block, *array.shape[1:]]) for array in part))
-        new = tf.range(block) + start >= i * block
+        return tf.minimum(i * block, num_rows - block)
+
+    def cut(array, i):
+        # Not array[start:end], whose length XLA does not know.
+        rest = array.shape[1:]
+        return tf.slice(array, [start_of(i), *[0] * len(rest)], [block, *rest])
+
+    def sums_of(i, x):
+        part = Rows(x, *(cut(array, i) for array in rows[1:]))
+        new = tf.range(block) + start_of(i) >= i * block
         return program(*arguments, problems, part._replace(weight=tf.where(new, part.weight, 0)))
 
-    def add(i, totals, losses):
-        pairs = [_add(*terms) for terms in zip(totals, losses, sums_of(i), strict=True)]
-        return i + every, *(tuple(part) for part in zip(*pairs, strict=True))
+    def add(i, x, totals, losses):
+        # The next block of X is taken a turn ahead. A TPU keeps it in its vector memory then, from
+        # where both products read it; a slice that they share it would read from memory for each.
+        ahead = cut(rows.x, i + every)
+        pairs = [_add(*terms) for terms in zip(totals, losses, sums_of(i, x), strict=True)]
+        return i + every, ahead, *(tuple(part) for part in zip(*pairs, strict=True))
 
-    first = sums_of(tf.constant(0))
-    _, totals, losses = tf.while_loop(
-        lambda i, *_: i < count, add, (tf.constant(every), first, tuple(map(tf.zeros_like, first)))
-    )
+    done, totals = every, sums_of(tf.constant(0), cut(rows.x, tf.constant(0)))
+    losses = tuple(map(tf.zeros_like, totals))
+    if linear.is_for_tpu():  # half the program: XLA drops the sums that only say what shape zeros have
+        done, totals = 0, losses
+    start = tf.constant(done), cut(rows.x, tf.constant(done)), totals, losses
+    _, _, totals, losses = tf.while_loop(lambda i, *_: i < count, add, start)
     return [part for pair in zip(totals, losses, strict=True) for part in pair]
 
 

@@ -24,7 +24,7 @@ def fits(
 def device_memory(strategy: tf.distribute.Strategy) -> float:
     """Bytes that one replica's device can hold: what is free on a CPU, the limit of a GPU."""
     device = devices(strategy)[0]
-    if "TPU" in device:
+    if on_tpu(strategy):
         return 8 * 2.0**30  # the smallest that a TPU core has, v2's
     if "GPU" in device:
         return float(
@@ -40,6 +40,11 @@ def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
     except RuntimeError:  # TensorFlow's default strategy does not say: its operations prefer a GPU
         found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return (found[0].name,)
+
+
+def on_tpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the replicas are TPU cores."""
+    return "TPU" in devices(strategy)[0]
 
 
 def cores_per_replica(strategy: tf.distribute.Strategy) -> int:

@@ -53,6 +53,11 @@ class Problem:
         return (self.l2 == 0) & ((self.l1 == 0) | (self.w != 0))
 
 
+def block_elements(num_features: int, outputs: int) -> int:
+    """Features in a block of rows: a core's cache in float64, or so many that a block's gradient is small."""
+    return max(2**18, 4 * outputs * num_features)
+
+
 def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
     """function(block) of each block, in order; a core a block, since blocks are small and NumPy lets go."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

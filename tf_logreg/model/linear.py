@@ -4,7 +4,66 @@ K models have their weights in one array w [K, q, m]: q = p + 1, the last row be
 outputs. Nothing here knows what the products are for.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.compiler.xla import xla_data_pb2
+
+_FOR_TPU = contextvars.ContextVar("for_tpu", default=False)
+
+
+@contextlib.contextmanager
+def tracing_for_tpu(tpu: bool = True) -> Iterator[None]:
+    """What is traced inside is compiled for a TPU, if `tpu` or an outer one says so."""
+    token = _FOR_TPU.set(tpu or _FOR_TPU.get())
+    try:
+        yield
+    finally:
+        _FOR_TPU.reset(token)
+
+
+def is_for_tpu() -> bool:
+    """Whether a TPU is what is traced for."""
+    return _FOR_TPU.get()
+
+
+def matmul(a: tf.Tensor, b: tf.Tensor, transpose_a: bool = False) -> tf.Tensor:
+    """A B, or A^T B, of two matrices of one dtype, as exact as that dtype.
+
+    A TPU multiplies float32 in bfloat16 unless it is asked not to; only XLA's own product takes the
+    question, and only a function that XLA compiles may hold it. Everywhere else it is `tf.matmul`.
+    """
+    if not is_for_tpu():
+        return tf.matmul(a, b, transpose_a=transpose_a)
+    return _exact_product(a, b, transpose_a)
+
+
+def _exact_product(a: tf.Tensor, b: tf.Tensor, transpose_a: bool) -> tf.Tensor:
+    @tf.custom_gradient  # XLA's product has none of its own
+    def product(a, b):
+        def gradient(upstream):
+            of_a = _dot(b, upstream, 1, 1) if transpose_a else _dot(upstream, b, 1, 1)
+            return of_a, _dot(a, upstream, 1 if transpose_a else 0, 0)
+
+        return _dot(a, b, 0 if transpose_a else 1, 0), gradient
+
+    return product(a, b)
+
+
+def _dot(a: tf.Tensor, b: tf.Tensor, a_axis: int, b_axis: int) -> tf.Tensor:
+    """The sum over axis `a_axis` of a and `b_axis` of b, at XLA's highest precision."""
+    highest = xla_data_pb2.PrecisionConfig.HIGHEST
+    return xla.dot_general(
+        a,
+        b,
+        xla_data_pb2.DotDimensionNumbers(
+            lhs_contracting_dimensions=[a_axis], rhs_contracting_dimensions=[b_axis]
+        ),
+        precision_config=xla_data_pb2.PrecisionConfig(operand_precision=[highest, highest]),
+    )
 
 
 def logits(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -19,7 +78,7 @@ def logits(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     Returns:
         [B, m] in the kernel's dtype.
     """
-    return tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias
+    return matmul(tf.cast(x, kernel.dtype), kernel) + bias
 
 
 def forward(x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
@@ -49,7 +108,7 @@ def transposed(x: tf.Tensor, r: tf.Tensor) -> tf.Tensor:
     """
     k, m = tf.shape(r)[1], r.shape[2]
     flat = tf.reshape(r, [-1, k * m])
-    kernel = tf.matmul(tf.cast(x, r.dtype), flat, transpose_a=True)
+    kernel = matmul(tf.cast(x, r.dtype), flat, transpose_a=True)
     both = tf.concat([kernel, tf.reduce_sum(flat, axis=0, keepdims=True)], axis=0)
     return tf.transpose(tf.reshape(both, [-1, k, m]), [1, 0, 2])
 

@@ -18,6 +18,7 @@ ARTEFACTS = (
     "result.json",
     "evaluation.json",
     "selftest.txt",
+    "plan.json",
     "coefficients.npz",
     "metrics.npz",
     "model.keras",

@@ -1,0 +1,98 @@
+"""What plan compiles is what training runs; and what it says without a compiler."""
+
+import importlib.metadata
+
+import pytest
+import tensorflow as tf
+
+from tf_logreg.errors import InputError
+from tf_logreg.fit import minibatch, passes, placement
+from tf_logreg.model import objective
+from tf_logreg.plan import chips, compiler, programs
+
+
+class _AskedError(Exception):
+    pass
+
+
+def test_what_is_lowered_is_what_strategy_run_is_given(monkeypatch, strategies):
+    strategy, run, lowered = strategies["off"], [], []
+    monkeypatch.setattr(placement, "on_tpu", lambda _: True)
+    monkeypatch.setattr(programs, "lower", lambda function, arguments, stage: lowered.append(function))
+
+    def given(function, args):
+        run.append(function)
+        raise _AskedError
+
+    monkeypatch.setattr(type(strategy), "run", lambda self, function, args=(): given(function, args))
+    for request in programs.requests(1000, 784, 10):
+        with pytest.raises(_AskedError):
+            passes._distributed(strategy, request.program, request.width, request.every, None)(0, 0, 0)
+        programs.pass_over_rows(request, 1000, 784, 10)
+    assert len(run) == 3
+    assert all(a is b for a, b in zip(run, lowered, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "names"),
+    [
+        ((10_000, 784, 10), ["value_and_gradient", "hessian_product", "mean_gram"]),
+        ((10_000, 20, 2), ["value_and_gradient", "hessian"]),
+    ],
+)
+def test_requests_are_the_solvers_own(sizes, names):
+    found = programs.requests(*sizes)
+    assert [request.name for request in found] == names
+    assert all(request.program is getattr(objective, request.name) for request in found)
+
+
+def test_a_step_is_lowered_from_the_function_that_training_builds(monkeypatch):
+    built, given = [], []
+    make = minibatch.make_update
+
+    def record(*args, **kwargs):
+        built.append(make(*args, **kwargs))
+
+        def update(batch):
+            given.append(batch)
+            return built[-1](batch)
+
+        return update
+
+    monkeypatch.setattr(minibatch, "make_update", record)
+    monkeypatch.setattr(programs, "lower", lambda function, arguments: function)
+    step = programs.step(64, 5, 3)
+    x, y, weight, offset = (tf.zeros(spec.shape, spec.dtype) for spec in programs.row_specs(64, 5, "float32"))
+    with pytest.MonkeyPatch.context() as patch:  # an eager step on the CPU: a plain product will do
+        patch.setattr("tf_logreg.model.linear.is_for_tpu", lambda: False)
+        step(programs.Batch(x, y, weight + 1, offset, y))
+    assert len(built) == len(given) == 1
+
+
+def test_topologies():
+    assert chips.topology("v5e:2x4").num_chips == 8
+    assert chips.topology("v5p:2x2x2").num_chips == 8
+    for name in ("v5e:3x3", "v9:1x1", "", "v5e"):
+        with pytest.raises(InputError, match=r"v5e:2x4.*v6e:1x1.*Received"):
+            chips.topology(name)
+
+
+def test_without_the_compiler(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(InputError, match=r"jax and jaxlib and libtpu: pip install 'tf_logreg\[cpu,plan\]'"):
+        compiler.check()
+
+
+def test_bad_flags(command):
+    code, _, err = command("--mode=plan", "--config=digits", "--topology=v5e:7x7")
+    assert code == 2
+    assert "v5e:2x4" in err
+    code, _, err = command("--mode=plan", "--config=digits", "--dtype=float64")
+    assert code == 2
+    assert "float64" in err
+    code, _, err = command("--mode=plan")
+    assert code == 2
+    assert "--config" in err

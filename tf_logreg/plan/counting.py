@@ -1,0 +1,118 @@
+"""How many passes a fit takes, and how fast the host certifies: measured on planted rows, on this machine."""
+
+import collections
+import dataclasses
+import os
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from tf_logreg import distribute, inputs, optimum
+from tf_logreg.data import load
+from tf_logreg.data.source import from_arrays
+from tf_logreg.fit import passes
+from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.model import certificate, dense, host
+
+_READ_ROWS = 1024  # planted rows made at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """What one fit of planted rows took.
+
+    Attributes:
+        num_rows: of the fit. status: how it ended.
+        calls: how often each device program was asked for, by its name.
+        host_passes: float64 passes on the host, certificates and refinement.
+        seconds: on this machine.
+    """
+
+    num_rows: int
+    status: str
+    calls: dict[str, int]
+    host_passes: float
+    seconds: float
+
+
+def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: int, dtype: str) -> Count:
+    """Fits planted rows of the same p and C by the config's solver section, on one device.
+
+    The rows are standard normal, their labels drawn from a softmax of planted weights; every class has one.
+    """
+    x, y = _planted(num_rows, num_features, num_classes)
+    source, rows = from_arrays(x, y, class_names=tuple(map(str, range(num_classes)))), np.arange(num_rows)
+    calls, rows_read = collections.Counter(), 0
+
+    def host_rows(ids):
+        nonlocal rows_read
+        rows_read += len(ids)
+        return source.host(ids)
+
+    def counted(*arguments):
+        sum_rows = passes.resident(*arguments)
+
+        def count(program, *rest):
+            calls[program.__name__] += 1
+            return sum_rows(program, *rest)
+
+        return count
+
+    scan = inputs.scan_rows(source, rows)
+    columns = optimum.training_columns(config, source, scan)
+    output = dense.resolve_output(config.model.output, num_classes)
+    model = dense.build(num_features, num_classes, output=output, bias=config.model.bias, dtype="float32")
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, tf.summary.create_noop_writer().as_default():
+        result = optimum.fit_full_batch(
+            config,
+            model,
+            dataclasses.replace(source, host=host_rows),
+            rows,
+            columns,
+            solver=optimum.choose(
+                "auto" if config.solver.name == "minibatch" else config.solver.name, config.l1
+            ),
+            strategy=distribute.make_strategy(),
+            dtype=dtype,
+            checkpoints=Checkpoints(folder, {}, every_steps=0, keep=1),
+            class_weight_sum=scan.class_weight_sum,
+            resident=counted,
+        )
+    placed = 1  # rows are read once to be placed
+    seconds = time.perf_counter() - start
+    return Count(num_rows, result.status.value, dict(calls), rows_read / num_rows - placed, seconds)
+
+
+def host_rate(num_features: int, num_classes: int) -> float:
+    """Multiply-adds a second and core, p m a row, of a certificate's pass on this machine."""
+    outputs = 1 if num_classes == 2 else num_classes
+    cores = len(os.sched_getaffinity(0))
+    # Blocks of the size that a run reads them in, enough of them for every core.
+    size = host.block_elements(num_features, outputs) // num_features
+    x, y = _planted(size, num_features, num_classes, every_class=False)
+    block = host.Block(x, y, np.ones(size), np.zeros((size, 1)), np.zeros(size, int))
+    zeros = np.zeros((num_features + 1, outputs))
+    w = np.random.default_rng(0).normal(size=zeros.shape) / num_features**0.5
+    problem = host.Problem(w, x.mean(axis=0, dtype=float), zeros, zeros + 1.0, np.ones(num_classes))
+    count, seconds = cores, 0.0
+    while seconds < 0.5:
+        start = time.perf_counter()
+        certificate.first_pass(lambda count=count: [block] * count, [problem])
+        seconds, made, count = time.perf_counter() - start, count, 2 * count
+    return made * size * num_features * outputs / seconds / cores
+
+
+def _planted(num_rows: int, num_features: int, num_classes: int, *, every_class: bool = True):
+    """X float32 [n, p] and y int32 [n]."""
+    source = load.load("synthetic", num_rows=num_rows, num_features=num_features, num_classes=num_classes)
+    starts = range(0, num_rows, _READ_ROWS)
+    batches = [source.read(tf.range(i, min(i + _READ_ROWS, num_rows), dtype=tf.int64)) for i in starts]
+    x = np.concatenate([batch.x.numpy() for batch in batches])
+    y = np.concatenate([batch.y.numpy() for batch in batches])
+    if every_class:
+        y[:num_classes] = np.arange(num_classes)
+    return x, y

@@ -1,0 +1,187 @@
+"""`--mode=plan`: sizes and a topology -> every program compiled, and what the job needs and takes."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tf_logreg import config as configs
+from tf_logreg import inputs
+from tf_logreg.errors import InputError
+from tf_logreg.model import host, projection
+from tf_logreg.plan import chips, compiler, counting, estimate, programs
+
+# Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
+_SAMPLE_FEATURES, _MOST_SAMPLE_ROWS = 2**31, 2**13
+
+
+def plan(
+    config: ConfigDict,
+    topology: str,
+    *,
+    num_rows: int = 0,
+    num_features: int = 0,
+    num_classes: int = 0,
+    dtype: str = "float32",
+    num_passes: int = 0,
+    num_problems: int = 1,
+    log: Callable[[str], None] = print,
+) -> dict:
+    """Compiles a job for a TPU slice and estimates what it needs and takes.
+
+    Args:
+        config: its solver, minibatch, l1, l2, model sections; its data when a size is 0.
+        topology: one of `chips.known()`.
+        num_rows, num_features, num_classes: of the training rows; 0 takes them from the config's source.
+        dtype: of X on the chips, float32 or bfloat16.
+        num_passes: reads of the rows on the chips that a solve takes; 0 measures them.
+        num_problems: K problems that share every pass.
+        log: told what is under way.
+
+    Returns:
+        What `plan.json` holds: sizes, `compiler`, `memory`, `programs`, `passes`, `full_batch`, `minibatch`.
+
+    Raises:
+        InputError: an unknown topology, float64, sizes that cannot be, or no compiler.
+    """
+    slice_ = chips.topology(topology)
+    kind = topology.partition(":")[0]
+    if dtype not in ("float32", "bfloat16"):
+        raise InputError(f"--dtype: a TPU has no float64; expected float32 or bfloat16. Received: {dtype!r}.")
+    for name, value, least in (
+        ("rows", num_rows, 1),
+        ("features", num_features, 1),
+        ("classes", num_classes, 2),
+    ):
+        if value and value < least:
+            raise InputError(f"--plan_{name}: expected at least {least}, or 0. Received: {value}.")
+    compiler.check()
+    configs.validate(config)
+    if not (num_rows and num_features and num_classes):
+        source, rows = inputs.read_data(config)
+        num_rows = num_rows or len(rows["train"])
+        num_features, num_classes = (
+            num_features or len(source.columns),
+            num_classes or len(source.class_names),
+        )
+    sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}
+    outputs = programs.outputs_of(num_classes)
+    rows_a_chip = -(-num_rows // slice_.num_chips)
+
+    compiled, found = [], {}
+    for request in programs.requests(num_rows, num_features, num_classes, num_problems):
+        log(f"Compiling {request.name} for {kind}, {rows_a_chip:,} rows a chip.")
+        text = programs.pass_over_rows(
+            request, rows_a_chip, num_features, num_classes, dtype=dtype, num_problems=num_problems
+        )
+        compiled.append(compiler.compile_for(kind, text))
+        found[request.name] = estimate.program(request.name, compiled[-1], slice_)
+    step, steps = _minibatch(config, kind, slice_, sizes, dtype)
+
+    weights = 4 * num_problems * (num_features + 1) * outputs
+    row_bytes = compiled[0].arguments - weights  # as the compiler lays rows out, padding included
+    memory = estimate.memory(compiled, slice_, num_rows, row_bytes / rows_a_chip, 6.0 * weights)
+
+    counts, origin = _counts(config, sizes, dtype, num_passes, found, log)
+    rate = counting.host_rate(num_features, num_classes)
+    certificate, projected = _certificate(config, num_rows, num_features, num_classes)
+    solves = [
+        estimate.full_batch(
+            found, count, slice_, (num_rows, num_features, outputs), rate, num_problems, projected
+        )
+        for count in counts
+    ]
+    return {
+        "note": f"estimates of {compiler.versions()} and of published figures of the chip, not a run",
+        "compiler": compiler.versions(),
+        "topology": topology,
+        "num_chips": slice_.num_chips,
+        "dtype": dtype,
+        "num_problems": num_problems,
+        **sizes,
+        "memory": dataclasses.asdict(memory),
+        "programs": [
+            dataclasses.asdict(one) | {"seconds": one.seconds}
+            for one in (*found.values(), *([step] * (steps > 0)))
+        ],
+        "passes": {
+            "origin": origin,
+            "counts": [dataclasses.asdict(count) for count in counts],
+        },
+        "host": {
+            "cores_a_chip": slice_.chip.host_cores,
+            "multiply_adds_a_second_and_core": rate,
+            "origin": "a float64 pass measured on this machine, times the physical cores of the TPU's hosts",
+        },
+        "certificate": certificate,
+        "full_batch": [dataclasses.asdict(one) | {"total": one.total} for one in solves],
+        "minibatch": {"steps": steps, "seconds": steps * step.seconds},
+    }
+
+
+def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> tuple[str, int]:
+    """Whether the host can certify a solve of this size, in words, and on how many coefficients it projects."""
+    shape = num_features + config.model.bias, programs.outputs_of(num_classes)
+    l1, l2 = np.full(shape, config.l1), np.full(shape, config.l2)
+    if config.model.bias:
+        l1[-1] = l2[-1] = 0.0
+    problem = host.Problem(np.zeros(shape), np.zeros(num_features), l1, l2, np.ones(num_classes))
+    count = int(problem.constrained.sum())
+    if count and not projection.can_project(problem, num_rows):
+        return (
+            f"none at this size: {count:,} unpenalised coefficients and {num_rows:,} "
+            "rows are too many to project on; with l2 > 0, model.bias=False needs no projection"
+        ), 0
+    return "duality gap", count
+
+
+def _minibatch(config: ConfigDict, kind: str, slice_: chips.Topology, sizes: dict, dtype: str):
+    """The program of a step, and how many steps the config means."""
+    options, rows = config.minibatch, sizes["num_rows"]
+    batch = min(options.batch_size or rows, rows)
+    share = -(-batch // slice_.num_chips)
+    shape = share, sizes["num_features"], sizes["num_classes"]
+    if programs.has_tpu_kernels():  # their route takes no variables: the update is left out
+        text, name = programs.step_gradient(*shape, dtype=dtype), "minibatch step without its update"
+    else:
+        text, name = (
+            programs.step(
+                *shape,
+                dtype=dtype,
+                optimizer=options.optimizer,
+                optimizer_args=options.optimizer_args.to_dict(),
+                l1=config.l1,
+                l2=config.l2,
+                clip_norm=options.clip_norm,
+            ),
+            "minibatch step",
+        )
+    weights = 4 * (sizes["num_features"] + 1) * programs.outputs_of(sizes["num_classes"])
+    step = estimate.program(name, compiler.compile_for(kind, text), slice_, reduced=weights)
+    return step, options.epochs * -(-rows // batch)
+
+
+def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found: dict, log: Callable):
+    """Passes of a solve, as a range, and where they come from."""
+    if num_passes:
+        main = "hessian_product" if "hessian_product" in found else "value_and_gradient"
+        count = counting.Count(sizes["num_rows"], "given", {main: num_passes}, 2.0, 0.0)
+        return [count], f"--plan_passes={num_passes}, all of them {main}; 2 on the host"
+    # Fewer rows than the job's tell the classes apart more easily, so at the same l2 they take more passes.
+    # At the same penalty on the sum of losses (l2 times the rows) they are held back more, and take fewer.
+    p, classes = sizes["num_features"], sizes["num_classes"]
+    rows = min(sizes["num_rows"], max(classes, _SAMPLE_FEATURES // (p * classes)))
+    rows = min(rows, _MOST_SAMPLE_ROWS)
+    scaled = config.l2 * sizes["num_rows"] / rows
+    counts = []
+    for l2 in sorted({config.l2, scaled}):
+        log(f"Solving {rows:,} planted rows of {p:,} x {classes:,} at l2 = {l2:.2g} here.")
+        sample = config.copy_and_resolve_references()
+        sample.l2 = l2
+        counts.append(counting.measure(sample, rows, p, classes, dtype))
+    between = " and ".join(f"{l2:.2g}" for l2 in sorted({config.l2, scaled}))
+    return (
+        counts,
+        f"measured by solving {rows:,} planted rows of the same p and C on this machine, l2 {between}",
+    )

@@ -1,0 +1,178 @@
+"""The programs of a fit, lowered to StableHLO for the shapes of a job: those that `strategy.run` is given.
+
+A pass is `fit/passes.py::replica_program`, a minibatch step the function of `fit/minibatch.py::make_update`.
+Weights are arguments of a pass; a step holds them in Keras variables.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.data.source import Batch
+from tf_logreg.fit import minibatch, optimizers, passes
+from tf_logreg.fit.penalized import Penalized
+from tf_logreg.model import dense, linear
+from tf_logreg.model.objective import Problems, Rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A pass as the solver's functions ask for it: `weights` arrays of weights, `width` numbers a row."""
+
+    program: Callable
+    weights: int
+    width: int
+    every: int
+
+    @property
+    def name(self) -> str:
+        """The program's."""
+        return self.program.__name__
+
+
+class _AskedError(Exception):
+    pass
+
+
+def requests(num_rows: int, num_features: int, num_classes: int, num_problems: int = 1) -> list[Request]:
+    """The passes of a full-batch fit of these sizes, as `fit/penalized.py` asks for them."""
+    found, k, outputs = [], num_problems, outputs_of(num_classes)
+
+    def ask(program, arguments, _, width, every=1):
+        found.append(Request(program, len(arguments), width, every))
+        raise _AskedError
+
+    penalty = np.ones((k, num_features))
+    ones = np.ones((k, num_classes))
+    asked = Penalized(
+        ask, (num_features, outputs), True, np.full(k, -1), ones, 0 * penalty, penalty, num_rows
+    )
+    w, every = np.zeros((k, asked.size)), np.arange(k)
+    curvature = (lambda: asked.hessian(w, every),)
+    if asked.functions(np.ones(k), 0.0).hessian is None:
+        curvature = (lambda: asked.hessian_product(w, w, every), lambda: asked.preconditioner(w, every))
+    for call in (lambda: asked.value_and_gradient(w, every), *curvature):
+        with contextlib.suppress(_AskedError):
+            call()
+    return found
+
+
+def outputs_of(num_classes: int) -> int:
+    """m: a sigmoid's one for two classes, else C."""
+    return 1 if num_classes == 2 else num_classes
+
+
+def lower(function: Callable, arguments: tuple, stage: str = "stablehlo") -> str:
+    """The StableHLO, or the HLO, of a function for arguments of given shapes.
+
+    Args:
+        function: takes `arguments` and returns tensors.
+        arguments: a structure of `tf.TensorSpec`, all shapes static.
+        stage: 'stablehlo', or 'hlo' for the module as it comes from TensorFlow.
+
+    Raises:
+        ValueError: an operation that XLA does not have, or a shape that is not static.
+    """
+
+    def flat(*values):
+        return function(*tf.nest.pack_sequence_as(arguments, values))
+
+    compiled = tf.function(flat, jit_compile=True, autograph=False)
+    ir = compiled.experimental_get_compiler_ir(*tf.nest.flatten(arguments))
+    # tensorflow-tpu lowers by the TPU's own kernels and has none for the CPU; tensorflow-cpu the reverse.
+    return ir(stage=stage, platform_name="TPU") if has_tpu_kernels() else ir(stage=stage)
+
+
+def has_tpu_kernels() -> bool:
+    """Whether this TensorFlow is the one for TPUs."""
+    try:
+        return bool(importlib.metadata.version("tensorflow-tpu"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def pass_over_rows(
+    request: Request,
+    num_rows: int,
+    num_features: int,
+    num_classes: int,
+    *,
+    dtype: str = "float32",
+    num_problems: int = 1,
+    stage: str = "stablehlo",
+) -> str:
+    """The StableHLO of a pass over one chip's rows.
+
+    Args:
+        request: from `requests`.
+        num_rows: on the chip. num_features: p. num_classes: C.
+        dtype: of X on the chip, float32 or bfloat16.
+        num_problems: K problems that share the pass.
+        stage: as in `lower`.
+    """
+    rows = Rows(*row_specs(num_rows, num_features, dtype), tf.TensorSpec([num_rows], tf.int32))
+    w = tf.TensorSpec([num_problems, num_features + 1, outputs_of(num_classes)])
+    problems = Problems(tf.TensorSpec([num_problems], tf.int32), tf.TensorSpec([num_problems, num_classes]))
+    replica = passes.replica_program(request.program, request.width, request.every, True)
+    return lower(replica, (rows, (w,) * request.weights, problems), stage)
+
+
+def step_gradient(num_rows: int, num_features: int, num_classes: int, *, dtype: str = "float32") -> str:
+    """The StableHLO of a minibatch step's loss and gradient, over one chip's rows of a batch."""
+    outputs = outputs_of(num_classes)
+
+    def gradient(kernel, bias, batch):
+        with linear.tracing_for_tpu():
+            return minibatch.loss_and_gradient(kernel, bias, batch)
+
+    kernel, bias = tf.TensorSpec([num_features, outputs]), tf.TensorSpec([outputs])
+    return lower(gradient, (kernel, bias, _batch(num_rows, num_features, dtype)))
+
+
+def step(
+    num_rows: int,
+    num_features: int,
+    num_classes: int,
+    *,
+    dtype: str = "float32",
+    optimizer: str = "Adam",
+    optimizer_args: dict | None = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    clip_norm: float = 0.0,
+) -> str:
+    """The StableHLO of a whole minibatch step, the Keras optimiser's update included.
+
+    Needs a TensorFlow that lowers for the CPU: the TPU's own route takes no variables.
+    """
+    output = dense.resolve_output("auto", num_classes)
+    model = dense.build(num_features, num_classes, output=output, bias=True, dtype="float32")
+    made = optimizers.make(optimizer, 0.01, optimizer_args or {}, l1)
+    minibatch.build_optimizer(tf.distribute.get_strategy(), made, model)
+    update = minibatch.make_update(model, made, l1=l1, l2=l2, clip_norm=clip_norm)
+
+    def on_tpu(batch):
+        # Keras names its operations after the optimiser; ours with l1 begin with '_', which only a name
+        # inside another may.
+        with linear.tracing_for_tpu(), tf.name_scope("step"):
+            return update([batch])
+
+    return lower(on_tpu, (_batch(num_rows, num_features, dtype),))
+
+
+def row_specs(num_rows: int, num_features: int, dtype: str) -> tuple[tf.TensorSpec, ...]:
+    """x, y, weight and offset of rows without offsets of their own."""
+    return (
+        tf.TensorSpec([num_rows, num_features], tf.as_dtype(dtype)),
+        tf.TensorSpec([num_rows], tf.int32),
+        tf.TensorSpec([num_rows], tf.float32),
+        tf.TensorSpec([num_rows, 1], tf.float32),
+    )
+
+
+def _batch(num_rows: int, num_features: int, dtype: str) -> Batch:
+    return Batch(*row_specs(num_rows, num_features, dtype), tf.TensorSpec([num_rows], tf.int32))

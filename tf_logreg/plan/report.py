@@ -1,0 +1,53 @@
+"""A plan as a table to read."""
+
+
+def table(plan: dict) -> str:
+    """The lines that `--mode=plan` prints; each figure is an estimate and says whose."""
+    memory, chips = plan["memory"], plan["num_chips"]
+    gigabyte = 1e9
+    fits = "fits" if memory["fits"] else "DOES NOT FIT"
+    lines = [
+        f"{plan['num_rows']:,} x {plan['num_features']:,}, {plan['num_classes']:,} classes, "
+        f"X in {plan['dtype']}, on {plan['topology']} ({chips} chips)",
+        f"Estimates of {plan['compiler']}, not a run.",
+        "",
+        f"memory a chip, GB      X {memory['x'] / gigabyte:.3f}   parameters and sums "
+        f"{memory['parameters'] / gigabyte:.3f}   temporaries {memory['temporaries'] / gigabyte:.3f}   "
+        f"of {memory['available'] / gigabyte:.1f} usable: {fits} (estimate)",
+        f"smallest slice         {memory['smallest'] or 'none of this kind of chip'} (estimate)",
+        "",
+        f"{'program, once on each chip (estimates)':<40}{'GB moved':>10}{'Gop':>10}{'bf16 Gop':>10}"
+        f"{'memory ms':>11}{'matrix ms':>11}{'compiler ms':>13}{'sum MB':>9}{'sum ms':>8}{'ms':>9}",
+    ]
+    for one in plan["programs"]:
+        lines.append(
+            f"{one['name']:<40}{one['bytes_moved'] / 1e9:>10.3f}{one['operations'] / 1e9:>10.1f}"
+            f"{one['matrix_operations'] / 1e9:>10.1f}{one['memory_seconds'] * 1e3:>11.3f}"
+            f"{one['matrix_seconds'] * 1e3:>11.3f}{one['compiler_seconds'] * 1e3:>13.3f}"
+            f"{one['all_reduce_bytes'] / 1e6:>9.2f}{one['all_reduce_seconds'] * 1e3:>8.3f}"
+            f"{one['seconds'] * 1e3:>9.3f}"
+        )
+    lines += [
+        "",
+        f"passes expected: {plan['passes']['origin']}",
+    ]
+    for count, solve in zip(plan["passes"]["counts"], plan["full_batch"], strict=True):
+        calls = ", ".join(f"{number} {name}" for name, number in count["calls"].items())
+        lines += [
+            f"  {calls}, {count['host_passes']:.0f} float64 on the host ({count['status']}):",
+            f"    {solve['total']:.2f} s = {solve['chips']:.2f} chips ({solve['chips_by_compiler']:.2f} by "
+            f"the compiler's cycles) + {solve['host_passes']:.2f} host passes + {solve['host_algebra']:.2f} "
+            "host algebra (estimate)",
+        ]
+    host, minibatch = plan["host"], plan["minibatch"]
+    totals = sorted(solve["total"] for solve in plan["full_batch"])
+    lines += [
+        f"host: {host['multiply_adds_a_second_and_core'] / 1e9:.2f} G multiply-adds a second and core, "
+        f"{host['cores_a_chip']} cores a chip; {host['origin']}",
+        f"certificate: {plan['certificate']}",
+        "",
+        f"full-batch, to the certified optimum: {totals[0]:.2f} to {totals[-1]:.2f} s (estimate)",
+        f"minibatch, {minibatch['steps']:,} steps: {minibatch['seconds']:.2f} s on the chips, without "
+        "feeding and dispatch (estimate)",
+    ]
+    return "\n".join(lines)
