@@ -121,7 +121,7 @@ def plan(
 
 
 def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> tuple[str, int]:
-    """Whether the host can certify a solve of this size, in words, and on how many coefficients it projects."""
+    """Whether the host can certify such a solve, in words, and on how many coefficients it projects."""
     shape = num_features + config.model.bias, programs.outputs_of(num_classes)
     l1, l2 = np.full(shape, config.l1), np.full(shape, config.l2)
     if config.model.bias:
