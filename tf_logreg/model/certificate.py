@@ -116,30 +116,33 @@ def first_pass(
     """Value and gradient of the data term in float64; on demand what the dual point and rounding need."""
     sums, designs, num_rows = [Sums() for _ in problems], {}, 0
 
-    def part_of(block: Block) -> list[tuple]:
+    def part_of(block: Block) -> tuple[int, list[tuple]]:
         found = []
-        for k, x, y, weight, z in host.rows_by_problem(block, problems):
-            p, error, loss = host.probabilities(z, y)
-            gradient = host.transposed(x, weight * error, problems[k])
-            rest = ()
-            if project:
-                rest = weight @ np.abs(x), projection.design(x, weight, p, problems[k])
-            found.append((k, weight.sum(), weight @ loss, gradient, *rest))
+        for which, x, ys, weights, z in host.rows_by_fold(block, problems):
+            errors, losses, designs = np.empty_like(z), [], []
+            for i, k in enumerate(which):
+                p, error, loss = host.probabilities(z[i], ys[i])
+                np.multiply(weights[i], error, out=errors[i])
+                losses.append(weights[i] @ loss)
+                designs.append(projection.design(x, weights[i], p, problems[k]) if project else None)
+            gradients = host.transposed(x, errors, problems[0].has_bias)
+            magnitudes = weights @ np.abs(x) if project else losses
+            found += zip(
+                which, weights.sum(axis=1), losses, gradients, magnitudes, designs, strict=True
+            )
         return len(block.y), found
 
     for count, found in host.in_parallel(part_of, blocks()):
         num_rows += count
-        for k, weight, loss, gradient, *rest in found:
+        for k, weight, loss, gradient, magnitude, design in found:
             total = sums[k]
             total.weight += weight
             total.loss += loss
             total.gradient = total.gradient + gradient
-            if project:
-                magnitude, design = rest
-                total.magnitude = total.magnitude + magnitude
-                if design is not None:
-                    before = designs.get(k)
-                    designs[k] = design if before is None else projection.merged(before, design, problems[k])
+            total.magnitude = total.magnitude + magnitude
+            if design is not None:
+                before = designs.get(k)
+                designs[k] = design if before is None else projection.merged(before, design, problems[k])
     for k, total in enumerate(sums):
         total.loss, total.gradient = total.loss / total.weight, total.gradient / total.weight
         if project:
@@ -165,14 +168,18 @@ def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray]) -> dict[int
 
     def part_of(block: Block) -> list[tuple]:
         found = []
-        for k, x, y, weight, z in host.rows_by_problem(block, problems, only=delta):
-            p, error, _ = host.probabilities(z, y)
-            t = _relative_move(x, p, delta[k], problems[k])
-            share = weight / sums[k].weight
-            move = (p * t)[-len(error) :]
-            gradient = host.transposed(x, share * (error - move), problems[k])
-            divergence = share @ (p * _entropy_term(t)).sum(axis=0)
-            found.append((k, float(t.max(initial=0.0)), divergence, gradient))
+        for which, x, ys, weights, z in host.rows_by_fold(block, problems, only=delta):
+            moved, most, divergence = np.empty_like(z), [], []
+            for i, k in enumerate(which):
+                p, error, _ = host.probabilities(z[i], ys[i])
+                t = _relative_move(x, p, delta[k])
+                share = weights[i] / sums[k].weight
+                np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
+                most.append(float(t.max(initial=0.0)))
+                divergence.append(share @ (p * _entropy_term(t)).sum(axis=0))
+            found += zip(
+                which, most, divergence, host.transposed(x, moved, problems[0].has_bias), strict=True
+            )
         return found
 
     for found in host.in_parallel(part_of, blocks()):
@@ -231,7 +238,7 @@ def _sums_rounding(problem: Problem, total: Sums, objective: float) -> float:
     return 16 * _EPS * objective + 4 * _EPS * total.magnitude @ np.abs(problem.w).max(axis=1)
 
 
-def _relative_move(x: np.ndarray, p: np.ndarray, delta: np.ndarray, problem: Problem) -> np.ndarray:
+def _relative_move(x: np.ndarray, p: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """T [C, B] of pi = p (1 - t): v - p.v with v = x delta (and 0 for class 0 of a sigmoid)."""
     columns = x.shape[1]
     v = np.zeros((delta.shape[1], len(x)))
@@ -259,18 +266,16 @@ def _scaled_divergence(blocks, problem: Problem, total: Sums, delta: np.ndarray,
     """Sum a_i KL(scale pi_i + (1 - scale) e_y || p_i)."""
 
     def part_of(block: Block) -> float:
-        value = 0.0
-        for _, x, y, weight, z in host.rows_by_problem(block, [problem]):
-            p, _, loss = host.probabilities(z, y)
-            rows = np.arange(len(y))
-            pi = scale * p * (1 - _relative_move(x, p, delta, problem))
-            pi[y, rows] += 1 - scale
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(pi > 0, np.log(pi) - np.log(p), 0)
-            # p_y may underflow where its logarithm does not.
-            ratio[y, rows] = np.log(pi[y, rows]) + loss
-            value += weight / total.weight @ (pi * ratio).sum(axis=0)
-        return value
+        ((_, x, (y,), (weight,), (z,)),) = host.rows_by_fold(block, [problem])
+        p, _, loss = host.probabilities(z, y)
+        rows = np.arange(len(y))
+        pi = scale * p * (1 - _relative_move(x, p, delta))
+        pi[y, rows] += 1 - scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(pi > 0, np.log(pi) - np.log(p), 0)
+        # p_y may underflow where its logarithm does not.
+        ratio[y, rows] = np.log(pi[y, rows]) + loss
+        return weight / total.weight @ (pi * ratio).sum(axis=0)
 
     return sum(host.in_parallel(part_of, blocks()))
 
