@@ -127,9 +127,7 @@ def first_pass(
                 designs.append(projection.design(x, weights[i], p, problems[k]) if project else None)
             gradients = host.transposed(x, errors, problems[0].has_bias)
             magnitudes = weights @ np.abs(x) if project else losses
-            found += zip(
-                which, weights.sum(axis=1), losses, gradients, magnitudes, designs, strict=True
-            )
+            found += zip(which, weights.sum(axis=1), losses, gradients, magnitudes, designs, strict=True)
         return len(block.y), found
 
     for count, found in host.in_parallel(part_of, blocks()):

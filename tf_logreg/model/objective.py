@@ -92,9 +92,7 @@ def held_out_loss(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tens
     return _held_out_sums(loss, problems, rows)
 
 
-def held_out_loss_one_vs_rest(
-    w: tf.Tensor, problems: Problems, rows: Rows
-) -> tuple[tf.Tensor, tf.Tensor]:
+def held_out_loss_one_vs_rest(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
     """The same for models [K, q, C] of one sigmoid a class, whose probabilities are made to sum to one."""
     loss, _ = losses.loss_and_error(tf.math.log_sigmoid(_logits(w, rows)), rows.y)
     return _held_out_sums(loss, problems, rows)

@@ -1,0 +1,92 @@
+"""K problems in training columns <-> the same problems in the data as given, where they are certified.
+
+A solver sees columns of deviation one; the certificate sees raw rows in float64, centred alone. This
+module takes weights and penalties across, for one problem (a single fit) and for many (a path).
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tf_logreg.data import pipeline
+from tf_logreg.data.source import Source
+from tf_logreg.data.standardize import Affine
+from tf_logreg.fit.penalized import Penalized
+from tf_logreg.model import certificate, host, separation
+
+
+@dataclasses.dataclass(frozen=True)
+class Certified:
+    """What `full_batch.solve` asks about K problems, in float64 from the rows as given.
+
+    Attributes:
+        problems: in training columns; its passes are counted on.
+        source, rows, columns: the rows, and how training columns come from raw ones.
+        folds: [n] the fold of each row, or None when no problem holds one out.
+    """
+
+    problems: Penalized
+    source: Source
+    rows: np.ndarray
+    columns: Affine
+    folds: np.ndarray | None = None
+
+    def blocks(self, which: np.ndarray) -> Callable[[], Iterator[host.Block]]:
+        """All rows, anew each time it is called, which counts as a pass of some problems."""
+
+        def read() -> Iterator[host.Block]:
+            self.problems.passes[which] += 1
+            start = 0
+            for batch in pipeline.host_batches(self.source, self.rows):
+                stop = start + len(batch.y)
+                fold = np.zeros(stop - start, int) if self.folds is None else self.folds[start:stop]
+                yield host.Block(batch.x, batch.y, batch.weight, batch.offset, fold)
+                start = stop
+
+        return read
+
+    def problem(self, w: np.ndarray, k: int) -> host.Problem:
+        """Problem k at w [P], in raw, centred columns."""
+        given, (p, m), scale = self.problems, self.problems.shape, self.columns.scale
+
+        def raw(penalty: np.ndarray) -> np.ndarray:
+            whole = np.zeros((p + given.bias, m))
+            whole[:p] = penalty[:, None]
+            return whole
+
+        kernel = w.reshape(-1, m).copy()
+        kernel[:p] *= scale[:, None]
+        return host.Problem(
+            kernel,
+            self.columns.shift,
+            raw(given.l1[k] / scale),
+            raw(given.l2[k] / np.square(scale)),
+            given.class_weight[k],
+            int(given.held_out[k]),
+            int(given.latest[k]),
+            int(given.positive[k]),
+        )
+
+    def certify(self, w: np.ndarray, which: np.ndarray) -> list[certificate.Certificate]:
+        """Certificates of the problems `which` [k] at w [k, P]."""
+        return certificate.certify(
+            self.blocks(which), [self.problem(one, k) for one, k in zip(w, which, strict=True)]
+        )
+
+    def exact(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values [k] and gradients [k, P] of the smooth part, in training columns."""
+        problems = [self.problem(one, k) for one, k in zip(w, which, strict=True)]
+        values, gradients = [], []
+        for problem, sums in zip(problems, certificate.first_pass(self.blocks(which), problems), strict=True):
+            gradient = sums.gradient + problem.l2 * problem.w
+            gradient[: len(self.columns.scale)] *= self.columns.scale[:, None]
+            values.append(sums.loss + (problem.l2 / 2 * np.square(problem.w)).sum())
+            gradients.append(gradient.ravel())
+        return np.array(values), np.array(gradients)
+
+    def separated(self, w: np.ndarray, k: int) -> tuple[np.ndarray | None, bool]:
+        """`separation.separating_direction` of problem k at w [P]."""
+        return separation.separating_direction(
+            self.blocks(np.array([k])), self.problem(w, k), self.columns.scale
+        )
