@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 NOISE = {"float32": 2e-7, "bfloat16": 2e-7, "float64": 1e-15}
 
 
-def choose(name: str, l1: float) -> str:
-    """The method that 'auto' stands for; any other name is kept."""
+def choose(name: str, *, l1: bool) -> str:
+    """The method that 'auto' stands for, with some l1 or without; any other name is kept."""
     if name != "auto":
         return name
-    name = "proximal_newton" if l1 > 0 else "newton"
-    log.info("solver.name='auto' takes %s, for %s.", name, "exact zeros" if l1 > 0 else "a smooth objective")
+    name = "proximal_newton" if l1 else "newton"
+    log.info("solver.name='auto' takes %s, for %s.", name, "exact zeros" if l1 else "a smooth objective")
     return name
 
 

@@ -78,6 +78,24 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
     return Scan(total, mean + np.zeros(p), np.where(constant, 0.0, deviation), class_weight_sum)
 
 
+def merged(scans: list[Scan]) -> Scan:
+    """The scan of all rows from those of parts of them, by the same updating formulae."""
+    weight = np.array([part.weight_sum for part in scans])
+    means = np.array([part.mean for part in scans])
+    deviations = np.array([part.deviation for part in scans])
+    share = weight / max(weight.sum(), np.finfo(float).tiny)
+    some = means[weight > 0]
+    constant = ~deviations.any(axis=0) & (some == some[:1]).all(axis=0)
+    mean = np.where(constant, some[:1].sum(axis=0), share @ means)
+    square = share @ (np.square(deviations) + np.square(means - mean))
+    return Scan(
+        float(weight.sum()),
+        mean,
+        np.where(constant, 0.0, np.sqrt(square)),
+        np.sum([part.class_weight_sum for part in scans], axis=0),
+    )
+
+
 def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -> None:
     """Raises InputError at the first number that cannot be used."""
     # One sum says whether all is well: NaN and infinity stay in it, and so does what float32 cannot square.

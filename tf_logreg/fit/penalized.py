@@ -63,6 +63,16 @@ class Penalized:
             self.passes = np.zeros(count)
         self._read, self._grams = self.sum_rows, {}
 
+    def some(self, which: np.ndarray) -> "Penalized":
+        """A part of the problems, with its own count of passes."""
+        names = ("held_out", "class_weight", "l1", "l2", "latest", "positive", "alike")
+        return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
+
+    @staticmethod
+    def explicit(size: int) -> bool:
+        """Whether a Hessian of so many coefficients is made as a matrix."""
+        return size <= _LARGEST_HESSIAN
+
     @property
     def size(self) -> int:
         """P."""
@@ -224,7 +234,7 @@ class Penalized:
         return core.Functions(
             value_and_gradient=self.value_and_gradient,
             hessian_product=self.hessian_product,
-            hessian=self.hessian if self.size <= _LARGEST_HESSIAN else None,
+            hessian=self.hessian if self.explicit(self.size) else None,
             preconditioner=self.preconditioner,
             gradient_gap=self.gradient_gap,
             l1=self.per_coefficient(self.l1),
