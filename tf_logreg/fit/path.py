@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 CHOICES = ("best", "one_standard_error")
 _BLOCK_ROWS = 64  # the fewest that a pass takes at a time
+_ROWS_PER_COEFFICIENT = 100  # of the sample that a path begins on
+_MOST_SAMPLED_STEPS = 12
+_NOISE = 2e-7  # relative rounding error of a float32 value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +152,7 @@ def solve(
         before = part[0] - together + (part - part[0]) % together
         w[part] = np.where((before >= 0)[:, None], w[before], w[part])
         mine = dataclasses.replace(certified, problems=problems.some(part))
+        w[part] = near(method, mine.problems, w[part])
         outcome = full_batch.solve(
             method,
             mine.problems,
@@ -179,6 +183,30 @@ def solve(
                 },
             )  # fmt: skip
     return Solved(w, [Status(one) for one in status.tolist()], gap, objective, passes, int(iterations))
+
+
+def near(method: ModuleType, problems: Penalized, w: np.ndarray) -> np.ndarray:
+    """Takes K problems from w [K, P] to the optimum of a sample of the rows, where there are many.
+
+    A sample of n rows puts it about P / n nats above the true one, from where a few steps on all rows remain.
+    """
+    sample = _ROWS_PER_COEFFICIENT * problems.size
+    every = problems.num_rows // sample
+    if every < 2 or not problems.explicit(problems.size):
+        return w
+    sampled = dataclasses.replace(problems, every=every)
+    close = np.full(len(w), 0.1 * problems.size / sample)
+    # Progress by the Newton decrement: what a weak l2 bounds by the gradient is far above what is left.
+    fns = dataclasses.replace(
+        sampled.functions(close, _NOISE), gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf)
+    )
+    state = method.init(fns, w)
+    for _ in range(_MOST_SAMPLED_STEPS):
+        state.finished[:] = (state.gap <= close) | state.stalled
+        if state.finished.all():
+            break
+        state = method.step(fns, state)
+    return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)
 
 
 def choose(scores: np.ndarray, how: str) -> int:

@@ -17,6 +17,7 @@ _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate 
 # Rows a coefficient from which on a sample of them gives the Hessian well enough: its relative error
 # is about the root of one over this, and so is what a Newton step leaves.
 _ROWS_PER_COEFFICIENT = 400
+_ROWS_TO_SHARE = 50  # rows a coefficient from which on folds differ no more than a rough step needs
 _ROWS_PER_FEATURE = 16  # of the preconditioner's sample
 
 
@@ -119,20 +120,16 @@ class Penalized:
         return product + self.per_coefficient(self.l2[problems]) * v
 
     def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
-        """[k, P, P], from a sample of the rows where there are many.
-
-        There folds differ by no more than samples do, and the first of those alike stands for all.
-        """
+        """[k, P, P], from a sample of the rows where there are many, the first of those alike for all."""
         p, m = self.shape
-        every = self.num_rows // self.every // (_ROWS_PER_COEFFICIENT * self.size)
-        if every > 1 and len(w) > 1:
-            _, first, group = np.unique(self.alike[problems], return_index=True, return_inverse=True)
-            if len(first) < len(w):
-                own = self.per_coefficient(self.l2[problems])
-                hessian = self.hessian(w[first], problems[first])[group]
-                at = np.arange(self.size)
-                hessian[:, at, at] += own - own[first][group]
-                return hessian
+        rows_per_coefficient = self.num_rows // self.every // self.size
+        _, first, group = np.unique(self.alike[problems], return_index=True, return_inverse=True)
+        if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
+            own, at = self.per_coefficient(self.l2[problems]), np.arange(self.size)
+            hessian = self.hessian(w[first], problems[first])[group]
+            hessian[:, at, at] += own - own[first][group]
+            return hessian
+        every = rows_per_coefficient // _ROWS_PER_COEFFICIENT
         every = max(1, every)
         width = 2 * len(np.unique(self.alike)) * m * m * (p + 1)
         weight, hessian = self.sums(objective.hessian, (w,), problems, width, every)

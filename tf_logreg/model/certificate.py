@@ -59,6 +59,11 @@ def certify(blocks: Callable[[], Iterable[Block]], problems: list[Problem]) -> l
     sums = first_pass(blocks, problems, project=True)
     found, waiting = {}, {}
     for k, (problem, total) in enumerate(zip(problems, sums, strict=True)):
+        if total.bias_move is not None and (dual := _moved_by_bias(total)) is not None:
+            residual = projection.residual_of(dual.gradient, problem)
+            size = abs(residual[-1, 0]) / np.sqrt(total.bias_move[-1])
+            found[k] = _bound(blocks, problem, total, dual.delta, dual, residual, size)
+            continue
         if total.onto is None and problem.constrained.any():
             count = int(problem.constrained.sum())
             reason = f"none: {count:,} unpenalised or active coefficients are too many to project on"
@@ -101,6 +106,7 @@ class Sums:
 
     onto: the projection onto the equations of the constrained columns, or None.
     magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
+    bias_move: [q], how a dual point's G falls as a sigmoid's bias alone moves it: sum_i a_i p_i (1 - p_i) x_i.
     """
 
     weight: float = 0.0
@@ -108,6 +114,7 @@ class Sums:
     gradient: np.ndarray | float = 0.0
     onto: projection.Projection | None = None
     magnitude: np.ndarray | float = 0.0
+    bias_move: np.ndarray | float | None = None
 
 
 def first_pass(
@@ -115,29 +122,46 @@ def first_pass(
 ) -> list[Sums]:
     """Value and gradient of the data term in float64; on demand what the dual point and rounding need."""
     sums, designs, num_rows = [Sums() for _ in problems], {}, 0
+    # Where the bias is all that has an equation, this pass says what the dual pass would.
+    bias_alone = project and all(_only_bias(problem) for problem in problems)
 
     def part_of(block: Block) -> tuple[int, list[tuple]]:
         found = []
         for which, x, ys, weights, z in host.rows_by_fold(block, problems):
-            errors, losses, designs = np.empty_like(z), [], []
-            for i, k in enumerate(which):
-                p, error, loss = host.probabilities(z[i], ys[i])
-                np.multiply(weights[i], error, out=errors[i])
-                losses.append(weights[i] @ loss)
-                designs.append(projection.design(x, weights[i], p, problems[k]) if project else None)
-            gradients = host.transposed(x, errors, problems[0].has_bias)
+            if bias_alone:
+                error, small, loss = host.sigmoid_terms(z[:, 0], np.stack(ys))
+                losses = np.einsum("kb,kb->k", weights, loss)
+                error *= weights
+                # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
+                curvature = weights * (small / np.square(1 + small))
+                both = host.transposed(x, np.stack([error, curvature], axis=1), True)
+                gradients, moves = both[:, :, :1], both[:, :, 1]
+                designs = [None] * len(which)
+            else:
+                errors, losses, designs = np.empty_like(z), [], []
+                for i, k in enumerate(which):
+                    p, error, loss = host.probabilities(z[i], ys[i])
+                    np.multiply(weights[i], error, out=errors[i])
+                    losses.append(weights[i] @ loss)
+                    designs.append(projection.design(x, weights[i], p, problems[k]) if project else None)
+                gradients = host.transposed(x, errors, problems[0].has_bias)
+                moves = losses
             magnitudes = weights @ np.abs(x) if project else losses
-            found += zip(which, weights.sum(axis=1), losses, gradients, magnitudes, designs, strict=True)
+            found += zip(
+                which, weights.sum(axis=1), losses, gradients, magnitudes, moves, designs, strict=True
+            )
         return len(block.y), found
 
     for count, found in host.in_parallel(part_of, blocks()):
         num_rows += count
-        for k, weight, loss, gradient, magnitude, design in found:
+        for k, weight, loss, gradient, magnitude, move, design in found:
             total = sums[k]
             total.weight += weight
             total.loss += loss
             total.gradient = total.gradient + gradient
             total.magnitude = total.magnitude + magnitude
+            if bias_alone:
+                total.bias_move = move if total.bias_move is None else total.bias_move + move
             if design is not None:
                 before = designs.get(k)
                 designs[k] = design if before is None else projection.merged(before, design, problems[k])
@@ -146,6 +170,8 @@ def first_pass(
         if project:
             bias = np.ones(len(problems[k].w) - len(total.magnitude))
             total.magnitude = np.append(total.magnitude / total.weight, bias)
+        if bias_alone:
+            total.bias_move = total.bias_move / total.weight
         if k in designs and projection.can_project(problems[k], num_rows):
             total.onto = projection.decompose(designs[k], total.weight, problems[k])
     return sums
@@ -158,6 +184,29 @@ class _Dual:
     divergence: float = 0.0
     gradient: np.ndarray | float = 0.0
     most: float = 0.0
+    delta: np.ndarray | None = None
+
+
+def _only_bias(problem: Problem) -> bool:
+    """Whether a sigmoid's bias is the one constrained coefficient."""
+    fixed = problem.constrained
+    return bool(problem.has_bias and fixed.shape[1] == 1 and fixed[-1] and not fixed[:-1].any())
+
+
+def _moved_by_bias(total: Sums) -> _Dual | None:
+    """The dual point that a sigmoid's bias makes feasible; None where the dual pass must say.
+
+    With one delta for all rows, pi = p (1 - t) has t = delta (1 - p) for class 1 and -delta p for class 0, so
+    sum p t^2 = delta^2 p (1 - p), |t| <= |delta|; and (1 - t) log(1 - t) + t <= t^2 / (2 (1 - |t|)).
+    """
+    move = total.bias_move
+    delta = total.gradient[-1, 0] / move[-1] if move[-1] > 0 else np.inf
+    if not abs(delta) < 0.1:
+        return None
+    divergence = np.square(delta) * move[-1] / (2 * (1 - abs(delta)))
+    whole = np.zeros_like(total.gradient)
+    whole[-1] = delta
+    return _Dual(float(divergence), total.gradient - delta * move[:, None], float(abs(delta)), whole)
 
 
 def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray]) -> dict[int, _Dual]:

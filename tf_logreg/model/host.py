@@ -131,13 +131,11 @@ def rows_by_fold(block: Block, problems: list[Problem], only=None) -> Iterator[S
 def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities of all classes [C, B], p - e_y of the outputs [m, B], and the loss [B]."""
     if len(z) == 1:
-        sign = 1.0 - 2.0 * y
-        t = sign * z[0]  # the logit of the other class
-        small = np.exp(-np.abs(t))
-        other = np.where(t > 0, 1.0, small) / (1 + small)
-        own = np.where(t > 0, small, 1.0) / (1 + small)
+        error, small, loss = sigmoid_terms(z[0], y)
+        other = np.abs(error)
+        own = np.where(other > 0.5, small, 1.0) / (1 + small)
         p = np.where(y == 1, [other, own], [own, other])
-        return p, (sign * other)[None], np.maximum(t, 0) + np.log1p(small)
+        return p, error[None], loss
     rows = np.arange(len(y))
     shifted = z - z.max(axis=0)
     p = np.exp(shifted)
@@ -152,6 +150,17 @@ def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     sure = error[y, rows] > -1e-3
     loss[sure] = -np.log1p(error[y[sure], rows[sure]])
     return p, error, loss
+
+
+def sigmoid_terms(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """p - y, exp(-|z|) and the loss of one output, each of the shape of z; y is 0 or 1."""
+    sign = 1.0 - 2.0 * y
+    t = sign * z  # the logit of the other class
+    small = np.exp(-np.abs(t))
+    error = np.where(t > 0, 1.0, small)
+    error /= 1 + small
+    error *= sign
+    return error, small, np.maximum(t, 0) + np.log1p(small)
 
 
 def transposed(x: np.ndarray, r: np.ndarray, bias: bool) -> np.ndarray:
