@@ -65,7 +65,8 @@ def largest_penalty(penalty: str, gradient: np.ndarray, factor: np.ndarray) -> f
     """
     some = factor > 0
     steepest = np.abs(gradient[some]).max(axis=1) / factor[some]
-    return float(steepest.max(initial=0.0)) * (1.0 if penalty == "l1" else 1000.0)
+    # A little above, so that rounding does not let the first coefficient in.
+    return float(steepest.max(initial=0.0)) * (1 + 1e-6) * (1.0 if penalty == "l1" else 1000.0)
 
 
 def problems_at_once(shape: tuple[int, int], bias: bool, memory: float) -> int:

@@ -106,7 +106,7 @@ class Sums:
 
     onto: the projection onto the equations of the constrained columns, or None.
     magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
-    bias_move: [q], how a dual point's G falls as a sigmoid's bias alone moves it: sum_i a_i p_i (1 - p_i) x_i.
+    bias_move: [q], by what G falls as a sigmoid's bias moves the dual point: sum_i a_i p_i (1 - p_i) x_i.
     """
 
     weight: float = 0.0

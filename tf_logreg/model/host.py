@@ -153,7 +153,7 @@ def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def sigmoid_terms(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """p - y, exp(-|z|) and the loss of one output, each of the shape of z; y is 0 or 1."""
+    """The error p - y, exp(-|z|) and the loss of one output, each of the shape of z; y is 0 or 1."""
     sign = 1.0 - 2.0 * y
     t = sign * z  # the logit of the other class
     small = np.exp(-np.abs(t))
