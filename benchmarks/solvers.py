@@ -207,7 +207,7 @@ def ours(name: str, x, y, classes: int, l1: float, l2: float):
     strategy = distribute.make_strategy("one_device")
     config = configs.get_config()
     config.l1, config.l2, config.standardize = l1, l2, False
-    solver = "gradient_descent" if "gradient" in name else optimum.choose("auto", l1)
+    solver = "gradient_descent" if "gradient" in name else optimum.choose("auto", l1=l1 > 0)
     config.solver.max_passes = 300 if "gradient" in name else 1000
 
     def fit():

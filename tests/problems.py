@@ -155,7 +155,7 @@ def solve_arrays(
         source,
         rows,
         columns,
-        solver=optimum.choose(solver, config.l1),
+        solver=optimum.choose(solver, l1=config.l1 > 0),
         strategy=strategy,
         dtype=dtype,
         checkpoints=Checkpoints(checkpoints or tempfile.mkdtemp(dir=tmp_path), {}, every_steps=1, keep=1),

@@ -36,6 +36,7 @@ def test_the_shipped_configs():
         "breast_cancer",
         "digits",
         "iris",
+        "linear_probe",
         "mnist",
         "numpy_arrays",
         "synthetic",
@@ -45,8 +46,8 @@ def test_the_shipped_configs():
 @pytest.mark.parametrize("name", sorted(configs.shipped()))
 def test_each_loads_validates_and_shows_its_command(name):
     config = parse(f"--config={name}").config
-    if name == "numpy_arrays":
-        config.data.args.path = "some.npz"
+    if name in ("numpy_arrays", "linear_probe"):
+        config.data.args = {"path": "some.npz"}
     configs.validate(config)
     assert f"--config=configs/{name}.py" in configs.shipped()[name].read_text()
 

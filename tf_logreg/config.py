@@ -5,6 +5,7 @@ Lower modules never see the config: they take plain keyword arguments.
 """
 
 import importlib.util
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from ml_collections import ConfigDict
 
 from tf_logreg.data import load as sources
 from tf_logreg.errors import InputError
-from tf_logreg.fit import early_stopping, optimizers, schedules
+from tf_logreg.fit import early_stopping, optimizers, path, schedules
 from tf_logreg.solvers import load as solvers
 
 SOLVERS = ("auto", "minibatch", *solvers.known())
-OUTPUTS = ("auto", "sigmoid", "softmax")
+OUTPUTS = ("auto", "sigmoid", "softmax", "one_vs_rest")
 
 
 def get_config() -> ConfigDict:
@@ -49,7 +50,8 @@ def get_config() -> ConfigDict:
     config.data.positive_class = ""
 
     config.model = ConfigDict()
-    # 'sigmoid' has one output and takes two classes; 'softmax' has one a class; 'auto' chooses.
+    # 'sigmoid' has one output and takes two classes; 'softmax' has one a class; 'auto' chooses between
+    # them. 'one_vs_rest' fits each class against all others, and divides the probabilities by their sum.
     config.model.output = "auto"
     config.model.bias = True
 
@@ -79,6 +81,26 @@ def get_config() -> ConfigDict:
     config.solver.max_passes = 1000
     # Work directory of a run over the same features and classes to start from; '' for zeros.
     config.solver.warm_start = ""
+
+    config.path = ConfigDict()
+    # Which penalty is tried at many strengths, 'l1' or 'l2'; '' for the one that is given above. The
+    # best by held-out rows is refitted on all training rows.
+    config.path.penalty = ""
+    # Its strengths, in the units above, from the strongest to the weakest; () for `num` of them on a log
+    # scale, from the weakest l1 that leaves no coefficient (a thousand times that for l2) down to `ratio`
+    # of it.
+    config.path["values"] = ()  # as an item: `values` alone is the ConfigDict's own method
+    config.path.num = 20
+    config.path.ratio = 1e-4
+
+    config.cv = ConfigDict()
+    # How many folds are held out in turn, drawn class by class, by data.group or forward in data.time;
+    # 0 to choose by the validation rows.
+    config.cv.folds = 0
+    # What is compared: the mean held-out loss, with the user's row weights, without class weights.
+    config.cv.metric = "log_loss"
+    # 'best', or 'one_standard_error': the strongest penalty within one standard error of the best.
+    config.cv.choose = "best"
 
     config.minibatch = ConfigDict()
     # Any Keras optimiser by class name; with l1 > 0 Adagrad, Adam, Ftrl, RMSprop or SGD.
@@ -144,8 +166,19 @@ def load(name: str) -> ConfigDict:
 
 def from_json(values: dict) -> ConfigDict:
     """A config that was written as JSON, which has no tuples."""
-    tuples = {name for name, default in get_config().items() if isinstance(default, tuple)}
-    return ConfigDict({name: tuple(v) if name in tuples else v for name, v in values.items()})
+
+    def typed(values: dict, default: ConfigDict) -> dict:
+        found = {}
+        for name, value in values.items():
+            kind = default.get(name)
+            if isinstance(kind, tuple):
+                value = tuple(value)
+            elif isinstance(kind, ConfigDict):
+                value = typed(value, kind)
+            found[name] = value
+        return found
+
+    return ConfigDict(typed(values, get_config()))
 
 
 def validate(config: ConfigDict) -> None:
@@ -159,6 +192,13 @@ def validate(config: ConfigDict) -> None:
         lines = list(_value_faults(config))
     if lines:
         raise InputError("\n".join(lines))
+
+
+def num_problems(config: ConfigDict, num_classes: int) -> int:
+    """K: how many problems a full-batch run of this config solves at once, strengths x folds x classes."""
+    strengths = (len(config.path["values"]) or config.path.num) if config.path.penalty else 1
+    classes = num_classes if config.model.output == "one_vs_rest" else 1
+    return strengths * max(config.cv.folds, 1) * classes
 
 
 def _structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") -> Iterator[str]:
@@ -252,15 +292,78 @@ def _value_faults(config: ConfigDict) -> Iterator[str]:
             "minibatch.early_stopping.metric: expected '' without data.validation_fraction and "
             f"data.validation_split. Received: {stopping.metric!r}."
         )
-    if (data.group or data.time) and not (data.validation_fraction or data.test_fraction):
-        yield "data.group, data.time: expected '' without data.validation_fraction or data.test_fraction."
+    if (data.group or data.time) and not (data.validation_fraction or data.test_fraction or config.cv.folds):
+        yield (
+            "data.group, data.time: expected '' without data.validation_fraction, data.test_fraction or "
+            "cv.folds."
+        )
     if data.group and data.time:
         yield f"data.group, data.time: expected one of them. Received: {data.group!r}, {data.time!r}."
     if config.class_weight and config.correct_prior and not config.model.bias:
         yield "correct_prior: expected False without model.bias, which it shifts. Received: True."
+    yield from _path_faults(config)
+    if config.model.output == "one_vs_rest":
+        for field, unused in (("data.offset", ""), ("data.positive_class", "")):
+            yield from check(
+                field, lambda v, unused=unused: v == unused, f"{unused!r} with model.output='one_vs_rest'"
+            )
+        if config.solver.name == "minibatch":
+            yield "model.output: expected another with solver.name='minibatch'. Received: 'one_vs_rest'."
+        if config.correct_prior and "=" in config.class_weight:
+            yield (
+                "correct_prior: expected False with model.output='one_vs_rest' and weights by name: a class "
+                "against others of several weights has no one shift. Received: True."
+            )
     yield from check("checkpoint.every_steps", lambda v: v >= 0, "a whole number >= 0")
     yield from check("checkpoint.keep", lambda v: v >= 1, "a whole number >= 1")
     yield from check("evaluate.max_rows", lambda v: v >= 0, "a whole number >= 0")
     yield from sources.faults(data.source, data.args)
     l1 = config.l1 if config.solver.name == "minibatch" else 0.0
     yield from optimizers.faults(config.minibatch.optimizer, config.minibatch.optimizer_args, l1)
+
+
+def _path_faults(config: ConfigDict) -> Iterator[str]:
+    """What is wrong with the sections path and cv."""
+    options, cv, data = config.path, config.cv, config.data
+    if options.penalty not in ("", "l1", "l2"):
+        yield f"path.penalty: expected 'l1', 'l2' or ''. Received: {options.penalty!r}."
+    values = options["values"]
+    if not all(isinstance(v, int | float) and 0 <= v < float("inf") for v in values):
+        yield f"path.values: expected finite numbers >= 0. Received: {values!r}."
+    elif any(a <= b for a, b in itertools.pairwise(values)):
+        yield f"path.values: expected numbers in decreasing order, each once. Received: {values!r}."
+    if not values and options.num < 2:
+        yield f"path.num: expected a whole number >= 2 without path.values. Received: {options.num}."
+    if not 0 < options.ratio < 1:
+        yield f"path.ratio: expected a fraction in (0, 1). Received: {options.ratio!r}."
+    if cv.folds < 0 or cv.folds == 1:
+        yield f"cv.folds: expected 0 or a whole number >= 2. Received: {cv.folds}."
+    if cv.metric != "log_loss":
+        yield f"cv.metric: expected 'log_loss'. Received: {cv.metric!r}."
+    if cv.choose not in path.CHOICES:
+        yield f"cv.choose: expected one of {', '.join(path.CHOICES)}. Received: {cv.choose!r}."
+    if cv.choose == "one_standard_error" and not cv.folds:
+        yield "cv.choose: expected 'best' without cv.folds. Received: 'one_standard_error'."
+    if not options.penalty:
+        if cv.folds:
+            yield f"cv.folds: expected 0 without path.penalty. Received: {cv.folds}."
+        if values:
+            yield f"path.values: expected () without path.penalty. Received: {values!r}."
+        return
+    if options.penalty in ("l1", "l2") and config[options.penalty]:
+        yield (
+            f"{options.penalty}: expected 0.0 with path.penalty={options.penalty!r}, which tries many. "
+            f"Received: {config[options.penalty]}."
+        )
+    if config.solver.name == "minibatch":
+        yield f"path.penalty: expected '' with solver.name='minibatch'. Received: {options.penalty!r}."
+    elif options.penalty == "l1" and config.solver.name not in ("auto", "proximal_newton"):
+        yield (
+            "solver.name: expected auto or proximal_newton with path.penalty='l1'. Received: "
+            f"{config.solver.name!r}."
+        )
+    if not cv.folds and not (data.validation_fraction or data.validation_split):
+        yield (
+            "path.penalty: expected cv.folds, data.validation_fraction or data.validation_split beside it. "
+            f"Received: {options.penalty!r} alone."
+        )

@@ -34,11 +34,8 @@ def scan_rows(source: Source, rows: np.ndarray, team: workers.Workers | None = N
         found = standardize.scan(pipeline.host_batches(source, rows), source)
     else:
         mine = pipeline.rows_of(rows, team.replicas, team.strategy.num_replicas_in_sync)
-        own = team.together(lambda: standardize.moments(pipeline.host_batches(source, mine), source))
-        first, *others = team.every(own)
-        for other in others:
-            first.add(other)
-        found = standardize.finish(first)
+        own = team.together(lambda: standardize.scan(pipeline.host_batches(source, mine), source))
+        found = standardize.merged(team.every(own))
     if not found.weight_sum > 0:
         raise InputError(
             f"weight: expected some rows with a weight > 0. Received: {len(rows)} rows of weight 0."

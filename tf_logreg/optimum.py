@@ -11,10 +11,11 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import workers
-from tf_logreg.data import pipeline, standardize
+from tf_logreg.data import standardize
 from tf_logreg.data.source import Source, describe
 from tf_logreg.errors import InputError
 from tf_logreg.fit import checkpoint, full_batch, interrupt, passes, penalized, placement, progress
+from tf_logreg.fit.certified import Certified
 from tf_logreg.fit.result import FitResult, Status
 from tf_logreg.model import certificate, dense, host, separation
 from tf_logreg.solvers import load as solvers
@@ -22,15 +23,15 @@ from tf_logreg.solvers import load as solvers
 log = logging.getLogger(__name__)
 
 # Relative rounding error of a value that the devices sum.
-_NOISE = {"float32": 2e-7, "bfloat16": 2e-7, "float64": 1e-15}
+NOISE = {"float32": 2e-7, "bfloat16": 2e-7, "float64": 1e-15}
 
 
-def choose(name: str, l1: float) -> str:
-    """The method that 'auto' stands for; any other name is kept."""
+def choose(name: str, *, l1: bool) -> str:
+    """The method that 'auto' stands for, with some l1 or without; any other name is kept."""
     if name != "auto":
         return name
-    name = "proximal_newton" if l1 > 0 else "newton"
-    log.info("solver.name='auto' takes %s, for %s.", name, "exact zeros" if l1 > 0 else "a smooth objective")
+    name = "proximal_newton" if l1 else "newton"
+    log.info("solver.name='auto' takes %s, for %s.", name, "exact zeros" if l1 else "a smooth objective")
     return name
 
 
@@ -70,7 +71,7 @@ def fit_full_batch(
         checkpoints: where the state is saved and found.
         class_weight_sum: [C], from the scan of the training rows.
         device_memory_fraction: rows that take at most this share are placed on the devices once.
-        weight_of_class: [C], or None.
+        weight_of_class: [C], or [C, C] for one against the rest, or None.
         start: raw kernel [p, m] and bias [m] to begin at; zeros when None.
         resident: places rows and gives their passes; another one may count what it is asked.
 
@@ -78,79 +79,37 @@ def fit_full_batch(
         InputError: penalty_factor of another length, or a checkpoint that does not fit or cannot be written.
         InterruptError: a signal came; the state is saved.
     """
-    num_features, outputs = len(source.columns), model.get_layer("logits").units
-    has_bias = config.model.bias
+    num_features, units = len(source.columns), model.get_layer("logits").units
+    has_bias, classes = config.model.bias, len(source.class_names)
     factor = penalty_factor(config.penalty_factor, source.columns)
     # Penalties act on raw coefficients, or on those of columns of deviation one.
     unit = np.ones(num_features) if config.standardize else columns.scale
-    l1, l2 = config.l1 * factor * unit, config.l2 * factor * np.square(unit)
-    class_weight = np.ones(len(source.class_names)) if weight_of_class is None else weight_of_class
-    place = resident
-    if not placement.fits(strategy, len(rows), num_features, tf.as_dtype(dtype), device_memory_fraction):
-        log.info("The training rows take more than the share of device memory: each pass streams them.")
-        place = passes.streamed
+    # One against the rest is a problem a class, each with one output.
+    count, outputs = (units, 1) if dense.is_one_vs_rest(model) else (1, units)
+    class_weight = np.ones(classes) if weight_of_class is None else weight_of_class
     problems = penalized.Penalized(
-        place(strategy, source, rows, columns, tf.as_dtype(dtype)),
+        place_rows(strategy, source, rows, columns, dtype, device_memory_fraction, resident=resident),
         (num_features, outputs),
         has_bias,
-        np.array([-1], np.int32),
-        class_weight[None],
-        l1[None],
-        l2[None],
+        np.full(count, -1, np.int32),
+        np.broadcast_to(class_weight, (count, classes)),
+        np.tile(config.l1 * factor * unit, (count, 1)),
+        np.tile(config.l2 * factor * np.square(unit), (count, 1)),
         len(rows),
+        positive=positives(count),
     )
-
     team = workers.of(strategy)
-
-    def blocks_of(some: np.ndarray):
-        problems.passes += 1
-        for batch in pipeline.host_batches(source, some, host.block_elements(num_features, outputs)):
-            yield host.Block(batch.x, batch.y, batch.weight, batch.offset, np.zeros(len(batch.y), int))
-
-    def blocks():
-        return blocks_of(pipeline.rows_of(rows, team.replicas, strategy.num_replicas_in_sync))
-
-    def to_problem(w: np.ndarray) -> host.Problem:
-        """The same problem in raw, centred columns."""
-
-        def raw(penalty: np.ndarray) -> np.ndarray:
-            whole = np.zeros((num_features + has_bias, outputs))
-            whole[:num_features] = penalty[:, None]
-            return whole
-
-        kernel = w.reshape(-1, outputs).copy()
-        kernel[:num_features] *= columns.scale[:, None]
-        return host.Problem(
-            kernel, columns.shift, raw(l1 / columns.scale), raw(l2 / np.square(columns.scale)), class_weight
-        )
-
-    def certify(w: np.ndarray, _: np.ndarray) -> list[certificate.Certificate]:
-        return certificate.certify(blocks, [to_problem(one) for one in w], team.gather)
-
-    def exact(w: np.ndarray, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        problem = to_problem(w[0])
-        (sums,) = certificate.first_pass(blocks, [problem], team.gather)
-        gradient = sums.gradient + problem.l2 * problem.w
-        gradient[:num_features] *= columns.scale[:, None]
-        return np.array([sums.loss + (problem.l2 / 2 * np.square(problem.w)).sum()]), gradient.reshape(1, -1)
-
-    def separated(w: np.ndarray, _: int) -> tuple[np.ndarray | None, bool]:
-        # A linear programme over all rows, the same on every worker.
-        return separation.separating_direction(lambda: blocks_of(rows), to_problem(w), columns.scale)
-
-    shares = class_weight * class_weight_sum
-    bias, null = _null_model(shares / shares.sum(), outputs, has_bias)
-    if config.data.offset:
-        null = _null_with_offset(blocks, to_problem(np.zeros(problems.size)), team.gather)
-    w = np.zeros((num_features + has_bias, outputs))
-    if has_bias:
-        w[num_features] = bias
+    certified = Certified(problems, source, rows, columns, team)
+    w, null = null_models(certified, class_weight_sum, offset=bool(config.data.offset))
     if start is not None:
         kernel, bias = (array.astype(np.float64) for array in start)
-        w[:num_features] = kernel / columns.scale[:, None]
+        w = np.zeros((count, num_features + has_bias, outputs))
+        by_problem = kernel.T.reshape(count, outputs, num_features).transpose(0, 2, 1)
+        w[:, :num_features] = by_problem / columns.scale[:, None]
         if has_bias:
-            w[num_features] = bias + columns.shift @ kernel
-    target = np.array([config.solver.tol * null])
+            w[:, num_features] = (bias + columns.shift @ kernel).reshape(count, outputs)
+        w = w.reshape(count, -1)
+    target = config.solver.tol * null
     with progress.gap_bar(target[0]) as show, interrupt.listen() as interrupted:
 
         def report(number: float, value: float, gap: float) -> None:
@@ -160,42 +119,134 @@ def fit_full_batch(
         outcome = full_batch.solve(
             solvers.load(solver),
             problems,
-            w.reshape(1, -1),
+            w,
             target=target,
             max_passes=config.solver.max_passes,
-            noise=_NOISE[dtype],
-            certify=certify,
-            exact=exact,
-            separation=separated,
+            noise=NOISE[dtype],
+            certify=certified.certify,
+            exact=certified.exact,
+            separation=certified.separated,
             checkpoints=checkpoints,
             report=report,
             interrupted=lambda: team.any(interrupted()),
         )
-    (status,), (found,) = outcome.status, outcome.certificates
+    worst = _worst(outcome.status)
+    status, passes_made = outcome.status[worst], float(outcome.passes[worst])
     if status is Status.DIVERGED:
-        return FitResult(status, outcome.iterations, float(outcome.passes[0]), [])
-    w = problems.centred(outcome.w, np.arange(1))[0].reshape(-1, outputs)
-    weights = w[:num_features], w[num_features] if has_bias else np.zeros(outputs)
+        return FitResult(status, outcome.iterations, passes_made, [])
+    found = _sum_of(outcome.certificates)
+    w = problems.centred(outcome.w, np.arange(count)).reshape(count, -1, outputs)
+    w = np.concatenate(list(w), axis=1)
+    weights = w[:num_features], w[num_features] if has_bias else np.zeros(units)
     dense.set_weights(model, *weights)
     message = status.explain()
     if status is Status.MAX_PASSES:
-        gap = "unknown" if found.gap is None else f"at most {found.gap / null:.1e} of the null model's loss"
-        message = f"after {outcome.passes[0]:.0f} passes the gap is {gap} ({found.reason}); {message}"
+        gap = (
+            "unknown"
+            if found.gap is None
+            else f"at most {found.gap / null.sum():.1e} of the null model's loss"
+        )
+        message = f"after {passes_made:.0f} passes the gap is {gap} ({found.reason}); {message}"
     if status is Status.SEPARATED:
         found = dataclasses.replace(found, gap=None, reason="none: the data are separated")
         # In units of the columns' spread, which is how far each moves the logits.
-        direction = outcome.running_off[0] / np.append(columns.scale, 1.0)[: len(w), None]
-        features, classes = separation.names(direction, source.columns, source.class_names)
-        message = f"{message}. Running off: {describe(features)}; classes {describe(classes)}"
+        direction = outcome.running_off[worst]
+        direction = direction / np.append(columns.scale, 1.0)[: len(direction), None]
+        names = source.class_names if count == 1 else ("the others", source.class_names[worst])
+        features, names = separation.names(direction, source.columns, names)
+        message = f"{message}. Running off: {describe(features)}; classes {describe(names)}"
     return FitResult(
         status,
         outcome.iterations,
-        float(outcome.passes[0]),
+        passes_made,
         [(number, value) for number, value, _ in outcome.history],
         message=message,
         certificate=found,
         weights=weights,
-        relative_gap=None if status is Status.SEPARATED or found.gap is None else found.gap / null,
+        relative_gap=None if status is Status.SEPARATED or found.gap is None else found.gap / null.sum(),
+    )
+
+
+def place_rows(
+    strategy: tf.distribute.Strategy,
+    source: Source,
+    rows: np.ndarray,
+    columns: standardize.Affine,
+    dtype: str,
+    device_memory_fraction: float,
+    folds: np.ndarray | None = None,
+    resident: Callable = passes.resident,
+) -> passes.SumRows:
+    """Passes over the rows: on the devices when they take at most the given share, else streamed."""
+    place, dtype = resident, tf.as_dtype(dtype)
+    if not placement.fits(strategy, len(rows), len(source.columns), dtype, device_memory_fraction):
+        log.info("The training rows take more than the share of device memory: each pass streams them.")
+        place = passes.streamed
+    return place(strategy, source, rows, columns, dtype, folds)
+
+
+def positives(count: int) -> np.ndarray:
+    """[count] int32: each class against the rest when there are several problems, else -1."""
+    return np.arange(count, dtype=np.int32) if count > 1 else np.full(1, -1, np.int32)
+
+
+def null_models(
+    certified: Certified, class_weight_sum: np.ndarray, *, offset: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best models without features, where a fit begins and by which its gap is measured.
+
+    Args:
+        certified: the K problems.
+        class_weight_sum: [C], or [K, C] where problems have other rows, the sums of row weights.
+        offset: rows have offsets; the start is then the best bias beside none.
+
+    Returns:
+        w [K, P] and losses [K] in nats; at zero for models without bias.
+    """
+    problems = certified.problems
+    p, m = problems.shape
+    shares = problems.class_weight * class_weight_sum
+    own = np.take_along_axis(shares, np.maximum(problems.positive, 0)[:, None], axis=1)
+    pairs = np.concatenate([shares.sum(axis=1, keepdims=True) - own, own], axis=1)
+    w, null, known = np.zeros((len(shares), p + problems.bias, m)), np.zeros(len(shares)), {}
+    for k, positive in enumerate(problems.positive):
+        mine = shares[k] if positive < 0 else pairs[k]
+        bias, null[k] = _null_model(mine / mine.sum(), m, problems.bias)
+        if problems.bias:
+            w[k, p] = bias
+        if offset:
+            key = problems.held_out[k], problems.latest[k]
+            if key not in known:
+                known[key] = _null_with_offset(
+                    certified.blocks(np.array([k])),
+                    certified.problem(np.zeros(w[k].size), k),
+                    certified.team.gather,
+                )
+            null[k] = known[key]
+    return w.reshape(len(w), -1), null
+
+
+def _worst(status: list[Status]) -> int:
+    """Which of several problems says how the whole ended."""
+    order = (Status.OPTIMAL, Status.MAX_PASSES, Status.SEPARATED, Status.DIVERGED)
+    return max(range(len(status)), key=lambda k: order.index(status[k]))
+
+
+def _sum_of(found: list[certificate.Certificate]) -> certificate.Certificate:
+    """Of the sum of several problems' objectives: bounds add up, where all have one."""
+    if len(found) == 1:
+        return found[0]
+
+    def total(name: str) -> float | None:
+        values = [getattr(one, name) for one in found]
+        return None if None in values else float(sum(values))
+
+    without = [one.reason for one in found if one.gap is None]
+    names = ("objective", "gap", "rounding", "gradient_bound")
+    return certificate.Certificate(
+        **{name: total(name) for name in names},
+        reason=without[0] if without else found[0].reason,
+        gradient=np.concatenate([one.gradient for one in found], axis=1),
     )
 
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 import tf_logreg
+from tf_logreg import choosing, fitting, inputs, measuring, optimum, workers
 from tf_logreg import config as configs
-from tf_logreg import fitting, inputs, measuring, optimum, workers
 from tf_logreg.data import standardize
 from tf_logreg.data.source import Source, describe
 from tf_logreg.distribute import make_strategy
@@ -19,6 +19,7 @@ from tf_logreg.fit import checkpoint, class_weight, progress
 from tf_logreg.fit.result import Status
 from tf_logreg.model import dense
 from tf_logreg.results import export
+from tf_logreg.results import path as path_files
 from tf_logreg.results import workdir as directory
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ def train_and_evaluate(
     source, rows = team.together(lambda: inputs.read_data(config))
     team.same((len(rows["train"]), source.columns, source.class_names), "data")
     shape = _shape(config, source)
+    path = None
     minibatch = config.solver.name == "minibatch"
     if minibatch:
         length = fitting.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
@@ -91,11 +93,16 @@ def train_and_evaluate(
             scans["train"], standardize=config.standardize, bias=config.model.bias, dtype=source.x_dtype
         )
     else:
-        solver = optimum.choose(config.solver.name, config.l1)
+        solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
         optimum.penalty_factor(config.penalty_factor, source.columns)
         columns = optimum.training_columns(config, source, scans["train"])
+    if config.path.penalty:
+        prepared = choosing.prepare(config, source, rows["train"], output=shape["output"], strategy=strategy)
     weight_of_class = class_weight.parse(
-        config.class_weight, source.class_names, scans["train"].class_weight_sum
+        config.class_weight,
+        source.class_names,
+        scans["train"].class_weight_sum,
+        one_vs_rest=shape["output"] == "one_vs_rest",
     )
     start = None
     if config.solver.warm_start:
@@ -168,6 +175,20 @@ def train_and_evaluate(
                 **common,
             )
         else:
+            if config.path.penalty:
+                path = choosing.fit_path(
+                    config,
+                    source,
+                    rows,
+                    columns,
+                    prepared,
+                    output=shape["output"],
+                    strategy=strategy,
+                    dtype=dtype,
+                    checkpoints=checkpoints,
+                    device_memory_fraction=device_memory_fraction,
+                )
+                config, start = path.chosen(config), path.start
             result = optimum.fit_full_batch(
                 config,
                 model,
@@ -202,6 +223,8 @@ def train_and_evaluate(
         names = {"feature_names": np.array(source.columns), "class_names": np.array(source.class_names)}
         directory.write_arrays(workdir, "coefficients.npz", {"kernel": kernel, "bias": bias, **names})
         directory.write_arrays(workdir, "metrics.npz", arrays)
+        if path is not None:
+            path_files.write(workdir, path, source.columns, source.class_names)
         directory.write_with(
             workdir,
             "export",
@@ -233,6 +256,7 @@ def train_and_evaluate(
         "num_rows": int(rows["train"].size),
         "num_features": shape["num_features"],
         "num_classes": shape["num_classes"],
+        "path": None if path is None else path_files.summary(path),
         "metrics": numbers,
         "seconds": clock.seconds,
         "versions": {

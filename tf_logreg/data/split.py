@@ -52,9 +52,9 @@ def split_rows(
     if any(fractions.values()):
         train = rows["train"]
         if group:
-            drawn = _by_group(train, _values(source, "group", group, train), fractions, seed)
+            drawn = _by_group(train, values_of(source, "group", group, train), fractions, seed)
         elif time:
-            drawn = _by_time(train, _values(source, "time", time, train), fractions)
+            drawn = _by_time(train, values_of(source, "time", time, train), fractions)
         else:
             drawn = _stratify(train, source.labels(train), fractions, seed)
         rows |= {role: part for role, part in drawn.items() if role == "train" or fractions[role]}
@@ -114,7 +114,7 @@ def _by_time(rows: np.ndarray, times: np.ndarray, fractions: dict[str, float]) -
     return {"train": rows[~held], "validation": rows[held & ~test], "test": rows[test]}
 
 
-def _values(source: Source, role: str, name: str, rows: np.ndarray) -> np.ndarray:
+def values_of(source: Source, role: str, name: str, rows: np.ndarray) -> np.ndarray:
     """The source's values to split by; InputError when there are none, or gaps among them."""
     if name not in source.extras:
         raise InputError(

@@ -31,40 +31,6 @@ class Scan:
     class_weight_sum: np.ndarray
 
 
-@dataclasses.dataclass
-class Moments:
-    """What some of the rows add to a `Scan`.
-
-    Attributes:
-        total: their weight. mean, square: [p], weighted mean and sum of squared deviations from it.
-        first: [p], a row; None without any. constant: [p], which columns are as in that row throughout.
-        class_weight_sum: [C].
-    """
-
-    total: float
-    mean: np.ndarray
-    square: np.ndarray
-    first: np.ndarray | None
-    constant: np.ndarray
-    class_weight_sum: np.ndarray
-
-    def add(self, other: "Moments") -> None:
-        """Merges (Chan, Golub and LeVeque, 'Updating formulae', 1979, eq. 2.1).
-
-        No cancellation for columns with a mean far larger than their deviation.
-        """
-        self.class_weight_sum = self.class_weight_sum + other.class_weight_sum
-        if other.first is None:
-            return
-        if self.first is None:
-            self.first = other.first
-        self.constant = self.constant & other.constant & (other.first == self.first)
-        step, share = other.mean - self.mean, other.total / (self.total + other.total)
-        self.square = self.square + other.square + np.square(step) * self.total * share
-        self.mean = self.mean + step * share
-        self.total += other.total
-
-
 @dataclasses.dataclass(frozen=True)
 class Affine:
     """Training columns are (x - shift) * scale; both [p] float64, exact in the source's dtype."""
@@ -76,47 +42,58 @@ class Affine:
 def scan(batches: Iterable[Batch], source: Source) -> Scan:
     """Reads batches of raw rows (numpy arrays) once.
 
+    Moments are merged block by block (Chan, Golub and LeVeque, 'Updating formulae', 1979, eq. 2.1):
+    no cancellation for columns with a mean far larger than their deviation.
+
     Raises:
         InputError: NaN or infinity in x, or a weight that is negative or not finite, with its place.
     """
-    return finish(moments(batches, source))
-
-
-def moments(batches: Iterable[Batch], source: Source) -> Moments:
-    """The moments of a part of the rows; raises as `scan`."""
-    found = _no_moments(source)
+    total, mean, square, first = 0.0, 0.0, 0.0, None
+    constant, class_weight_sum = True, np.zeros(len(source.class_names))
     for batch in batches:
         x, weight = batch.x.astype(np.float64), batch.weight.astype(np.float64)
         _check(x, weight, batch.row, source)
-        part = _no_moments(source)
-        part.class_weight_sum = np.bincount(batch.y, weight, len(source.class_names))
+        class_weight_sum += np.bincount(batch.y, weight, len(class_weight_sum))
         if not weight.all():
             x, weight = x[weight > 0], weight[weight > 0]
-        if weight.size:
-            part.total, part.first = weight.sum(), x[0].copy()
-            # About a row of the block: the sums of a column far from zero keep their digits.
-            x -= part.first
-            mean = weight @ x / part.total
-            part.constant = ~x.any(axis=0)
-            x -= mean
-            part.square = weight @ np.square(x, out=x)
-            part.mean = part.first + mean
-        found.add(part)
-    return found
-
-
-def finish(found: Moments) -> Scan:
-    """The scan of all rows from their moments."""
-    p = len(found.mean)
-    deviation = np.sqrt(found.square / found.total) if found.total else np.zeros(p)
+        if not weight.size:
+            continue
+        first = x[0].copy() if first is None else first
+        block_total = weight.sum()
+        # About a row of the block: the sums of a column far from zero keep their digits.
+        start = x[0].copy()
+        x -= start
+        block_mean = weight @ x / block_total
+        constant &= ~x.any(axis=0) & (start == first)
+        x -= block_mean
+        block_square = weight @ np.square(x, out=x)
+        step = start + block_mean - mean
+        share = block_total / (total + block_total)
+        square = square + block_square + np.square(step) * total * share
+        mean = mean + step * share
+        total += block_total
+    p = len(source.columns)
+    deviation = np.sqrt(square / total) if total else np.zeros(p)
     # Rounding leaves a constant column a tiny deviation; dividing by it would make a signal of noise.
-    deviation = np.where(found.constant, 0.0, deviation)
-    return Scan(found.total, found.mean, deviation, found.class_weight_sum)
+    return Scan(total, mean + np.zeros(p), np.where(constant, 0.0, deviation), class_weight_sum)
 
 
-def _no_moments(source: Source) -> Moments:
-    p, classes = len(source.columns), len(source.class_names)
-    return Moments(0.0, np.zeros(p), np.zeros(p), None, np.ones(p, bool), np.zeros(classes))
+def merged(scans: list[Scan]) -> Scan:
+    """The scan of all rows from those of parts of them, by the same updating formulae."""
+    weight = np.array([part.weight_sum for part in scans])
+    means = np.array([part.mean for part in scans])
+    deviations = np.array([part.deviation for part in scans])
+    share = weight / max(weight.sum(), np.finfo(float).tiny)
+    some = means[weight > 0]
+    constant = ~deviations.any(axis=0) & (some == some[:1]).all(axis=0)
+    mean = np.where(constant, some[:1].sum(axis=0), share @ means)
+    square = share @ (np.square(deviations) + np.square(means - mean))
+    return Scan(
+        float(weight.sum()),
+        mean,
+        np.where(constant, 0.0, np.sqrt(square)),
+        np.sum([part.class_weight_sum for part in scans], axis=0),
+    )
 
 
 def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -> None:

@@ -54,7 +54,7 @@ class Checkpoints:
         payload = payload.getvalue()
         target = Path(self.folder) / f"step-{step:012d}"
         try:
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             aside = target.with_suffix(".writing")
             with aside.open("wb") as file:
                 file.write(_MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)

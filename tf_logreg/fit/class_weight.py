@@ -13,7 +13,9 @@ import numpy as np
 from tf_logreg.errors import InputError
 
 
-def parse(text: str, class_names: tuple[str, ...], class_weight_sum: np.ndarray) -> np.ndarray | None:
+def parse(
+    text: str, class_names: tuple[str, ...], class_weight_sum: np.ndarray, *, one_vs_rest: bool = False
+) -> np.ndarray | None:
     """The weight of each class.
 
     Args:
@@ -21,15 +23,20 @@ def parse(text: str, class_names: tuple[str, ...], class_weight_sum: np.ndarray)
             or 'name=weight,...', with 1 for classes that are not named.
         class_names: C names.
         class_weight_sum: [C], the sum of row weights of each class in training, W_c.
+        one_vs_rest: 'balanced' is between each class and the others: W / (2 W_c) and W / (2 (W - W_c)).
 
     Returns:
-        [C] float64, or None for ''.
+        [C] float64; of each class against the rest [C, C], row c being its own problem's; None for ''.
 
     Raises:
         InputError: an unknown class, or a weight that is not a finite number above 0.
     """
     if not text:
         return None
+    if text == "balanced" and one_vs_rest:
+        own, total = class_weight_sum, class_weight_sum.sum()
+        rest = np.repeat(total / (2 * (total - own))[:, None], len(own), axis=1)
+        return np.where(np.eye(len(own), dtype=bool), total / (2 * own), rest)
     if text == "balanced":
         return class_weight_sum.sum() / (len(class_names) * class_weight_sum)
     weights = dict.fromkeys(class_names, 1.0)
@@ -54,7 +61,11 @@ def correct_prior(bias: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
 
     Args:
         bias: [1] or [C], fitted with class weights.
-        class_weight: [C].
+        class_weight: [C], or 'balanced' between each class and the rest, [C, C].
     """
+    if class_weight.ndim == 2:
+        # All others have one weight, that of the neighbour among them.
+        at = np.arange(len(bias))
+        return bias - np.log(class_weight[at, at] / class_weight[at, at - 1])
     shift = np.log(class_weight)
     return bias - (shift[1:] - shift[:1] if len(bias) == 1 else shift)

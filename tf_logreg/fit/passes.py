@@ -54,7 +54,7 @@ def resident(
     shapes = tuple(part.x.shape for part in held)
 
     def sum_rows(program, arguments, problems, width, every=1):
-        run = _distributed(strategy, program, width, every, shapes)
+        run = _distributed(strategy, program, width, every, (shapes, _one_problem(arguments)))
         return _arrays(run(data, _tensors(arguments, dtype), _tensors(problems, dtype)))
 
     return sum_rows
@@ -79,7 +79,8 @@ def streamed(
         return Rows(batch.x, batch.y, batch.weight, batch.offset, fold)
 
     def sum_rows(program, arguments, problems, width, every=1):
-        run = _distributed(strategy, program, width, every, (len(rows), len(source.columns)))
+        shapes = len(rows), len(source.columns), _one_problem(arguments)
+        run = _distributed(strategy, program, width, every, shapes)
 
         def batches(mine):
             return pipeline.sequential_batches(
@@ -94,6 +95,11 @@ def streamed(
         return total
 
     return sum_rows
+
+
+def _one_problem(arguments: tuple) -> tuple:
+    """The shapes of one problem's arguments."""
+    return tuple(argument.shape[1:] for argument in arguments)
 
 
 def _tensors(values: tuple, dtype: tf.DType) -> tuple:
@@ -115,7 +121,7 @@ def _arrays(sums: list) -> list[np.ndarray]:
 def _distributed(strategy: tf.distribute.Strategy, program: Callable, width: int, every: int, data):
     """The TensorFlow function of a pass; one for each program, however many problems there are.
 
-    `data` tells rows of different static shapes apart, which must not be generalised over.
+    `data` tells rows and problems of different static shapes apart, which must not be generalised over.
     """
     replica = replica_program(program, width, every, placement.on_tpu(strategy))
 

@@ -17,6 +17,7 @@ _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate 
 # Rows a coefficient from which on a sample of them gives the Hessian well enough: its relative error
 # is about the root of one over this, and so is what a Newton step leaves.
 _ROWS_PER_COEFFICIENT = 400
+_ROWS_TO_SHARE = 50  # rows a coefficient from which on folds differ no more than a rough step needs
 _ROWS_PER_FEATURE = 16  # of the preconditioner's sample
 
 
@@ -30,6 +31,9 @@ class Penalized:
         held_out: [K]. class_weight: [K, C].
         l1, l2: [K, p], in training columns.
         num_rows: n.
+        latest, positive: [K], as in `objective.Problems`; the same for all when None.
+        alike: [K], problems with the same number have about the same Hessian, as the folds of a penalty
+            have; each is its own when None.
         passes: [K] reads of the rows by each problem so far; a sample counts as its share.
     """
 
@@ -42,13 +46,33 @@ class Penalized:
     l2: np.ndarray
     num_rows: int
     every: int = 1
+    latest: np.ndarray = None
+    positive: np.ndarray = None
+    alike: np.ndarray = None
     passes: np.ndarray = None
 
     def __post_init__(self):
-        """Starts counting."""
+        """Fills in what was not given."""
+        count = len(self.l2)
+        if self.latest is None:
+            self.latest = np.full(count, np.iinfo(np.int32).max, np.int32)
+        if self.positive is None:
+            self.positive = np.full(count, -1, np.int32)
+        if self.alike is None:
+            self.alike = np.arange(count)
         if self.passes is None:
-            self.passes = np.zeros(len(self.l2))
+            self.passes = np.zeros(count)
         self._read, self._grams = self.sum_rows, {}
+
+    def some(self, which: np.ndarray) -> "Penalized":
+        """A part of the problems, with its own count of passes."""
+        names = ("held_out", "class_weight", "l1", "l2", "latest", "positive", "alike")
+        return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
+
+    @staticmethod
+    def explicit(size: int) -> bool:
+        """Whether a Hessian of so many coefficients is made as a matrix."""
+        return size <= _LARGEST_HESSIAN
 
     @property
     def size(self) -> int:
@@ -74,7 +98,8 @@ class Penalized:
         """A pass for some of the problems, by `sum_rows` if not by another."""
         every = every * self.every
         self.passes[problems] += 1 / every
-        record = objective.Problems(self.held_out[problems], self.class_weight[problems])
+        fields = (self.held_out, self.class_weight, self.latest, self.positive)
+        record = objective.Problems(*(field[problems] for field in fields))
         return (read or self.sum_rows)(
             program, tuple(self.unpack(a) for a in arguments), record, width, every
         )
@@ -95,10 +120,18 @@ class Penalized:
         return product + self.per_coefficient(self.l2[problems]) * v
 
     def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
-        """[k, P, P], from a sample of the rows where there are many."""
+        """[k, P, P], from a sample of the rows where there are many, the first of those alike for all."""
         p, m = self.shape
-        every = max(1, self.num_rows // self.every // (_ROWS_PER_COEFFICIENT * self.size))
-        width = 2 * len(self.l2) * m * m * (p + 1)
+        rows_per_coefficient = self.num_rows // self.every // self.size
+        _, first, group = np.unique(self.alike[problems], return_index=True, return_inverse=True)
+        if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
+            own, at = self.per_coefficient(self.l2[problems]), np.arange(self.size)
+            hessian = self.hessian(w[first], problems[first])[group]
+            hessian[:, at, at] += own - own[first][group]
+            return hessian
+        every = rows_per_coefficient // _ROWS_PER_COEFFICIENT
+        every = max(1, every)
+        width = 2 * len(np.unique(self.alike)) * m * m * (p + 1)
         weight, hessian = self.sums(objective.hessian, (w,), problems, width, every)
         hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
         at = np.arange(self.size)
@@ -122,11 +155,17 @@ class Penalized:
         new = np.array([i for i, k in enumerate(problems) if self._grams.get(k, ("",))[0] != keys[k]], int)
         q = p + self.bias
         if new.size:
-            every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
-            width, at = 2 * len(self.l2) * (p + 1), np.arange(p)
-            made = self.sums(objective.mean_gram, (w[new],), problems[new], width, every, read=self._read)
-            for k, weight, gram in zip(problems[new], *made, strict=True):
-                gram = gram[:q, :q] / weight
+            every = self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1))
+            width, at = 2 * len(np.unique(self.alike)) * (p + 1), np.arange(p)
+            # The first of those alike stands for all, where there are rows enough for a sample to.
+            names = self.alike[problems[new]] if every else problems[new]
+            _, first, group = np.unique(names, return_index=True, return_inverse=True)
+            made = self.sums(
+                objective.mean_gram, (w[new[first]],), problems[new[first]], width, max(1, every), self._read
+            )
+            grams = [gram[:q, :q] / weight for weight, gram in zip(*made, strict=True)]
+            for k, mine in zip(problems[new], group, strict=True):
+                gram = grams[mine].copy()
                 gram[at, at] += self.l2[k]
                 self._grams[k] = keys[k], gram, {}
 
@@ -192,7 +231,7 @@ class Penalized:
         return core.Functions(
             value_and_gradient=self.value_and_gradient,
             hessian_product=self.hessian_product,
-            hessian=self.hessian if self.size <= _LARGEST_HESSIAN else None,
+            hessian=self.hessian if self.explicit(self.size) else None,
             preconditioner=self.preconditioner,
             gradient_gap=self.gradient_gap,
             l1=self.per_coefficient(self.l1),

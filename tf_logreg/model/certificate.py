@@ -71,6 +71,11 @@ def certify(
     sums = first_pass(blocks, problems, gather, project=True)
     found, waiting = {}, {}
     for k, (problem, total) in enumerate(zip(problems, sums, strict=True)):
+        if total.bias_move is not None and (dual := _moved_by_bias(total)) is not None:
+            residual = projection.residual_of(dual.gradient, problem)
+            size = abs(residual[-1, 0]) / np.sqrt(total.bias_move[-1])
+            found[k] = _bound(blocks, problem, total, dual.delta, dual, residual, size, gather)
+            continue
         if total.onto is None and problem.constrained.any():
             count = int(problem.constrained.sum())
             reason = f"none: {count:,} unpenalised or active coefficients are too many to project on"
@@ -114,6 +119,7 @@ class Sums:
 
     onto: the projection onto the equations of the constrained columns, or None.
     magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
+    bias_move: [q], by what G falls as a sigmoid's bias moves the dual point: sum_i a_i p_i (1 - p_i) x_i.
     """
 
     weight: float = 0.0
@@ -121,6 +127,7 @@ class Sums:
     gradient: np.ndarray | float = 0.0
     onto: projection.Projection | None = None
     magnitude: np.ndarray | float = 0.0
+    bias_move: np.ndarray | float | None = None
 
 
 def first_pass(
@@ -132,42 +139,63 @@ def first_pass(
 ) -> list[Sums]:
     """Value and gradient of the data term in float64; on demand what the dual point and rounding need."""
     p, num_rows, designs = len(problems[0].centre), 0, {}
-    sums = [Sums(gradient=np.zeros(problem.w.shape), magnitude=np.zeros(p)) for problem in problems]
+    sums = [
+        Sums(gradient=np.zeros(one.w.shape), magnitude=np.zeros(p), bias_move=np.zeros(len(one.w)))
+        for one in problems
+    ]
+    # Where the bias is all that has an equation, this pass says what the dual pass would.
+    bias_alone = project and all(_only_bias(problem) for problem in problems)
 
-    def part_of(block: Block) -> list[tuple]:
+    def part_of(block: Block) -> tuple[int, list[tuple]]:
         found = []
-        for k, x, y, weight, z in host.rows_by_problem(block, problems):
-            p, error, loss = host.probabilities(z, y)
-            gradient = host.transposed(x, weight * error, problems[k])
-            rest = ()
-            if project:
-                rest = weight @ np.abs(x), projection.design(x, weight, p, problems[k])
-            found.append((k, weight.sum(), weight @ loss, gradient, *rest))
+        for which, x, ys, weights, z in host.rows_by_fold(block, problems):
+            if bias_alone:
+                error, small, loss = host.sigmoid_terms(z[:, 0], np.stack(ys))
+                losses = np.einsum("kb,kb->k", weights, loss)
+                error *= weights
+                # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
+                curvature = weights * (small / np.square(1 + small))
+                both = host.transposed(x, np.stack([error, curvature], axis=1), True)
+                gradients, moves = both[:, :, :1], both[:, :, 1]
+                designs = [None] * len(which)
+            else:
+                errors, losses, designs = np.empty_like(z), [], []
+                for i, k in enumerate(which):
+                    p, error, loss = host.probabilities(z[i], ys[i])
+                    np.multiply(weights[i], error, out=errors[i])
+                    losses.append(weights[i] @ loss)
+                    designs.append(projection.design(x, weights[i], p, problems[k]) if project else None)
+                gradients = host.transposed(x, errors, problems[0].has_bias)
+                moves = [0.0] * len(which)
+            magnitudes = weights @ np.abs(x) if project else [0.0] * len(which)
+            found += zip(
+                which, weights.sum(axis=1), losses, gradients, magnitudes, moves, designs, strict=True
+            )
         return len(block.y), found
 
     for count, found in host.in_parallel(part_of, blocks()):
         num_rows += count
-        for k, weight, loss, gradient, *rest in found:
+        for k, weight, loss, gradient, magnitude, move, design in found:
             total = sums[k]
             total.weight += weight
             total.loss += loss
             total.gradient += gradient
-            if project:
-                magnitude, design = rest
-                total.magnitude += magnitude
-                if design is not None:
-                    before = designs.get(k)
-                    designs[k] = design if before is None else projection.merged(before, design, problems[k])
+            total.magnitude += magnitude
+            total.bias_move += move
+            if design is not None:
+                before = designs.get(k)
+                designs[k] = design if before is None else projection.merged(before, design, problems[k])
     num_rows = gather(np.array(num_rows)).sum()
     for k, total in enumerate(sums):
-        total.weight, total.loss, total.gradient, total.magnitude = _summed(
-            gather, total.weight, total.loss, total.gradient, total.magnitude
+        total.weight, total.loss, total.gradient, total.magnitude, total.bias_move = _summed(
+            gather, total.weight, total.loss, total.gradient, total.magnitude, total.bias_move
         )
         total.loss, total.gradient = total.loss / total.weight, total.gradient / total.weight
         if project:
             bias = np.ones(len(problems[k].w) - len(total.magnitude))
             total.magnitude = np.append(total.magnitude / total.weight, bias)
-        if project and projection.can_project(problems[k], num_rows):
+        total.bias_move = total.bias_move / total.weight if bias_alone else None
+        if project and not bias_alone and projection.can_project(problems[k], num_rows):
             design = projection.gathered(designs.get(k), problems[k], gather)
             total.onto = projection.decompose(design, total.weight, problems[k])
     return sums
@@ -187,6 +215,29 @@ class _Dual:
     divergence: float = 0.0
     gradient: np.ndarray | float = 0.0
     most: float = 0.0
+    delta: np.ndarray | None = None
+
+
+def _only_bias(problem: Problem) -> bool:
+    """Whether a sigmoid's bias is the one constrained coefficient."""
+    fixed = problem.constrained
+    return bool(problem.has_bias and fixed.shape[1] == 1 and fixed[-1] and not fixed[:-1].any())
+
+
+def _moved_by_bias(total: Sums) -> _Dual | None:
+    """The dual point that a sigmoid's bias makes feasible; None where the dual pass must say.
+
+    With one delta for all rows, pi = p (1 - t) has t = delta (1 - p) for class 1 and -delta p for class 0, so
+    sum p t^2 = delta^2 p (1 - p), |t| <= |delta|; and (1 - t) log(1 - t) + t <= t^2 / (2 (1 - |t|)).
+    """
+    move = total.bias_move
+    delta = total.gradient[-1, 0] / move[-1] if move[-1] > 0 else np.inf
+    if not abs(delta) < 0.1:
+        return None
+    divergence = np.square(delta) * move[-1] / (2 * (1 - abs(delta)))
+    whole = np.zeros_like(total.gradient)
+    whole[-1] = delta
+    return _Dual(float(divergence), total.gradient - delta * move[:, None], float(abs(delta)), whole)
 
 
 def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray], gather: Gather) -> dict[int, _Dual]:
@@ -195,14 +246,18 @@ def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray], gather: Gat
 
     def part_of(block: Block) -> list[tuple]:
         found = []
-        for k, x, y, weight, z in host.rows_by_problem(block, problems, only=delta):
-            p, error, _ = host.probabilities(z, y)
-            t = _relative_move(x, p, delta[k], problems[k])
-            share = weight / sums[k].weight
-            move = (p * t)[-len(error) :]
-            gradient = host.transposed(x, share * (error - move), problems[k])
-            divergence = share @ (p * _entropy_term(t)).sum(axis=0)
-            found.append((k, float(t.max(initial=0.0)), divergence, gradient))
+        for which, x, ys, weights, z in host.rows_by_fold(block, problems, only=delta):
+            moved, most, divergence = np.empty_like(z), [], []
+            for i, k in enumerate(which):
+                p, error, _ = host.probabilities(z[i], ys[i])
+                t = _relative_move(x, p, delta[k])
+                share = weights[i] / sums[k].weight
+                np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
+                most.append(float(t.max(initial=0.0)))
+                divergence.append(share @ (p * _entropy_term(t)).sum(axis=0))
+            found += zip(
+                which, most, divergence, host.transposed(x, moved, problems[0].has_bias), strict=True
+            )
         return found
 
     for found in host.in_parallel(part_of, blocks()):
@@ -264,7 +319,7 @@ def _sums_rounding(problem: Problem, total: Sums, objective: float) -> float:
     return 16 * _EPS * objective + 4 * _EPS * total.magnitude @ np.abs(problem.w).max(axis=1)
 
 
-def _relative_move(x: np.ndarray, p: np.ndarray, delta: np.ndarray, problem: Problem) -> np.ndarray:
+def _relative_move(x: np.ndarray, p: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """T [C, B] of pi = p (1 - t): v - p.v with v = x delta (and 0 for class 0 of a sigmoid)."""
     columns = x.shape[1]
     v = np.zeros((delta.shape[1], len(x)))
@@ -294,18 +349,16 @@ def _scaled_divergence(
     """Sum a_i KL(scale pi_i + (1 - scale) e_y || p_i)."""
 
     def part_of(block: Block) -> float:
-        value = 0.0
-        for _, x, y, weight, z in host.rows_by_problem(block, [problem]):
-            p, _, loss = host.probabilities(z, y)
-            rows = np.arange(len(y))
-            pi = scale * p * (1 - _relative_move(x, p, delta, problem))
-            pi[y, rows] += 1 - scale
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(pi > 0, np.log(pi) - np.log(p), 0)
-            # p_y may underflow where its logarithm does not.
-            ratio[y, rows] = np.log(pi[y, rows]) + loss
-            value += weight / total.weight @ (pi * ratio).sum(axis=0)
-        return value
+        ((_, x, (y,), (weight,), (z,)),) = host.rows_by_fold(block, [problem])
+        p, _, loss = host.probabilities(z, y)
+        rows = np.arange(len(y))
+        pi = scale * p * (1 - _relative_move(x, p, delta))
+        pi[y, rows] += 1 - scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(pi > 0, np.log(pi) - np.log(p), 0)
+        # p_y may underflow where its logarithm does not.
+        ratio[y, rows] = np.log(pi[y, rows]) + loss
+        return weight / total.weight @ (pi * ratio).sum(axis=0)
 
     return _summed(gather, sum(host.in_parallel(part_of, blocks())))[0]
 

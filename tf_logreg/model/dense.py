@@ -1,11 +1,15 @@
 """The Keras model that everything hangs on: Input, Dense `logits`, Activation `probabilities`.
 
 Whatever fits it ends with its weights set in raw units; evaluation, saving and export read only it.
-With C classes the sigmoid has one output, the logit of class 1; the softmax has C.
+With C classes the sigmoid has one output, the logit of class 1; the softmax has C. One-vs-rest has C
+sigmoids, whose probabilities are divided by their sum (as scikit-learn's OneVsRestClassifier does): that
+is the softmax of the log sigmoids, which is finite where all of them underflow.
 """
 
 import keras
 import numpy as np
+
+_LOG_SIGMOIDS = "log_sigmoids"
 
 
 def resolve_output(output: str, num_classes: int) -> str:
@@ -21,7 +25,7 @@ def build(num_features: int, num_classes: int, *, output: str, bias: bool, dtype
     Args:
         num_features: p.
         num_classes: C.
-        output: 'sigmoid' (C = 2, kernel [p, 1]) or 'softmax' (kernel [p, C]).
+        output: 'sigmoid' (C = 2, kernel [p, 1]), 'softmax' or 'one_vs_rest' (kernel [p, C]).
         bias: whether there is a bias, [1] or [C].
         dtype: of the weights, 'float32' or 'float64'.
 
@@ -31,15 +35,21 @@ def build(num_features: int, num_classes: int, *, output: str, bias: bool, dtype
     if output == "sigmoid" and num_classes != 2:
         raise ValueError(f"output: a sigmoid takes two classes. Received: {num_classes} classes.")
     units = 1 if output == "sigmoid" else num_classes
-    return keras.Sequential(
-        [
-            keras.Input((num_features,), dtype=dtype, name="features"),
-            # The loss is convex, so zero is as good a start as any, and it is the same everywhere.
-            keras.layers.Dense(units, use_bias=bias, kernel_initializer="zeros", dtype=dtype, name="logits"),
-            keras.layers.Activation(output, dtype=dtype, name="probabilities"),
-        ],
-        name="logistic_regression",
-    )
+    layers = [
+        keras.Input((num_features,), dtype=dtype, name="features"),
+        # The loss is convex, so zero is as good a start as any, and it is the same everywhere.
+        keras.layers.Dense(units, use_bias=bias, kernel_initializer="zeros", dtype=dtype, name="logits"),
+    ]
+    if output == "one_vs_rest":
+        layers.append(keras.layers.Activation("log_sigmoid", dtype=dtype, name=_LOG_SIGMOIDS))
+        output = "softmax"
+    layers.append(keras.layers.Activation(output, dtype=dtype, name="probabilities"))
+    return keras.Sequential(layers, name="logistic_regression")
+
+
+def is_one_vs_rest(model: keras.Model) -> bool:
+    """Whether the logits are those of one sigmoid a class."""
+    return any(layer.name == _LOG_SIGMOIDS for layer in model.layers)
 
 
 def get_weights(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
@@ -34,6 +35,8 @@ class Problem:
         centre: [p]; zero without a bias.
         l1, l2: [q, m], 0 for the bias.
         class_weight: [C]. held_out: the fold whose rows do not count, -1 for none.
+        latest: rows of later folds do not count.
+        positive: with one output, the class against all others; -1 for labels as they are.
     """
 
     w: np.ndarray
@@ -42,6 +45,22 @@ class Problem:
     l2: np.ndarray
     class_weight: np.ndarray
     held_out: int = -1
+    latest: int = np.iinfo(np.int32).max
+    positive: int = -1
+
+    def counts(self, block: Block) -> np.ndarray:
+        """Which rows of a block are this problem's, [B] bool."""
+        use = block.weight * self.class_weight[block.y] > 0
+        return use & (block.fold != self.held_out) & (block.fold <= self.latest)
+
+    def labels(self, y: np.ndarray) -> np.ndarray:
+        """The classes that the problem tells apart, [B]."""
+        return y if self.positive < 0 else (y == self.positive).astype(y.dtype)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether w has a row more than there are columns."""
+        return len(self.w) > len(self.centre)
 
     @property
     def constrained(self) -> np.ndarray:
@@ -72,12 +91,25 @@ def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
             yield waiting.popleft().result()
 
 
-def rows_by_problem(block: Block, problems: list[Problem], only=None):
-    """(k, x [B, p] centred float64, y, weights, logits [m, B]) of each problem's own rows of a block.
+class Shared(NamedTuple):
+    """The rows of a block that count in some problems, the same for all of them."""
+
+    problems: list[int]  # k of them
+    x: np.ndarray  # [B, p] float64, centred
+    y: list[np.ndarray]  # k of [B]
+    weight: np.ndarray  # [k, B], class weights included
+    logits: np.ndarray  # [k, m, B]
+
+
+def rows_by_fold(block: Block, problems: list[Problem], only=None) -> Iterator[Shared]:
+    """A block's rows for each set of problems over the same rows: 50 problems in 5 folds read x 5 times.
 
     Classes come first: sums over them then run along rows, which is how NumPy is fast.
     """
-    which = range(len(problems)) if only is None else sorted(only)
+    together = collections.defaultdict(list)
+    for k in range(len(problems)) if only is None else sorted(only):
+        problem = problems[k]
+        together[problem.held_out, problem.latest, (problem.class_weight > 0).tobytes()].append(k)
     centre = problems[0].centre
     x = (
         np.subtract(block.x, centre, dtype=np.float64)
@@ -85,31 +117,30 @@ def rows_by_problem(block: Block, problems: list[Problem], only=None):
         else block.x.astype(np.float64, copy=False)
     )
     p = x.shape[1]
-    kernels = np.hstack([problems[k].w[:p] for k in which])
-    z = (kernels.T @ x.T).reshape(len(which), -1, len(x))
-    for place, k in enumerate(which):
-        problem = problems[k]
-        weight = block.weight * problem.class_weight[block.y]
-        logits = z[place] + block.offset.T
-        if len(problem.w) > p:
-            logits += problem.w[p][:, None]
-        use = (weight > 0) & (block.fold != problem.held_out)
-        if use.all():
-            yield k, x, block.y, weight, logits
-        else:
-            yield k, x[use], block.y[use], weight[use], logits[:, use]
+    for which in together.values():
+        mine = [problems[k] for k in which]
+        use = mine[0].counts(block)
+        rows, y, weight, offset = x, block.y, block.weight, block.offset
+        if not use.all():
+            rows, y, weight, offset = x[use], y[use], weight[use], offset[use]
+        kernels = np.hstack([problem.w[:p] for problem in mine])
+        z = (kernels.T @ rows.T).reshape(len(which), -1, len(rows))
+        z += offset.T
+        for logits, problem in zip(z, mine, strict=True):
+            if problem.has_bias:
+                logits += problem.w[p][:, None]
+        weights = np.stack([weight * problem.class_weight[y] for problem in mine])
+        yield Shared(which, rows, [problem.labels(y) for problem in mine], weights, z)
 
 
 def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities of all classes [C, B], p - e_y of the outputs [m, B], and the loss [B]."""
     if len(z) == 1:
-        sign = 1.0 - 2.0 * y
-        t = sign * z[0]  # the logit of the other class
-        small = np.exp(-np.abs(t))
-        other = np.where(t > 0, 1.0, small) / (1 + small)
-        own = np.where(t > 0, small, 1.0) / (1 + small)
+        error, small, loss = sigmoid_terms(z[0], y)
+        other = np.abs(error)
+        own = np.where(other > 0.5, small, 1.0) / (1 + small)
         p = np.where(y == 1, [other, own], [own, other])
-        return p, (sign * other)[None], np.maximum(t, 0) + np.log1p(small)
+        return p, error[None], loss
     rows = np.arange(len(y))
     shifted = z - z.max(axis=0)
     p = np.exp(shifted)
@@ -126,7 +157,18 @@ def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return p, error, loss
 
 
-def transposed(x: np.ndarray, r: np.ndarray, problem: Problem) -> np.ndarray:
-    """[X, 1]^T R of r [m, B]: [q, m]."""
-    product = (r @ x).T
-    return np.vstack([product, r.sum(axis=1)]) if len(problem.w) > x.shape[1] else product
+def sigmoid_terms(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The error p - y, exp(-|z|) and the loss of one output, each of the shape of z; y is 0 or 1."""
+    sign = 1.0 - 2.0 * y
+    t = sign * z  # the logit of the other class
+    small = np.exp(-np.abs(t))
+    error = np.where(t > 0, 1.0, small)
+    error /= 1 + small
+    error *= sign
+    return error, small, np.maximum(t, 0) + np.log1p(small)
+
+
+def transposed(x: np.ndarray, r: np.ndarray, bias: bool) -> np.ndarray:
+    """[X, 1]^T R_k of residuals r [k, m, B]: [k, q, m]."""
+    product = (r.reshape(-1, len(x)) @ x).reshape(*r.shape[:2], -1).transpose(0, 2, 1)
+    return np.concatenate([product, r.sum(axis=2)[:, None]], axis=1) if bias else product

@@ -25,14 +25,14 @@ def loss_and_error(logits: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     """The log loss and its derivative by the logits, p - e_y, of K models from one exponential.
 
     Args:
-        logits: [B, K, m]. y: [B] int32.
+        logits: [B, K, m]. y: [B] int32; with one output [B, K] or [B, 1], a problem may have its own.
 
     Returns:
         loss [B, K] and error [B, K, m].
     """
     if logits.shape[-1] == 1:
         # With t = z for class 0 and -z for class 1 the loss is log(1 + e^t).
-        sign = tf.cast(1 - 2 * y, logits.dtype)[:, None]
+        sign = tf.cast(1 - 2 * y, logits.dtype)
         t = sign * logits[..., 0]
         small = tf.exp(-tf.abs(t))
         loss = tf.maximum(t, 0) + tf.math.log1p(small)

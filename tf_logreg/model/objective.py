@@ -8,6 +8,7 @@ rows; whoever divides adds them (`fit/full_batch.py`). A single fit is K = 1.
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tf_logreg.model import linear, losses
@@ -24,15 +25,19 @@ class Rows(NamedTuple):
 
 
 class Problems(NamedTuple):
-    """What differs between K problems over the same rows."""
+    """What differs between K problems over the same rows; fields of length 1 are the same for all."""
 
     held_out: tf.Tensor  # [K] int32: rows of this fold do not count; -1 for none
     class_weight: tf.Tensor  # [K, C] multiplies the row weights by class
+    # Rows of later folds do not count: a fold in time trains on its past.
+    latest: tf.Tensor = np.full(1, np.iinfo(np.int32).max, np.int32)  # [K] int32
+    # With one output, the class against all others; -1 for labels as they are.
+    positive: tf.Tensor = np.full(1, -1, np.int32)  # [K] int32
 
 
 def value_and_gradient(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:
     """Sums of weights [K], of weighted losses [K] in nats, and the latter's gradient [K, q, m]."""
-    loss, error = losses.loss_and_error(_logits(w, rows), rows.y)
+    loss, error = losses.loss_and_error(_logits(w, rows), _labels(w, problems, rows))
     weight = _weights(problems, rows, w.dtype)
     return (
         tf.reduce_sum(weight, axis=0),
@@ -78,8 +83,37 @@ def mean_gram(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, 
     return tf.reduce_sum(weight, axis=0), linear.gram(rows.x, d)
 
 
+def held_out_loss(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sums over each problem's held-out rows of the user's row weights [K], and of weighted log losses [K].
+
+    Class weights are left out: they say what to fit, not what a prediction is worth.
+    """
+    loss, _ = losses.loss_and_error(_logits(w, rows), rows.y[:, None] if w.shape[2] == 1 else rows.y)
+    return _held_out_sums(loss, problems, rows)
+
+
+def held_out_loss_one_vs_rest(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same for models [K, q, C] of one sigmoid a class, whose probabilities are made to sum to one."""
+    loss, _ = losses.loss_and_error(tf.math.log_sigmoid(_logits(w, rows)), rows.y)
+    return _held_out_sums(loss, problems, rows)
+
+
+def _held_out_sums(loss: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    mine = tf.cast(rows.fold[:, None] == problems.held_out[None, :], loss.dtype)
+    weight = tf.cast(rows.weight, loss.dtype)[:, None] * mine
+    return tf.reduce_sum(weight, axis=0), tf.reduce_sum(weight * loss, axis=0)
+
+
 def _logits(w: tf.Tensor, rows: Rows) -> tf.Tensor:
     return linear.forward(rows.x, w) + _offset(rows, w.dtype)
+
+
+def _labels(w: tf.Tensor, problems: Problems, rows: Rows) -> tf.Tensor:
+    """The class of each row: [B]; with one output in each problem, [B, K] or [B, 1]."""
+    if w.shape[2] > 1:
+        return rows.y
+    y, positive = rows.y[:, None], problems.positive[None, :]
+    return tf.where(positive < 0, y, tf.cast(y == positive, y.dtype))
 
 
 def _offset(rows: Rows, dtype: tf.DType) -> tf.Tensor:
@@ -88,6 +122,8 @@ def _offset(rows: Rows, dtype: tf.DType) -> tf.Tensor:
 
 def _weights(problems: Problems, rows: Rows, dtype: tf.DType) -> tf.Tensor:
     """The weight of each row in each problem, [B, K]."""
-    by_class = tf.transpose(tf.gather(problems.class_weight, rows.y, axis=1))
-    counts = tf.cast(rows.fold[:, None] != problems.held_out[None, :], dtype)
-    return tf.cast(rows.weight, dtype)[:, None] * tf.cast(by_class, dtype) * counts
+    # Whole rows of a [C, K] table: gathered along its other axis they would be single numbers.
+    by_class = tf.gather(tf.cast(tf.transpose(problems.class_weight), dtype), rows.y)
+    fold = rows.fold[:, None]
+    counts = tf.cast((fold != problems.held_out) & (fold <= problems.latest), dtype)
+    return tf.cast(rows.weight, dtype)[:, None] * by_class * counts

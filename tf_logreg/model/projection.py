@@ -93,7 +93,8 @@ def decompose(design: np.ndarray, weight_sum: float, problem: Problem) -> Projec
         floor = 500 * eps * max(factor.shape)
     else:
         normal = design / weight_sum
-        norm = _ones_for_zeros(np.sqrt(np.diag(normal)))
+        # p_c - p_c^2 of a sure class cancels, and may come out below zero.
+        norm = _ones_for_zeros(np.sqrt(np.maximum(np.diag(normal), 0)))
         values, vectors = scipy.linalg.eigh(normal / norm / norm[:, None], check_finite=False)
         singular, v = np.sqrt(np.maximum(values[::-1], 0)), vectors.T[::-1]
         floor = np.sqrt(eps * len(normal))

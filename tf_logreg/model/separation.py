@@ -46,13 +46,14 @@ def separating_direction(
     def margins(direction: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(columns [B, f] in units of scale, y, margins [B, C - 1]) of each block's rows."""
         for block in blocks():
-            use = (block.weight * problem.class_weight[block.y] > 0) & (block.fold != problem.held_out)
+            use = problem.counts(block)
+            y = problem.labels(block.y[use])
             x = (block.x[use].astype(np.float64) - problem.centre) * scale
             columns = np.hstack([x, np.ones((len(x), 1))])[:, features]
             size = (np.abs(columns) @ np.abs(direction)).max(axis=1, keepdims=True)
             # Relative to what it is a sum of: a column's outlier must not make all other rows seem to touch.
-            lead = _margins(columns @ direction, block.y[use]) / np.where(size > 0, size, 1)
-            yield columns, block.y[use], lead
+            lead = _margins(columns @ direction, y) / np.where(size > 0, size, 1)
+            yield columns, y, lead
 
     fitted = (problem.w / sizes[:, None])[features]
     if free.all() and np.abs(fitted).max() > 0:

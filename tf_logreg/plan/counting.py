@@ -74,7 +74,7 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
             rows,
             columns,
             solver=optimum.choose(
-                "auto" if config.solver.name == "minibatch" else config.solver.name, config.l1
+                "auto" if config.solver.name == "minibatch" else config.solver.name, l1=config.l1 > 0
             ),
             strategy=distribute.make_strategy(),
             dtype=dtype,

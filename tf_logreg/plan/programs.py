@@ -116,7 +116,8 @@ def pass_over_rows(
     """
     rows = Rows(*row_specs(num_rows, num_features, dtype), tf.TensorSpec([num_rows], tf.int32))
     w = tf.TensorSpec([num_problems, num_features + 1, outputs_of(num_classes)])
-    problems = Problems(tf.TensorSpec([num_problems], tf.int32), tf.TensorSpec([num_problems, num_classes]))
+    which = tf.TensorSpec([num_problems], tf.int32)
+    problems = Problems(which, tf.TensorSpec([num_problems, num_classes]), which, which)
     replica = passes.replica_program(request.program, request.width, request.every, True)
     return lower(replica, (rows, (w,) * request.weights, problems), stage)
 

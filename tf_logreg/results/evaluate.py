@@ -37,6 +37,7 @@ def evaluate(
         each bin the weight, the mean top probability and the accuracy.
     """
     weights = [tf.constant(array) for array in dense.get_weights(model)]
+    one_vs_rest = dense.is_one_vs_rest(model)
     logits_of = _distributed_logits(strategy)
     total, kept = None, []
     for batch in batches:
@@ -47,6 +48,8 @@ def evaluate(
             np.concatenate([share.numpy() for share in part]) for part in shares
         )
         logits, y, weight = (logits + offset.astype(logits.dtype))[row >= 0], y[row >= 0], weight[row >= 0]
+        if one_vs_rest:
+            logits = metrics.log_sigmoid(logits)
         part = metrics.sums(logits, y, weight, num_classes)
         total = part if total is None else {name: total[name] + part[name] for name in part}
         if total["num_rows"] <= max_rows:

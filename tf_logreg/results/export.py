@@ -16,7 +16,7 @@ def serving_module(model: keras.Sequential, class_names: tuple[str, ...]) -> tf.
         model: in raw units.
         class_names: C names, in the order of the labels.
     """
-    kernel, bias = dense.get_weights(model)
+    one_vs_rest, (kernel, bias) = dense.is_one_vs_rest(model), dense.get_weights(model)
     module = tf.Module(name="logistic_regression")
     with tf.device("CPU:0"):
         module.kernel, module.bias = tf.Variable(kernel, name="kernel"), tf.Variable(bias, name="bias")
@@ -31,7 +31,9 @@ def serving_module(model: keras.Sequential, class_names: tuple[str, ...]) -> tf.
         class_id = tf.cast(logits[:, 0] > 0, tf.int64) if logits.shape[1] == 1 else tf.argmax(logits, axis=1)
         return {
             "logits": logits,
-            "probabilities": losses.class_probabilities(logits),
+            "probabilities": losses.class_probabilities(
+                tf.math.log_sigmoid(logits) if one_vs_rest else logits
+            ),
             "class_id": class_id,
             "class_name": tf.gather(module.class_names, class_id),
         }

@@ -29,3 +29,38 @@ def weight_images(kernel: np.ndarray, shape: tuple[int, int], class_names: tuple
         axis.set_title(title)
     figure.colorbar(image, ax=list(axes), label="weight", shrink=0.8)
     return figure
+
+
+def path(penalty: str, values: np.ndarray, scores: np.ndarray, nonzeros: np.ndarray, choice: int) -> Figure:
+    """Held-out loss and non-zero coefficients against the strength of a penalty; the chosen one marked.
+
+    Args:
+        penalty: its name. values: [N] strengths.
+        scores: [N, F] nats. nonzeros: [N, F].
+        choice: the index of the chosen strength.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.subplots()
+    mean = scores.mean(axis=1)
+    axis.plot(values, scores, color="tab:blue", alpha=0.25, linewidth=0.8)
+    axis.plot(values, mean, "o-", color="tab:blue", markersize=3)
+    if scores.shape[1] > 1:
+        error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
+        axis.fill_between(values, mean - error, mean + error, color="tab:blue", alpha=0.15, linewidth=0)
+    axis.axvline(values[choice], color="black", linestyle="--", linewidth=0.8)
+    axis.annotate(
+        f"chosen: {penalty} = {values[choice]:.3g}", (values[choice], mean[choice]), xytext=(6, 18),
+        textcoords="offset points", arrowprops={"arrowstyle": "-", "linewidth": 0.6},
+    )  # fmt: skip
+    smallest = values[values > 0].min(initial=np.inf)
+    axis.set_xscale("symlog" if (values == 0).any() else "log", **(
+        {"linthresh": min(smallest, 1.0)} if (values == 0).any() else {}
+    ))  # fmt: skip
+    axis.invert_xaxis()  # from the strongest, as a path is followed
+    axis.set_xlabel(f"{penalty}, from strong to weak")
+    axis.set_ylabel("held-out log loss, nats", color="tab:blue")
+    other = axis.twinx()
+    other.plot(values, nonzeros.mean(axis=1), color="tab:orange", linewidth=1)
+    other.set_ylim(bottom=0)
+    other.set_ylabel("non-zero coefficients", color="tab:orange")
+    return figure

@@ -15,6 +15,11 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
     return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
 
 
+def log_sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Log p of one sigmoid a class, float64 [B, C]: one-vs-rest's probabilities are the softmax of these."""
+    return -np.logaddexp(0, -logits.astype(np.float64))
+
+
 def predicted_class(logits: np.ndarray) -> np.ndarray:
     """The most probable class, int64 [B]; a tie goes to the lower index."""
     if logits.shape[1] == 1:

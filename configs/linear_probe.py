@@ -1,0 +1,27 @@
+"""A linear probe: embeddings in an .npz, or a TFDS with an embedding feature, to the best certified softmax.
+
+    python run.py --config=configs/linear_probe.py:50000 --config.data.args.path=my.npz --workdir=runs/probe
+    python run.py --config=configs/linear_probe.py --config.data.source=tfds --config.data.args.name=set ...
+
+The number after the colon is that of training rows, which turns DINOv2's 45 values of C from 1e-6 to 1e5
+(Oquab et al., 2023; dinov2/eval/log_regression.py) into l2 = 1 / (C n); ImageNet's without it. A tenth of
+the training rows choose, unless `data.validation_split` or `cv.folds` says otherwise. Time and score are
+your embeddings'; `docs/linear_probe.md` has figures.
+"""
+
+import numpy as np
+
+from tf_logreg import config as defaults
+
+
+def get_config(num_rows="1281167"):
+    """DINOv2's grid, one batch of problems over one X."""
+    config = defaults.get_config()
+    config.data.source = "npz"
+    config.data.validation_fraction = 0.1
+    config.model.output = "softmax"
+    # Embeddings have a common unit, and the grid is meant in it.
+    config.standardize = False
+    config.path.penalty = "l2"
+    config.path["values"] = tuple((1 / (np.logspace(-6, 5, 45) * int(num_rows))).tolist())
+    return config

@@ -1,0 +1,226 @@
+"""A path: one penalty at many strengths, each beside every fold, as K problems that share their passes.
+
+Problem k = (i F + f) M + c stands for strength i, fold f and, one against the rest, class c; M is 1
+otherwise. Folds enter through what differs between problems: which rows count, class weights, and the
+penalties, into which a fold's own standardisation goes. X exists once.
+"""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from tf_logreg.errors import InputError
+from tf_logreg.fit import full_batch
+from tf_logreg.fit.certified import Certified
+from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.fit.penalized import Penalized
+from tf_logreg.fit.result import Status
+
+log = logging.getLogger(__name__)
+
+CHOICES = ("best", "one_standard_error")
+_BLOCK_ROWS = 64  # the fewest that a pass takes at a time
+_ROWS_PER_COEFFICIENT = 100  # of the sample that a path begins on
+_MOST_SAMPLED_STEPS = 12
+_NOISE = 2e-7  # relative rounding error of a float32 value
+
+
+@dataclasses.dataclass(frozen=True)
+class Solved:
+    """K problems as they ended.
+
+    Attributes:
+        w: [K, P]. status: K of them. gap, objective: [K] nats; NaN where there is none. passes: [K].
+        iterations: steps of the method, over all batches.
+    """
+
+    w: np.ndarray
+    status: list[Status]
+    gap: np.ndarray
+    objective: np.ndarray
+    passes: np.ndarray
+    iterations: int
+
+
+def grid(num: int, ratio: float, largest: float) -> np.ndarray:
+    """`num` strengths on a log scale from `largest` down to ratio * largest."""
+    return np.geomspace(largest, ratio * largest, num)
+
+
+def largest_penalty(penalty: str, gradient: np.ndarray, factor: np.ndarray) -> float:
+    """Where a path begins.
+
+    For l1 the weakest penalty at which all coefficients are zero, max_j |g_j| / factor_j. l2 has no such
+    place; its paths begin where those of an elastic net with an l1 share of 0.001 do, as glmnet's
+    (Friedman, Hastie and Tibshirani, J. Stat. Softw. 33, 2010, sec. 2.5).
+
+    Args:
+        penalty: 'l1' or 'l2'.
+        gradient: [p, m], of the null model's loss by coefficients in the penalty's units.
+        factor: [p], the penalty factors; columns without a penalty are passed over.
+    """
+    some = factor > 0
+    steepest = np.abs(gradient[some]).max(axis=1) / factor[some]
+    # A little above, so that rounding does not let the first coefficient in.
+    return float(steepest.max(initial=0.0)) * (1 + 1e-6) * (1.0 if penalty == "l1" else 1000.0)
+
+
+def problems_at_once(shape: tuple[int, int], bias: bool, memory: float) -> int:
+    """How many problems of (p, m) coefficients have room in so many bytes.
+
+    Raises:
+        InputError: not even one.
+    """
+    needed = bytes_of_problem(*shape, bias)
+    if needed > memory:
+        raise InputError(
+            f"path: one problem of {shape[0]:,} features and {shape[1]:,} outputs takes about "
+            f"{needed / 2**30:.2f} GiB of memory. Received: {memory / 2**30:.2f} GiB for it."
+        )
+    return int(memory // needed)
+
+
+def batches(problems: Penalized, together: int, memory: float) -> list[np.ndarray]:
+    """Which problems are solved at once: as many as memory holds.
+
+    Args:
+        problems: K of them.
+        together: problems of one strength.
+        memory: bytes that they may take.
+    """
+    count, most = len(problems.l2), problems_at_once(problems.shape, problems.bias, memory)
+    # Whole strengths at a time where there is room, so that each batch begins where another ended.
+    size = most // together * together or most
+    if size < count:
+        log.info("The path's %d problems are solved %d at a time: memory holds no more.", count, size)
+    return [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
+
+
+def bytes_of_problem(p: int, m: int, bias: bool) -> float:
+    """Memory that one more problem takes, about: its solver's state, its sums, a block's intermediates."""
+    size = (p + bias) * m
+    hessian = 4 * size**2 if Penalized.explicit(size) else 2 * (p + 1) ** 2
+    return 8.0 * (16 * size + hessian + 6 * m * _BLOCK_ROWS)
+
+
+def solve(
+    method: ModuleType,
+    certified: Certified,
+    start: np.ndarray,
+    parts: list[np.ndarray],
+    *,
+    together: int,
+    target: np.ndarray,
+    max_passes: int,
+    noise: float,
+    checkpoints: Checkpoints,
+    report: Callable[[float, float, float], None],
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Solved:
+    """Solves K problems to certified gaps, batch after batch.
+
+    A batch begins where the one before ended, at its weakest penalty; within a batch all begin together.
+
+    Args:
+        method: from `solvers.load`.
+        certified: the problems.
+        start: [K, P].
+        parts: from `batches`.
+        together: problems of one strength.
+        target: [K] the gap that is wanted, nats.
+        max_passes, noise, report, interrupted: as in `full_batch.solve`.
+        checkpoints: where finished batches are saved; the one under way has a folder of its own below.
+
+    Raises:
+        InterruptError: a signal came; the state is saved.
+        InputError: a checkpoint that does not fit, or cannot be written.
+    """
+    problems = certified.problems
+    count = len(problems.l2)
+    w, gap, objective = start.copy(), np.full(count, np.nan), np.full(count, np.nan)
+    passes, status, done, iterations = np.zeros(count), np.full(count, "", "U16"), 0, 0
+    if (found := checkpoints.latest()) is not None:
+        done, arrays = found
+        w, gap, objective, passes, status, iterations = (
+            arrays[name] for name in ("w", "gap", "objective", "passes", "status", "iterations")
+        )
+    for number, part in enumerate(parts[done:], done):
+        # The last problem before the batch that is over the same rows.
+        before = part[0] - together + (part - part[0]) % together
+        w[part] = np.where((before >= 0)[:, None], w[before], w[part])
+        mine = dataclasses.replace(certified, problems=problems.some(part))
+        w[part] = near(method, mine.problems, w[part])
+        outcome = full_batch.solve(
+            method,
+            mine.problems,
+            w[part],
+            target=target[part],
+            max_passes=max_passes,
+            noise=noise,
+            certify=mine.certify,
+            exact=mine.exact,
+            separation=mine.separated,
+            checkpoints=dataclasses.replace(checkpoints, folder=f"{checkpoints.folder}/batch-{number:04d}"),
+            report=report,
+            interrupted=interrupted,
+        )
+        w[part], passes[part] = mine.problems.centred(outcome.w, np.arange(len(part))), outcome.passes
+        status[part] = [one.value for one in outcome.status]
+        iterations = iterations + outcome.iterations
+        for k, one, found in zip(part, outcome.status, outcome.certificates, strict=True):
+            if found is not None:
+                objective[k] = found.objective
+                gap[k] = np.nan if found.gap is None or one is Status.SEPARATED else found.gap
+        if len(parts) > 1:
+            checkpoints.save(
+                number + 1,
+                {
+                    "w": w, "gap": gap, "objective": objective, "passes": passes, "status": status,
+                    "iterations": np.array(iterations),
+                },
+            )  # fmt: skip
+    return Solved(w, [Status(one) for one in status.tolist()], gap, objective, passes, int(iterations))
+
+
+def near(method: ModuleType, problems: Penalized, w: np.ndarray) -> np.ndarray:
+    """Takes K problems from w [K, P] to the optimum of a sample of the rows, where there are many.
+
+    A sample of n rows puts it about P / n nats above the true one, from where a few steps on all rows remain.
+    """
+    sample = _ROWS_PER_COEFFICIENT * problems.size
+    every = problems.num_rows // sample
+    if every < 2 or not problems.explicit(problems.size):
+        return w
+    sampled = dataclasses.replace(problems, every=every)
+    close = np.full(len(w), 0.1 * problems.size / sample)
+    # Progress by the Newton decrement: what a weak l2 bounds by the gradient is far above what is left.
+    fns = dataclasses.replace(
+        sampled.functions(close, _NOISE), gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf)
+    )
+    state = method.init(fns, w)
+    for _ in range(_MOST_SAMPLED_STEPS):
+        state.finished[:] = (state.gap <= close) | state.stalled
+        if state.finished.all():
+            break
+        state = method.step(fns, state)
+    return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)
+
+
+def choose(scores: np.ndarray, how: str) -> int:
+    """The index of the chosen strength.
+
+    Args:
+        scores: [N, F] held-out losses, the strongest penalty first; lower is better.
+        how: 'best', the lowest mean over folds, or 'one_standard_error', the strongest penalty whose mean is
+            within one standard error of it (Hastie, Tibshirani and Friedman, 2009, sec. 7.10).
+    """
+    mean = scores.mean(axis=1)
+    best = int(np.nanargmin(mean))
+    if how == "best":
+        return best
+    error = scores[best].std(ddof=1) / math.sqrt(scores.shape[1])
+    return int(np.flatnonzero(mean <= mean[best] + error)[0])

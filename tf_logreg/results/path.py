@@ -1,0 +1,79 @@
+"""What a path leaves: path.npz, path.csv and path.png, and its part of result.json."""
+
+import csv
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tf_logreg.results import figures
+from tf_logreg.results import workdir as directory
+
+_COLUMNS = ("status", "score", "nonzeros", "objective", "certified_gap", "passes")
+
+
+def write(workdir: str, path, columns: tuple[str, ...], class_names: tuple[str, ...]) -> None:
+    """Writes the three files.
+
+    Args:
+        workdir: of the run.
+        path: N strengths x F folds, as `choosing.Path` has them.
+        columns: p names. class_names: C names.
+    """
+    arrays = {
+        "values": path.values,
+        "scores": path.scores,
+        "choice": np.array(path.choice),
+        "kernel": path.kernel,
+        "bias": path.bias,
+        "status": path.status.astype("U16"),
+        "certified_gap": path.certified_gap,
+        "objective": path.objective,
+        "nonzeros": path.nonzeros,
+        "passes": path.passes,
+        "feature_names": np.array(columns),
+        "class_names": np.array(class_names),
+    }
+    directory.write_arrays(workdir, "path.npz", arrays)
+    directory.write_text(workdir, "path.csv", table(path))
+    directory.write_with(workdir, "path.png", lambda name: picture(path).savefig(name, dpi=150))
+
+
+def table(path) -> str:
+    """A line a strength and fold, as CSV; empty where there is no number."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([path.penalty, "fold", *_COLUMNS, "chosen"])
+    columns = (path.status, path.scores, path.nonzeros, path.objective, path.certified_gap, path.passes)
+    for i, value in enumerate(path.values.tolist()):
+        for f in range(path.scores.shape[1]):
+            cells = [column[i, f].item() for column in columns]
+            cells = ["" if cell != cell else cell for cell in cells]
+            writer.writerow([value, f + 1, *cells, int(i == path.choice)])
+    return text.getvalue()
+
+
+def summary(path) -> dict:
+    """For result.json: the choice, and lists [N][F] with null where there is no number."""
+
+    def plain(array: np.ndarray) -> list:
+        return [[None if value != value else value for value in row] for row in array.tolist()]
+
+    return {
+        "penalty": path.penalty,
+        "values": path.values.tolist(),
+        "choice": path.choice,
+        "chosen": float(path.values[path.choice]),
+        "scores": plain(path.scores),
+        "status": [[str(value) for value in row] for row in path.status],
+        "certified_gap": plain(path.certified_gap),
+        "objective": plain(path.objective),
+        "nonzeros": path.nonzeros.tolist(),
+        "passes": plain(path.passes),
+        "iterations": path.iterations,
+    }
+
+
+def picture(path) -> Figure:
+    """The score and the number of non-zero coefficients against the strength."""
+    return figures.path(path.penalty, path.values, path.scores, path.nonzeros, path.choice)
