@@ -14,7 +14,7 @@ from tf_logreg import workers
 from tf_logreg.data import standardize
 from tf_logreg.data.source import Source, describe
 from tf_logreg.errors import InputError
-from tf_logreg.fit import checkpoint, full_batch, interrupt, passes, penalized, placement, progress
+from tf_logreg.fit import checkpoint, full_batch, interrupt, passes, path, penalized, placement, progress
 from tf_logreg.fit.certified import Certified
 from tf_logreg.fit.result import FitResult, Status
 from tf_logreg.model import certificate, dense, host, separation
@@ -109,6 +109,8 @@ def fit_full_batch(
         if has_bias:
             w[:, num_features] = (bias + columns.shift @ kernel).reshape(count, outputs)
         w = w.reshape(count, -1)
+    elif solver in ("newton", "proximal_newton"):
+        w = path.near(solvers.load(solver), problems, w)
     target = config.solver.tol * null
     with progress.gap_bar(target[0]) as show, interrupt.listen() as interrupted:
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg import config as configs
 from tf_logreg import inputs
+from tf_logreg import config as configs
 from tf_logreg.errors import InputError
 from tf_logreg.model import host, projection
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
@@ -25,7 +25,6 @@ def plan(
     num_classes: int = 0,
     dtype: str = "float32",
     num_passes: int = 0,
-    num_problems: int = 1,
     log: Callable[[str], None] = print,
 ) -> dict:
     """Compiles a job for a TPU slice and estimates what it needs and takes.
@@ -36,7 +35,6 @@ def plan(
         num_rows, num_features, num_classes: of the training rows; 0 takes them from the config's source.
         dtype: of X on the chips, float32 or bfloat16.
         num_passes: reads of the rows on the chips that a solve takes; 0 measures them.
-        num_problems: K problems that share every pass.
         log: told what is under way.
 
     Returns:
@@ -66,6 +64,7 @@ def plan(
             num_classes or len(source.class_names),
         )
     sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}
+    num_problems = configs.num_problems(config, num_classes)  # all share every pass
     outputs = programs.outputs_of(num_classes)
     rows_a_chip = -(-num_rows // slice_.num_chips)
 
@@ -168,19 +167,29 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
         main = "hessian_product" if "hessian_product" in found else "value_and_gradient"
         count = counting.Count(sizes["num_rows"], "given", {main: num_passes}, 2.0, 0.0)
         return [count], f"--plan_passes={num_passes}, all of them {main}; 2 on the host"
+    # A path's passes are taken for those of the strength in its middle.
+    l2 = config.l2
+    if config.path.penalty:
+        values = config.path["values"]
+        if config.path.penalty != "l2" or not values:
+            raise InputError(
+                "--plan_passes: expected a number for a path without l2 strengths in path.values, whose passes "
+                f"cannot be measured beforehand. Received: {num_passes}."
+            )
+        l2 = values[len(values) // 2]
     # Fewer rows than the job's tell the classes apart more easily, so at the same l2 they take more passes.
     # At the same penalty on the sum of losses (l2 times the rows) they are held back more, and take fewer.
     p, classes = sizes["num_features"], sizes["num_classes"]
     rows = min(sizes["num_rows"], max(classes, _SAMPLE_FEATURES // (p * classes)))
     rows = min(rows, _MOST_SAMPLE_ROWS)
-    scaled = config.l2 * sizes["num_rows"] / rows
+    scaled = l2 * sizes["num_rows"] / rows
     counts = []
-    for l2 in sorted({config.l2, scaled}):
-        log(f"Solving {rows:,} planted rows of {p:,} x {classes:,} at l2 = {l2:.2g} here.")
+    for strength in sorted({l2, scaled}):
+        log(f"Solving {rows:,} planted rows of {p:,} x {classes:,} at l2 = {strength:.2g} here.")
         sample = config.copy_and_resolve_references()
-        sample.l2 = l2
+        sample.l2, sample.path.penalty = strength, ""
         counts.append(counting.measure(sample, rows, p, classes, dtype))
-    between = " and ".join(f"{l2:.2g}" for l2 in sorted({config.l2, scaled}))
+    between = " and ".join(f"{one:.2g}" for one in sorted({l2, scaled}))
     return (
         counts,
         f"measured by solving {rows:,} planted rows of the same p and C on this machine, l2 {between}",
