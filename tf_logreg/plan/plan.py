@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg import inputs
 from tf_logreg import config as configs
+from tf_logreg import inputs
 from tf_logreg.errors import InputError
 from tf_logreg.model import host, projection
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
@@ -173,7 +173,7 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
         values = config.path["values"]
         if config.path.penalty != "l2" or not values:
             raise InputError(
-                "--plan_passes: expected a number for a path without l2 strengths in path.values, whose passes "
+                "--plan_passes: expected a number for a path without l2 strengths in path.values: its passes "
                 f"cannot be measured beforehand. Received: {num_passes}."
             )
         l2 = values[len(values) // 2]
