@@ -7,7 +7,7 @@ each other, so the choice is an extra, and a machine that already has one (Colab
 import importlib.util
 import os
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 if importlib.util.find_spec("tensorflow") is None:
     raise ImportError(

@@ -4,6 +4,7 @@ F_k(w) = sum_i s_ki loss_i / sum_i s_ki + sum_j l2_kj w_j^2 / 2 + l1_kj |w_j|, i
 solver sees w as P numbers: the kernel [p, m] and, where the model has one, the bias [m] behind it.
 """
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -94,15 +95,13 @@ class Penalized:
         whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
         return self.pack(whole)
 
-    def sums(self, program, arguments, problems: np.ndarray, width: int, every: int = 1, read=None):
-        """A pass for some of the problems, by `sum_rows` if not by another."""
+    def sums(self, program, arguments, problems: np.ndarray, width: int, every: int = 1):
+        """A pass for some of the problems."""
         every = every * self.every
         self.passes[problems] += 1 / every
         fields = (self.held_out, self.class_weight, self.latest, self.positive)
         record = objective.Problems(*(field[problems] for field in fields))
-        return (read or self.sum_rows)(
-            program, tuple(self.unpack(a) for a in arguments), record, width, every
-        )
+        return self.sum_rows(program, tuple(self.unpack(a) for a in arguments), record, width, every)
 
     def value_and_gradient(self, w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of the smooth part, [k] and [k, P]."""
@@ -147,30 +146,30 @@ class Penalized:
     def preconditioner(self, w: np.ndarray, problems: np.ndarray):
         """Solves with the mean over outputs of the Hessian's diagonal blocks, from a sample of rows.
 
-        What was built for a problem is kept until another w is asked for. It can be built again from w, so
-        a checkpoint need not hold it and its passes go past the tape (`full_batch.Tape`).
+        Problems that are alike and ask for the same w share one, of all rows. What was built is kept until
+        another w is asked for. It can be built again from w, so a checkpoint need not hold it and its passes
+        go past the tape (`full_batch.Tape`).
         """
         p, m = self.shape
-        keys = {k: one.tobytes() for k, one in zip(problems, w, strict=True)}
-        new = np.array([i for i, k in enumerate(problems) if self._grams.get(k, ("",))[0] != keys[k]], int)
-        q = p + self.bias
-        if new.size:
-            every = self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1))
-            width, at = 2 * len(np.unique(self.alike)) * (p + 1), np.arange(p)
-            # The first of those alike stands for all, where there are rows enough for a sample to.
-            names = self.alike[problems[new]] if every else problems[new]
-            _, first, group = np.unique(names, return_index=True, return_inverse=True)
-            made = self.sums(
-                objective.mean_gram, (w[new[first]],), problems[new[first]], width, max(1, every), self._read
-            )
-            grams = [gram[:q, :q] / weight for weight, gram in zip(*made, strict=True)]
-            for k, mine in zip(problems[new], group, strict=True):
-                gram = grams[mine].copy()
-                gram[at, at] += self.l2[k]
-                self._grams[k] = keys[k], gram, {}
+        q, at = p + self.bias, np.arange(p)
+        names = self._alike()[problems]
+        keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
+        new = {key: i for i, key in enumerate(keys) if key not in self._grams}
+        kept = {key: self._grams[key] for key in keys if key in self._grams}
+        if new:
+            index = np.array(list(new.values()))
+            every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
+            width = 2 * len(np.unique(self.alike)) * (p + 1)
+            made = self._sums_of_alike(objective.mean_gram, w[index], names[index], width, every)
+            for key, name, weight, gram in zip(new, names[index], *made, strict=True):
+                gram = gram[:q, :q] / weight
+                gram[at, at] += self.l2[self._alike() == name].mean(axis=0)
+                kept[key] = gram, {}
+        # Others that are active keep theirs: which of them are asked about does not matter.
+        self._grams = {key: value for key, value in self._grams.items() if key[0] not in names} | kept
 
-        def factor(i: int, free: np.ndarray):
-            _, gram, factors = self._grams[problems[i]]
+        def factor(key: tuple, free: np.ndarray):
+            gram, factors = kept[key]
             if free.tobytes() not in factors:
                 inside = gram if free.all() else gram[np.ix_(free, free)]
                 factors[free.tobytes()] = linear_system.cholesky(inside)
@@ -179,17 +178,46 @@ class Penalized:
         def solve(r: np.ndarray, which: np.ndarray, free: np.ndarray) -> np.ndarray:
             r, free = r.reshape(len(r), q, m), free.reshape(len(r), q, m)
             z = np.zeros_like(r)
+            together = collections.defaultdict(list)
             for i, k in enumerate(which):
                 if free[i].all():
-                    z[i] = scipy.linalg.cho_solve(factor(k, free[i, :, 0]), r[i], check_finite=False)
+                    together[keys[k]].append(i)
                     continue
                 for c in range(m):
                     at = free[i, :, c]
                     if at.any():
-                        z[i, at, c] = scipy.linalg.cho_solve(factor(k, at), r[i, at, c], check_finite=False)
+                        inside = factor(keys[k], at)
+                        z[i, at, c] = scipy.linalg.cho_solve(inside, r[i, at, c], check_finite=False)
+            for key, mine in together.items():
+                # [q, problems and outputs]: one solution with many right-hand sides.
+                columns = r[mine].transpose(1, 0, 2).reshape(q, -1)
+                solved = scipy.linalg.cho_solve(factor(key, np.ones(q, bool)), columns, check_finite=False)
+                z[mine] = solved.reshape(q, len(mine), m).transpose(1, 0, 2)
             return z.reshape(len(r), -1)
 
         return solve
+
+    def _alike(self) -> np.ndarray:
+        """[K], problems that share a preconditioner: those alike, where rows are enough to sample from."""
+        enough = self.num_rows // self.every >= _ROWS_PER_FEATURE * (self.shape[0] + 1)
+        return self.alike if enough else np.arange(len(self.alike))
+
+    def _sums_of_alike(self, program, w: np.ndarray, names: np.ndarray, width: int, every: int):
+        """A pass past the tape for one problem of each name, over the rows of all that have it."""
+        one, alike = [], self._alike()
+        for name in names:
+            members = alike == name
+            if members.sum() == 1:
+                one.append([field[members][0] for field in (self.held_out, self.class_weight, self.latest)])
+            else:
+                one.append([-1, self.class_weight[members].mean(axis=0), np.iinfo(np.int32).max])
+        held_out, class_weight, latest = (np.array(field) for field in zip(*one, strict=True))
+        positive = np.array([self.positive[alike == name][0] for name in names])
+        self.passes[np.isin(alike, names)] += 1 / every
+        record = objective.Problems(
+            held_out.astype(np.int32), class_weight, latest.astype(np.int32), positive
+        )
+        return self._read(program, (self.unpack(w),), record, width, every * self.every)
 
     def gradient_gap(self, gradient: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """sum_j gradient_j^2 / (2 l2_j) over the kernel where all of it has l2 and no l1, else infinity.
@@ -234,6 +262,7 @@ class Penalized:
             hessian=self.hessian if self.explicit(self.size) else None,
             preconditioner=self.preconditioner,
             gradient_gap=self.gradient_gap,
+            alike=self._alike(),
             l1=self.per_coefficient(self.l1),
             target=target,
             noise=noise,

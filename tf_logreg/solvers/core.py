@@ -32,6 +32,7 @@ class Functions:
         l1: [K, P], >= 0.
         target: [K], the gap that is wanted, in nats.
         noise: relative rounding error of a value.
+        alike: [K], problems with the same number may share a preconditioner.
     """
 
     value_and_gradient: Callable[[Array, Array], tuple[Array, Array]]
@@ -42,6 +43,7 @@ class Functions:
     l1: Array
     target: Array
     noise: float
+    alike: Array
 
 
 @dataclasses.dataclass

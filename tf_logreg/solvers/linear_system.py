@@ -105,7 +105,9 @@ def preconditioner(fns: Functions, state: State, problems: Array):
     """
     built, products = state.memory["built"], state.memory["products"]
     stale = problems[products[problems] > _MANY_PRODUCTS]
-    built[stale] = state.w[stale]
+    # Those alike take one place for all, and so share what is built there.
+    _, first, group = np.unique(fns.alike[stale], return_index=True, return_inverse=True)
+    built[stale] = state.w[stale[first][group]]
     products[problems] = 0
 
     def count(which: Array) -> None:

@@ -1,0 +1,288 @@
+"""Seconds for a whole path of penalties: ours in one batch, scikit-learn and PyTorch fit by fit.
+
+    pip install -e '.[cpu,benchmark]' && python benchmarks/path.py
+
+Every contender runs in a process of its own on the same planted data; the first call counts tracing.
+Each answer's distance to the optimum is bounded afterwards by our certificate, in float64 from the
+data: of the refitted choice of (a) and (b), of every value of (c). Prints Markdown tables.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+CASES = {
+    "a": "200,000 x 100, 2 classes, 10 penalties x 5 folds",
+    "b": "20,000 x 784, 10 classes, 5 penalties x 3 folds",
+    "c": "50,000 x 768, 100 classes, DINOv2's 45 penalties",
+}
+CONTENDERS = {
+    "a": ("ours", "ours, one fit", "LogisticRegressionCV"),
+    "b": ("ours", "ours, one fit", "LogisticRegressionCV"),
+    "c": ("ours", "scikit-learn lbfgs, a fit a value", "PyTorch L-BFGS, a fit a value"),
+}
+
+
+def main() -> None:
+    """Parses the arguments and prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", default="abc", help="; ".join(f"{k}: {v}" for k, v in CASES.items()))
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=0, help="instead of a case's own number")
+    parser.add_argument("--only", default="", help="contenders whose name holds this")
+    parser.add_argument("--timeout", type=int, default=1800, help="seconds that a contender may take")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)  # what a child process measures
+    parser.add_argument("--folder", help=argparse.SUPPRESS)  # where its data are
+    arguments = parser.parse_args()
+    if arguments.contender:
+        print(json.dumps(measure(arguments.contender, arguments.cases, arguments.folder, arguments.repeats)))
+        return
+    print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}\n")
+    for case in arguments.cases:
+        with tempfile.TemporaryDirectory() as arguments.folder:
+            write_data(case, arguments.rows, arguments.folder)
+            names = [name for name in CONTENDERS[case] if arguments.only in name]
+            print(table(case, {name: child(name, case, arguments) for name in names}), flush=True)
+
+
+def table(case: str, found: dict[str, dict]) -> str:
+    """A Markdown table; ratios are to ours."""
+    heads = ("first call, s", "later calls, s", "ours is faster", "largest gap / null loss", "chosen C")
+    lines = [f"| {CASES[case]} | {' | '.join(heads)} |", "|---" * 6 + "|"]
+    ours = found.get("ours", {}).get("later")
+    for name, result in found.items():
+        if not result:
+            lines.append(f"| {name} | n/a | | | | |")
+            continue
+        ratio = f"{result['later'] / ours:.1f}x" if ours else ""
+        gap = "none" if result["gap"] is None else f"{result['gap']:.1e}"
+        chosen = f"{result['chosen']:.3g}" if result["chosen"] else ""
+        lines.append(
+            f"| {name} | {result['first']:.2f} | {result['later']:.2f} | {ratio} | {gap} | {chosen} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def child(name: str, case: str, arguments: argparse.Namespace) -> dict:
+    """One contender in a process of its own; {} and a line on stderr when it fails or takes too long."""
+    command = [sys.executable, __file__, f"--contender={name}", f"--cases={case}"]
+    try:
+        done = subprocess.run(
+            [*command, f"--folder={arguments.folder}", f"--repeats={arguments.repeats}"],
+            capture_output=True, text=True, check=False, timeout=arguments.timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        print(f"{name}: more than {arguments.timeout} s", file=sys.stderr)
+        return {}
+    if done.returncode:
+        print(f"{name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return {}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def write_data(case: str, rows: int, folder: str) -> None:
+    """Leaves X float32 [n, p] and y [n] of known weights; the last tenth of (c) validates."""
+    import numpy as np
+
+    n, p, classes = {"a": (200_000, 100, 2), "b": (20_000, 784, 10), "c": (50_000, 768, 100)}[case]
+    n, rng = rows or n, np.random.default_rng(0)
+    factors = (rng.standard_normal((p // 4 + 1, p)) / np.sqrt(p // 4 + 1)).astype(np.float32)
+    x = rng.standard_normal((n, p), np.float32) / 2
+    x += rng.standard_normal((n, len(factors)), np.float32) @ factors
+    z = x @ rng.standard_normal((p, 1 if classes == 2 else classes)) * 2 / np.sqrt(p)
+    noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))
+    np.save(f"{folder}/x.npy", x)
+    np.save(f"{folder}/y.npy", (noisy[:, 0] > 0 if classes == 2 else noisy.argmax(axis=1)).astype(np.int32))
+
+
+def strengths(case: str):
+    """C [N], from the smallest, and the rows that each fit sees as a share of all."""
+    import numpy as np
+
+    if case == "c":
+        return np.logspace(-6, 5, 45), 0.9
+    return (np.logspace(-4, 4, 10), 0.8) if case == "a" else (np.logspace(-4, 4, 5), 2 / 3)
+
+
+def measure(name: str, case: str, folder: str, repeats: int) -> dict:
+    """Seconds of the first call and the median of the later ones, the largest gap, and the chosen C."""
+    import numpy as np
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    x, y = np.load(f"{folder}/x.npy"), np.load(f"{folder}/y.npy")
+    make = {"ours": ours, "Logi": peer_cv, "scik": peer_values, "PyTo": peer_values}[name[:4]]
+    fit, seconds = make(name, case, x, y), []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        models, chosen = fit()
+        seconds.append(time.perf_counter() - start)
+    later = statistics.median(seconds[1:] or seconds)
+    gap = largest_gap(x, y, models)
+    return {"first": seconds[0], "later": later, "gap": gap, "chosen": chosen}
+
+
+def ours(name: str, case: str, x, y):
+    """Arrays in memory to the refitted choice: checks, moments, placement, certificates, scores."""
+    import numpy as np
+    import tensorflow as tf
+
+    from tf_logreg import choosing, distribute, inputs, optimum
+    from tf_logreg import config as configs
+    from tf_logreg.data import standardize
+    from tf_logreg.data.source import from_arrays
+    from tf_logreg.fit.checkpoint import Checkpoints
+    from tf_logreg.model import dense
+
+    strategy, (grid, share) = distribute.make_strategy("one_device"), strengths(case)
+    classes, n = int(y.max()) + 1, len(y)
+    config = configs.get_config()
+    config.standardize = False
+    if name == "ours":
+        config.path.penalty, config.path["values"] = "l2", tuple((1 / (grid * share * n)).tolist())
+        config.cv.folds = {"a": 5, "b": 3, "c": 0}[case]
+    else:  # what a single problem of the batch takes, all else the same
+        config.l2 = 1 / (grid[len(grid) // 2] * share * n)
+
+    def fit():
+        source = from_arrays(x, y, class_names=tuple(map(str, range(classes))))
+        rows = {"train": np.arange(n)}
+        if case == "c":
+            rows = {"train": np.arange(int(share * n)), "validation": np.arange(int(share * n), n)}
+        scan = inputs.scan_rows(source, rows["train"])
+        columns = optimum.training_columns(config, source, scan)
+        output, chosen, start, models = dense.resolve_output("auto", classes), None, None, []
+        single = config
+        with tempfile.TemporaryDirectory() as folder, tf.summary.create_noop_writer().as_default():
+            checkpoints = Checkpoints(folder, {}, every_steps=0, keep=1)
+            common = {"strategy": strategy, "dtype": "float32", "checkpoints": checkpoints}
+            if config.path.penalty:
+                prepared = choosing.prepare(config, source, rows["train"], output=output, strategy=strategy)
+                path = choosing.fit_path(config, source, rows, columns, prepared, output=output, **common)
+                single, start = path.chosen(config), path.start
+                chosen = float(1 / (path.values[path.choice] * share * n))
+                if case == "c":
+                    models = [
+                        (path.kernel[i, 0], path.bias[i, 0], path.values[i], len(rows["train"]))
+                        for i in range(len(path.values))
+                    ]
+            with strategy.scope():
+                model = dense.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
+            optimum.fit_full_batch(
+                single, model, source, rows["train"], columns, solver="newton", start=start,
+                class_weight_sum=scan.class_weight_sum, **common,
+            )  # fmt: skip
+        final = standardize.fold_out(*dense.get_weights(model), columns)
+        return models or [(*final, single.l2, n)], chosen
+
+    return fit
+
+
+def peer_cv(name: str, case: str, x, y):
+    """scikit-learn's own path, at its defaults but for the score and, in (b), more iterations."""
+    import warnings
+
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.model_selection import StratifiedKFold
+
+    warnings.simplefilter("ignore")
+    grid, _ = strengths(case)
+    cuts = StratifiedKFold({"a": 5, "b": 3}[case], shuffle=True, random_state=0)
+    model = LogisticRegressionCV(
+        Cs=grid, cv=cuts, scoring="neg_log_loss", max_iter=100 if case == "a" else 200
+    )
+
+    def fit():
+        model.fit(x, y)
+        chosen = float(model.C_.ravel()[0])
+        return [(model.coef_.T, model.intercept_, 1 / (chosen * len(y)), len(y))], chosen
+
+    return fit
+
+
+def peer_values(name: str, case: str, x, y):
+    """One fit a value, the last answer where the next begins, which is the kindest to lbfgs."""
+    import numpy as np
+
+    grid, share = strengths(case)
+    n = int(share * len(y))
+    x, y = x[:n], y[:n]
+    penalties = 1 / (grid * n)
+
+    def by_scikit_learn():
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(max_iter=1000, warm_start=True)
+        for strength in grid:
+            model.set_params(C=strength).fit(x, y)
+            yield model.coef_.T.astype(np.float64), model.intercept_.astype(np.float64)
+
+    def by_torch():
+        import torch
+
+        features, labels = torch.from_numpy(x), torch.from_numpy(y).long()
+        layer = torch.nn.Linear(x.shape[1], int(y.max()) + 1)
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+        for l2 in penalties:
+            optimizer = torch.optim.LBFGS(
+                layer.parameters(), max_iter=1000, tolerance_grad=1e-6, tolerance_change=1e-9,
+                line_search_fn="strong_wolfe",
+            )  # fmt: skip
+
+            def closure(l2=float(l2), optimizer=optimizer):
+                optimizer.zero_grad()
+                loss = torch.nn.functional.cross_entropy(layer(features), labels)
+                loss = loss + l2 / 2 * layer.weight.square().sum()
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+            weights = (
+                tensor.detach().numpy().astype(np.float64).copy() for tensor in (layer.weight.T, layer.bias)
+            )
+            yield tuple(weights)
+
+    def fit():
+        found = by_torch() if name.startswith("PyTorch") else by_scikit_learn()
+        return [(*model, l2, n) for model, l2 in zip(found, penalties, strict=True)], None
+
+    return fit
+
+
+def largest_gap(x, y, models) -> float | None:
+    """The largest certified bound on F - F* among (kernel, bias, l2, rows), over the null model's loss."""
+    import numpy as np
+
+    from tf_logreg.model import certificate, host
+
+    rows = models[0][3]
+    x, y = x[:rows], y[:rows]
+    size, centre = 2**18 // x.shape[1] + 1, x.mean(axis=0, dtype=np.float64)
+    shares = np.bincount(y) / len(y)
+
+    def blocks():
+        for start in range(0, len(y), size):
+            part = slice(start, start + size)
+            count = len(y[part])
+            yield host.Block(x[part], y[part], np.ones(count), np.zeros((count, 1)), np.zeros(count, int))
+
+    problems = []
+    for kernel, bias, l2, _ in models:
+        w = np.vstack([kernel, (bias + centre @ kernel)[None]])
+        penalty = np.vstack([np.full(kernel.shape, l2), np.zeros((1, kernel.shape[1]))])
+        problems.append(host.Problem(w, centre, 0 * penalty, penalty, np.ones(len(shares))))
+    found = certificate.certify(blocks, problems)
+    if any(one.gap is None for one in found):
+        return None
+    return float(max(one.gap for one in found) / -(shares * np.log(shares)).sum())
+
+
+if __name__ == "__main__":
+    main()
