@@ -148,6 +148,26 @@ def test_two_workers_from_the_command_line(tmp_path):
             assert result["metrics"][role][name] == pytest.approx(alone["metrics"][role][name], rel=1e-4)
 
 
+def test_a_path_with_folds_on_two_workers(tmp_path, command):
+    x, y, weight = random_problem(200, 4, 3)
+    np.savez(tmp_path / "a.npz", x=x, y=y, weight=weight)
+    flags = (
+        "--config=numpy_arrays", f"--config.data.args.path={tmp_path}/a.npz", "--config.data.validation_fraction=0.0",
+        "--config.l2=0.0", "--config.path.penalty=l2", "--config.path.num=4", "--config.cv.folds=3", "--dtype=float64",
+        "--config.solver.tol=1e-10", "--config.class_weight=balanced",
+    )  # fmt: skip
+    codes, _, err = ended(run_workers(2, *flags, workdir=tmp_path / "two"))
+    assert codes == [0, 0], err
+    code, _, err = command(*flags, f"--workdir={tmp_path / 'one'}")
+    assert code == 0, err
+    two, one = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("two", "one"))
+    for name in ("values", "scores", "objective"):
+        np.testing.assert_allclose(two["path"][name], one["path"][name], rtol=1e-7)
+    assert two["path"]["choice"] == one["path"]["choice"]
+    assert {status for row in two["path"]["status"] for status in row} == {"optimal"}
+    np.testing.assert_allclose(kernel_of(tmp_path / "two"), kernel_of(tmp_path / "one"), rtol=1e-4, atol=1e-6)
+
+
 def test_workers_with_different_configs_are_named(tmp_path):
     processes = run_workers(2, *SMALL, workdir=tmp_path / "run", each=lambda k: (f"--config.l2={k}.0",))
     codes, _, err = ended(processes)
