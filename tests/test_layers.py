@@ -13,7 +13,7 @@ ROOT = Path(tf_logreg.__file__).parent
 # A room may import its own modules and those of the rooms to its right.
 ALLOWED = {
     "cli": {"train", "finished", "selftest", "plan", "results", "config", "distribute", "workers", "errors"},
-    "finished": {"measuring", "inputs", "config", "data", "results", "errors"},
+    "finished": {"measuring", "inputs", "workers", "config", "data", "results", "errors"},
     "selftest": {"data", "model", "fit", "errors"},
     "plan": {"optimum", "inputs", "config", "distribute", "data", "model", "fit", "errors"},
     "train": {

@@ -188,7 +188,8 @@ def run(values: flags.FlagValues) -> None:
 
 
 def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
-    """Runs the chosen mode on its devices; `where` is for the record."""
+    """Runs the chosen mode on its devices; `where` is for the record. Of several workers the chief speaks."""
+    is_chief = workers.of(strategy).is_chief
     if values.mode == "train":
         found = train.train_and_evaluate(
             values.config,
@@ -199,7 +200,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
             overwrite=values.overwrite,
             record={"flags": {**where, "deterministic": values.deterministic}},
         )
-        if not workers.of(strategy).is_chief:
+        if not is_chief:
             return
         print(f"{found['status']}: {found['message']}. Objective {found['objective']:.6f} nats.")
         if found["certified_gap"] is not None:
@@ -217,12 +218,14 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     if values.mode == "selftest":
         block = selftest.run(strategy, values.dtype)
         print(block)
-        if values.workdir:
+        if values.workdir and is_chief:
             directory.write_text(values.workdir, "selftest.txt", block + "\n")
             print(f"It is in {values.workdir}/selftest.txt too.")
     elif values.mode == "evaluate":
-        print(_table(finished.evaluate_run(values.workdir, strategy=strategy, config=values.config)))
-    else:
+        numbers = finished.evaluate_run(values.workdir, strategy=strategy, config=values.config)
+        if is_chief:
+            print(_table(numbers))
+    elif is_chief:
         finished.export_run(values.workdir)
         print(f"{values.workdir}/export")
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import inputs, measuring
+from tf_logreg import inputs, measuring, workers
 from tf_logreg.data.source import describe, with_classes
 from tf_logreg.errors import InputError
 from tf_logreg.results import export
@@ -46,10 +46,12 @@ def evaluate_run(
     source = with_classes(source, class_names)
     if other_data and set(rows) == {"train"}:
         rows = {"all": rows["train"]}
+    team = workers.of(strategy)
     for ids in rows.values():
-        inputs.scan_rows(source, ids)
+        inputs.scan_rows(source, ids, team)
     numbers, _ = measuring.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)
-    directory.write_json(workdir, "evaluation.json", {"config": config.to_dict(), "metrics": numbers})
+    if team.is_chief:
+        directory.write_json(workdir, "evaluation.json", {"config": config.to_dict(), "metrics": numbers})
     return numbers
 
 
