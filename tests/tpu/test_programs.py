@@ -86,7 +86,8 @@ def test_x_is_read_few_times(p, classes, most, name, dtype):
 def _whole(program, num_rows, p, classes, precise):
     """The program over all rows at once, as StableHLO."""
     rows = Rows(*programs.row_specs(num_rows, p, "float32"), tf.TensorSpec([num_rows], tf.int32))
-    problems = Problems(tf.TensorSpec([1], tf.int32), tf.TensorSpec([1, classes]))
+    one = tf.TensorSpec([1], tf.int32)
+    problems = Problems(one, tf.TensorSpec([1, classes]), one, one)
 
     def function(w, problems, rows):
         with linear.tracing_for_tpu(precise):
