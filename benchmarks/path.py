@@ -49,6 +49,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as arguments.folder:
             write_data(case, arguments.rows, arguments.folder)
             names = [name for name in CONTENDERS[case] if arguments.only in name]
+            if arguments.rows:
+                print(f"{arguments.rows:,} rows instead of:")
             print(table(case, {name: child(name, case, arguments) for name in names}), flush=True)
 
 

@@ -176,7 +176,10 @@ def replica_sums(
     # A sample is many small blocks, evenly spread: files are often in the order of a column or a label.
     most = _MOST_ROWS if every == 1 else _SAMPLE_ROWS
     elements = _TPU_BLOCK_ELEMENTS if linear.is_for_tpu() else _BLOCK_ELEMENTS
-    block = max(_FEWEST_ROWS, min(most, elements // (num_features + width), num_rows // every))
+    # Many problems have sums larger than a small block's rows; adding them up would take as long as the
+    # products. 45 problems of 768 x 100: 2.3 s a pass with 64 rows at a time, 1.2 s with 256.
+    fewest = _FEWEST_ROWS if every > 1 or width < 8 * num_features else 4 * _FEWEST_ROWS
+    block = max(fewest, min(most, elements // (num_features + width), num_rows // every))
     # At multiples of 64 rows a block is a view: it begins where TensorFlow's kernels can read.
     block = min(block // _FEWEST_ROWS * _FEWEST_ROWS, num_rows)
     count = -(-num_rows // block) if block else 1

@@ -315,8 +315,8 @@ def _failed(problem: Problem, total: Sums, reason: str, *, unclear: bool = False
 
 
 def _sums_rounding(problem: Problem, total: Sums, objective: float) -> float:
-    """Sums are good to a few units of the last digit of F, logits to a few of that of sum_j |x_j w_j|."""
-    return 16 * _EPS * objective + 4 * _EPS * total.magnitude @ np.abs(problem.w).max(axis=1)
+    """Sums are good to a few units of the last digit of F, logits to one of that of sum_j |x_j w_j|."""
+    return _EPS * (16 * objective + total.magnitude @ np.abs(problem.w).max(axis=1))
 
 
 def _relative_move(x: np.ndarray, p: np.ndarray, delta: np.ndarray) -> np.ndarray:
