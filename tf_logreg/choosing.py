@@ -100,7 +100,10 @@ def prepare(
     memory = float(team.gather(np.array(placement.device_memory(strategy) / 4)).min())
     outputs = len(source.class_names) if output == "softmax" else 1
     path.problems_at_once((len(source.columns), outputs), config.model.bias, memory)
-    return Prepared(folds, standardize.merged(parts), scans, memory)
+    whole, factor = standardize.merged(parts), optimum.penalty_factor(config.penalty_factor, source.columns)
+    if not config.path["values"] and not whole.deviation[factor > 0].any():
+        raise InputError("path.values: expected strengths where no penalised column varies. Received: ().")
+    return Prepared(folds, whole, scans, memory)
 
 
 def fit_path(

@@ -150,9 +150,10 @@ def _resolve_config(argument: str, previous: str) -> str:
     if Path(name.split(":")[0]).is_file():
         return argument
     known = configs.shipped()
+    name, colon, rest = name.partition(":")  # what follows the colon goes to the file's get_config
     if name not in known:
         raise InputError(f"--config: expected a file or one of {', '.join(known)}. Received: {name!r}.")
-    return prefix + str(known[name])
+    return prefix + str(known[name]) + colon + rest
 
 
 def run(values: flags.FlagValues) -> None:

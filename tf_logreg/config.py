@@ -362,6 +362,8 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
             "solver.name: expected auto or proximal_newton with path.penalty='l1'. Received: "
             f"{config.solver.name!r}."
         )
+    if config.solver.warm_start:
+        yield f"solver.warm_start: expected '' with path.penalty. Received: {config.solver.warm_start!r}."
     if not cv.folds and not (data.validation_fraction or data.validation_split):
         yield (
             "path.penalty: expected cv.folds, data.validation_fraction or data.validation_split beside it. "

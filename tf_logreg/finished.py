@@ -31,7 +31,8 @@ def evaluate_run(
     Raises:
         InputError: no finished run, or data with other features or classes.
     """
-    model, columns, class_names = read_model(workdir)
+    team = workers.of(strategy)
+    model, columns, class_names = team.together(lambda: read_model(workdir))
     other_data = config is not None
     if not other_data:
         config = configs.from_json(directory.read_json(workdir, "config.json")["config"])
@@ -46,7 +47,6 @@ def evaluate_run(
     source = with_classes(source, class_names)
     if other_data and set(rows) == {"train"}:
         rows = {"all": rows["train"]}
-    team = workers.of(strategy)
     for ids in rows.values():
         inputs.scan_rows(source, ids, team)
     numbers, _ = measuring.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)

@@ -80,7 +80,8 @@ def train_and_evaluate(
 
     # Everything that bad data can break happens before the directory is touched.
     source, rows = team.together(lambda: inputs.read_data(config))
-    team.same((len(rows["train"]), source.columns, source.class_names), "data")
+    sizes = {role: len(ids) for role, ids in rows.items()}
+    team.same((sizes, source.columns, source.class_names), "data")
     shape = _shape(config, source)
     path = None
     minibatch = config.solver.name == "minibatch"

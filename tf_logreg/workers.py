@@ -1,8 +1,8 @@
 """What several worker processes say to each other outside the step loops; trivial when there is one.
 
 Every decision that all must take alike (an error in the data, a signal, whether a checkpoint is there)
-goes through here, and none leaves a loop alone. All functions are collective: each worker calls them in
-the same order.
+goes through here, and none leaves a loop alone. What sends is collective: each worker calls it in the
+same order.
 """
 
 import contextlib
@@ -147,7 +147,7 @@ class Workers:
                 raise
             lost = ", ".join(cluster.absent(self.cluster)) or "a worker, though all ports answer"
             raise RunError(
-                f"Lost {lost} ({type(error).__name__}). "
+                f"Lost {lost} ({type(error).__name__}: {' '.join(str(error).split())[:300]}). "
                 "Start the same command on every worker again: it resumes from the newest checkpoint."
             ) from None
 

@@ -51,7 +51,7 @@ def same_softmax(kernel, bias, peer_kernel, peer_bias, rtol):
 def test_scikit_learns_optimum(strategies, tmp_path, name, l2):
     x, y = data(name)
     kernel, bias, result = solve_arrays(
-        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=l2, tol=1e-14, standardize=False
+        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=l2, tol=3e-14, standardize=False
     )
     peer_kernel, peer_bias = peer_fit(x, y, l2)
     ours, theirs = objective(x, y, kernel, bias, l2=l2), objective(x, y, peer_kernel, peer_bias, l2=l2)

@@ -100,7 +100,15 @@ class Certified:
         return np.array(values), np.array(gradients)
 
     def separated(self, w: np.ndarray, k: int) -> tuple[np.ndarray | None, bool]:
-        """`separation.separating_direction` of problem k at w [P]; from all rows, on every worker."""
-        return separation.separating_direction(
-            self.blocks(np.array([k]), everyone=True), self.problem(w, k), self.columns.scale
-        )
+        """`separation.separating_direction` of problem k at w [P].
+
+        From all rows, by the chief for all workers: its linear programme has a limit of time.
+        """
+
+        def search() -> tuple:
+            blocks = self.blocks(np.array([k]), everyone=True)
+            found = separation.separating_direction(blocks, self.problem(w, k), self.columns.scale)
+            return *found, self.problems.passes[k]
+
+        direction, settled, self.problems.passes[k] = self.team.from_chief(search)
+        return direction, settled

@@ -154,6 +154,7 @@ def solve(
         if loop.exact:
             fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
         if loop.state is None:
+            loop.passes[:] = penalized.passes
             loop.state = method.init(fns, w)
             loop.passes[:] = penalized.passes
             tape.clear()
@@ -162,8 +163,6 @@ def solve(
             if due.size:
                 for k, certificate in zip(due, certify(loop.state.w[due], due), strict=True):
                     loop.judge(k, certificate, separation, spent=penalized.passes[k] >= max_passes)
-                loop.passes[:] = penalized.passes
-                after_pass()
                 if loop.wants_exact():
                     log.info("Rounding in --dtype hides further progress: gradients in float64 from here on.")
                     loop.exact, fns.value_and_gradient, fns.noise = True, exact_pass, np.finfo(float).eps
@@ -171,6 +170,8 @@ def solve(
                     loop.state = core.copy(loop.state)
                     loop.state.value[at], loop.state.gradient[at] = exact(loop.state.w[at], at)
                     loop.state.stalled[:] = False
+                loop.passes[:] = penalized.passes
+                after_pass()
             if loop.state.finished.all():
                 break
             loop.state = method.step(fns, loop.state)
@@ -178,13 +179,14 @@ def solve(
             loop.passes[:] = penalized.passes
             loop.note_progress()
             tape.clear()
+            for k in np.flatnonzero(~np.isfinite(loop.state.w).all(axis=1) & ~loop.state.finished):
+                loop.end(k, Status.DIVERGED)
+            if loop.state.finished.all():
+                break
             slowest = int(core.active(loop.state)[np.argmax(loop.state.gap[core.active(loop.state)])])
             value = loop.state.value[slowest] + (fns.l1[slowest] * np.abs(loop.state.w[slowest])).sum()
             loop.history.append((penalized.passes[slowest], value, loop.state.gap[slowest]))
             report(*loop.history[-1])
-            if not np.isfinite(loop.state.w).all():
-                loop.status = [s or Status.DIVERGED for s in loop.status]
-                break
     finally:
         penalized.sum_rows = tape.close()
     return Outcome(
@@ -234,11 +236,11 @@ class _Loop:
         if certificate.unclear:
             self.running_off[k], settled = separation(state.w[k], k)
         if self.running_off[k] is not None:
-            self._end(k, Status.SEPARATED)
+            self.end(k, Status.SEPARATED)
         elif certificate.gap is not None and certificate.gap <= self.target[k] and settled:
-            self._end(k, Status.OPTIMAL)
+            self.end(k, Status.OPTIMAL)
         elif spent or self.refusals[k] >= _MOST_REFUSALS or (self.exact and state.stalled[k]):
-            self._end(k, Status.MAX_PASSES)
+            self.end(k, Status.MAX_PASSES)
         else:
             halved = before and before.gap and certificate.gap and certificate.gap < before.gap / 2
             self.refusals[k] += not halved
@@ -249,7 +251,8 @@ class _Loop:
         refused = ~self.state.finished & (self.refusals > 0)
         return not self.exact and bool((refused & (self.state.stalled | (self.refusals > 1))).any())
 
-    def _end(self, k: int, status: Status) -> None:
+    def end(self, k: int, status: Status) -> None:
+        """Problem k is done."""
         self.status[k] = status.value
         self.state.finished[k] = True
 

@@ -148,6 +148,13 @@ def solve(
     """
     problems = certified.problems
     count = len(problems.l2)
+    # Memory may hold more or less when a run resumes: it goes on in the batches that it began with.
+    sizes = dataclasses.replace(checkpoints, folder=f"{checkpoints.folder}/size")
+    if (found := sizes.latest()) is None:
+        sizes.save(0, {"size": np.array(len(parts[0]))})
+    else:
+        size = int(found[1]["size"])
+        parts = [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
     w, gap, objective = start.copy(), np.full(count, np.nan), np.full(count, np.nan)
     passes, status, done, iterations = np.zeros(count), np.full(count, "", "U16"), 0, 0
     if (found := checkpoints.latest()) is not None:
@@ -158,7 +165,8 @@ def solve(
     for number, part in enumerate(parts[done:], done):
         # The last problem before the batch that is over the same rows.
         before = part[0] - together + (part - part[0]) % together
-        w[part] = np.where((before >= 0)[:, None], w[before], w[part])
+        usable = (before >= 0) & np.isfinite(w[before]).all(axis=1)
+        w[part] = np.where(usable[:, None], w[before], w[part])
         mine = dataclasses.replace(certified, problems=problems.some(part))
         w[part] = near(method, mine.problems, w[part])
         outcome = full_batch.solve(

@@ -3,7 +3,7 @@
 Each function takes weights w [K, q, m] (q = p + 1, the bias last), the problems and some rows, and
 returns a tuple of sums over those rows: of numerators and of weights, undivided, so that blocks,
 replicas and workers add up to the same whole however uneven they are. The penalties are no sum over
-rows; whoever divides adds them (`fit/full_batch.py`). A single fit is K = 1.
+rows; whoever divides adds them (`fit/penalized.py`). A single fit is K = 1.
 """
 
 from typing import NamedTuple

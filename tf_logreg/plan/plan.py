@@ -65,6 +65,8 @@ def plan(
         )
     sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}
     num_problems = configs.num_problems(config, num_classes)  # all share every pass
+    if config.model.output == "one_vs_rest":  # each with one output
+        num_classes = 2
     outputs = programs.outputs_of(num_classes)
     rows_a_chip = -(-num_rows // slice_.num_chips)
 
@@ -84,7 +86,7 @@ def plan(
 
     counts, origin = _counts(config, sizes, dtype, num_passes, found, log)
     rate = counting.host_rate(num_features, num_classes)
-    certificate, projected = _certificate(config, num_rows, num_features, num_classes)
+    certificate, projected = _certificate(_single(config), num_rows, num_features, num_classes)
     solves = [
         estimate.full_batch(
             found, count, slice_, (num_rows, num_features, outputs), rate, num_problems, projected
@@ -117,6 +119,15 @@ def plan(
         "full_batch": [dataclasses.asdict(one) | {"total": one.total} for one in solves],
         "minibatch": {"steps": steps, "seconds": steps * step.seconds},
     }
+
+
+def _single(config: ConfigDict) -> ConfigDict:
+    """A path's config at the strength in its middle, whose passes and certificate stand for all."""
+    values = config.path["values"]
+    if config.path.penalty and values:
+        config = config.copy_and_resolve_references()
+        config[config.path.penalty], config.path.penalty = values[len(values) // 2], ""
+    return config
 
 
 def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> tuple[str, int]:
@@ -167,16 +178,13 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
         main = "hessian_product" if "hessian_product" in found else "value_and_gradient"
         count = counting.Count(sizes["num_rows"], "given", {main: num_passes}, 2.0, 0.0)
         return [count], f"--plan_passes={num_passes}, all of them {main}; 2 on the host"
-    # A path's passes are taken for those of the strength in its middle.
+    config = _single(config)
     l2 = config.l2
     if config.path.penalty:
-        values = config.path["values"]
-        if config.path.penalty != "l2" or not values:
-            raise InputError(
-                "--plan_passes: expected a number for a path without l2 strengths in path.values: its passes "
-                f"cannot be measured beforehand. Received: {num_passes}."
-            )
-        l2 = values[len(values) // 2]
+        raise InputError(
+            "--plan_passes: expected a number for a path without strengths in path.values: its passes "
+            f"cannot be measured beforehand. Received: {num_passes}."
+        )
     # Fewer rows than the job's tell the classes apart more easily, so at the same l2 they take more passes.
     # At the same penalty on the sum of losses (l2 times the rows) they are held back more, and take fewer.
     p, classes = sizes["num_features"], sizes["num_classes"]
@@ -187,7 +195,7 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
     for strength in sorted({l2, scaled}):
         log(f"Solving {rows:,} planted rows of {p:,} x {classes:,} at l2 = {strength:.2g} here.")
         sample = config.copy_and_resolve_references()
-        sample.l2, sample.path.penalty = strength, ""
+        sample.l2 = strength
         counts.append(counting.measure(sample, rows, p, classes, dtype))
     between = " and ".join(f"{one:.2g}" for one in sorted({l2, scaled}))
     return (
