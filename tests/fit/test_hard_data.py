@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from problems import random_problem, solve_arrays
 
-from tf_logreg.fit import passes
+from tf_logreg import optimum
 from tf_logreg.fit.result import Status
 
 
@@ -193,14 +193,14 @@ def test_unpenalised_duplicates_leave_predictions_unique(strategies, tmp_path):
 
 def test_x_is_given_back_when_a_fit_ends(strategies, tmp_path, monkeypatch):
     """Without the garbage collector's help: it may not come before the next fit needs the room."""
-    real, made = passes.resident, []
+    real, made = optimum.place_rows, []
 
-    def remembered(*arguments):
-        sum_rows = real(*arguments)
+    def remembered(*arguments, **options):
+        sum_rows = real(*arguments, **options)
         made.append(weakref.ref(sum_rows))
         return sum_rows
 
-    monkeypatch.setattr(passes, "resident", remembered)
+    monkeypatch.setattr(optimum, "place_rows", remembered)
     x, y, _ = random_problem(200, 3, 2)
     gc.disable()
     try:
