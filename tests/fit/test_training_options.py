@@ -162,7 +162,7 @@ def test_intercept_only_the_correction_is_exact(strategies, tmp_path):
     _, y = planted(3)
     config = write(tmp_path, np.zeros((len(y), 1)), y)
     config.class_weight = "a=1, b=5,c=0.5"
-    config.minibatch.epochs = 3000
+    config.solver.tol = 1e-12
     train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
     _, bias = coefficients(tmp_path / "run")
     p = np.exp(bias) / np.exp(bias).sum()
