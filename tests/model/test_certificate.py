@@ -58,6 +58,7 @@ def random_case(seed):
     return x, y, rng.uniform(0.5, 2, n), bool(rng.integers(2)), l1, l2, classes
 
 
+@np.errstate(over="ignore", invalid="ignore")  # its line search refuses what overflows
 def newton(x, y, weight, w, problem, steps):
     """Damped Newton in float64 on the coefficients that l1 leaves free; a reference, not a solver."""
     q, outputs = w.shape
@@ -149,7 +150,7 @@ def newton_path(x, y, weight, w, problem):
     return [newton(x, y, weight, w, problem, steps)[0] for steps in (2, 5)]
 
 
-@pytest.mark.parametrize("start", range(0, 400, 100))
+@pytest.mark.parametrize("start", range(0, 200, 100))
 def test_the_bound_is_never_below_the_truth(start):
     assert sum(check_case(seed) for seed in range(start, start + 100)) > 100
 
@@ -157,7 +158,7 @@ def test_the_bound_is_never_below_the_truth(start):
 def test_by_the_normal_matrix_it_is_not_either(monkeypatch):
     """As with a thousand classes, where a QR decomposition takes too long."""
     monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
-    assert sum(check_case(seed) for seed in range(150)) > 150
+    assert sum(check_case(seed) for seed in range(50)) > 50
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -171,9 +172,9 @@ def test_both_projections_give_the_same_bound(monkeypatch, classes):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("start", range(400, 10_000, 400))
+@pytest.mark.parametrize("start", range(200, 10_000, 490))
 def test_the_bound_is_never_below_the_truth_at_length(start):
-    assert sum(check_case(seed) for seed in range(start, start + 400)) > 400
+    assert sum(check_case(seed) for seed in range(start, start + 490)) > 490
 
 
 def solved(seed=0, l1=0.0, l2=1e-3, bias=True, classes=3):
