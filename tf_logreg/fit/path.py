@@ -85,6 +85,13 @@ def problems_at_once(shape: tuple[int, int], bias: bool, memory: float) -> int:
     return int(memory // needed)
 
 
+def worth_at_once(shape: tuple[int, int], bias: bool, together: int) -> int:
+    """How many problems of (p, m) coefficients gain by being solved at once, `together` of each strength."""
+    if Penalized.explicit((shape[0] + bias) * shape[1]):
+        return np.iinfo(int).max
+    return max(together, _COLUMNS // shape[1])
+
+
 def batches(problems: Penalized, together: int, memory: float) -> list[np.ndarray]:
     """Which problems are solved at once: as many as memory holds, and as gain by it.
 
@@ -98,8 +105,7 @@ def batches(problems: Penalized, together: int, memory: float) -> list[np.ndarra
         memory: bytes that they may take.
     """
     count, most = len(problems.l2), problems_at_once(problems.shape, problems.bias, memory)
-    if not problems.explicit(problems.size):
-        most = min(most, max(together, _COLUMNS // problems.shape[1]))
+    most = min(most, worth_at_once(problems.shape, problems.bias, together))
     # Whole strengths at a time where there is room, so that each batch begins where another ended.
     size = most // together * together or most
     if size < count:

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from tf_logreg import config as configs
 from tf_logreg import inputs
 from tf_logreg.errors import InputError
+from tf_logreg.fit import path
 from tf_logreg.model import host, projection
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
 
@@ -64,10 +65,14 @@ def plan(
             num_classes or len(source.class_names),
         )
     sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}
-    num_problems = configs.num_problems(config, num_classes)  # all share every pass
+    problems_in_all = configs.num_problems(config, num_classes)
+    strengths = (len(config.path["values"]) or config.path.num) if config.path.penalty else 1
     if config.model.output == "one_vs_rest":  # each with one output
         num_classes = 2
     outputs = programs.outputs_of(num_classes)
+    worth = path.worth_at_once((num_features, outputs), config.model.bias, problems_in_all // strengths)
+    num_problems = min(problems_in_all, worth)  # share every pass; one batch of them follows the other
+    batches = -(-problems_in_all // num_problems)
     rows_a_chip = -(-num_rows // slice_.num_chips)
 
     compiled, found = [], {}
@@ -90,7 +95,7 @@ def plan(
     solves = [
         estimate.full_batch(
             found, count, slice_, (num_rows, num_features, outputs), rate, num_problems, projected
-        )
+        ).times(batches)
         for count in counts
     ]
     return {
@@ -99,7 +104,8 @@ def plan(
         "topology": topology,
         "num_chips": slice_.num_chips,
         "dtype": dtype,
-        "num_problems": num_problems,
+        "num_problems": problems_in_all,
+        "num_problems_at_once": num_problems,
         **sizes,
         "memory": dataclasses.asdict(memory),
         "programs": [

@@ -29,7 +29,8 @@ def table(plan: dict) -> str:
         )
     lines += [
         "",
-        f"passes expected: {plan['passes']['origin']}",
+        f"problems: {plan['num_problems']}, {plan['num_problems_at_once']} at a time",
+        f"passes expected of each batch: {plan['passes']['origin']}",
     ]
     for count, solve in zip(plan["passes"]["counts"], plan["full_batch"], strict=True):
         calls = ", ".join(f"{number} {name}" for name, number in count["calls"].items())
