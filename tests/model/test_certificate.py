@@ -236,6 +236,15 @@ def test_several_problems_are_each_alone():
         assert found.gap == pytest.approx(alone.gap, rel=1e-9, abs=1e-16)
 
 
+def test_a_bias_far_from_its_optimum_has_a_bound_by_the_dual_pass():
+    x, y, weight, problem = solved(l2=1e-2, classes=2)
+    w = problem.w.copy()
+    w[-1] += 0.4  # beyond what the first pass alone can say
+    found, best = certificate.certify(one_block(x, y, weight), [dataclasses.replace(problem, w=w), problem])
+    assert found.gap is not None, found.reason
+    assert found.objective - found.gap <= best.objective
+
+
 def test_too_many_columns_to_project_is_said(monkeypatch):
     monkeypatch.setattr(projection, "_MOST_PROJECTED", 3)
     x, y, weight, problem = solved(l2=0.0)

@@ -194,10 +194,12 @@ def first_pass(
         if project:
             bias = np.ones(len(problems[k].w) - len(total.magnitude))
             total.magnitude = np.append(total.magnitude / total.weight, bias)
-        total.bias_move = total.bias_move / total.weight if bias_alone else None
-        if project and not bias_alone and projection.can_project(problems[k], num_rows):
+        if bias_alone:
+            total.onto = projection.decompose(np.sqrt(total.bias_move[-1:, None]), total.weight, problems[k])
+        elif project and projection.can_project(problems[k], num_rows):
             design = projection.gathered(designs.get(k), problems[k], gather)
             total.onto = projection.decompose(design, total.weight, problems[k])
+        total.bias_move = total.bias_move / total.weight if bias_alone else None
     return sums
 
 
