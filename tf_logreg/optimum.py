@@ -17,7 +17,7 @@ from tf_logreg.errors import InputError
 from tf_logreg.fit import checkpoint, full_batch, interrupt, passes, path, penalized, placement, progress
 from tf_logreg.fit.certified import Certified
 from tf_logreg.fit.result import FitResult, Status
-from tf_logreg.model import certificate, dense, host, separation
+from tf_logreg.model import certificate, dense, host, separation, sums
 from tf_logreg.solvers import load as solvers
 
 log = logging.getLogger(__name__)
@@ -274,7 +274,7 @@ def _null_model(shares: np.ndarray, outputs: int, bias: bool) -> tuple[np.ndarra
     return logs[1:] - logs[:1] if outputs == 1 else logs - logs.mean(), float(-(shares * logs).sum())
 
 
-def _null_with_offset(blocks, problem: host.Problem, gather: certificate.Gather) -> float:
+def _null_with_offset(blocks, problem: host.Problem, gather: sums.Gather) -> float:
     """The loss of the best bias beside the offsets; at zero for a model without bias."""
 
     def bare():
@@ -284,8 +284,8 @@ def _null_with_offset(blocks, problem: host.Problem, gather: certificate.Gather)
         at = dataclasses.replace(
             problem, w=bias.reshape(-1, outputs), centre=problem.centre[:0], l1=none, l2=none
         )
-        (sums,) = certificate.first_pass(bare, [at], gather)
-        return sums.loss, sums.gradient.ravel()
+        (total,) = sums.first_pass(bare, [at], gather)
+        return total.loss, total.gradient.ravel()
 
     outputs = problem.w.shape[1]
     none = np.zeros((len(problem.w) - len(problem.centre), outputs))

@@ -14,7 +14,7 @@ from tf_logreg.data import pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.data.standardize import Affine
 from tf_logreg.fit.penalized import Penalized
-from tf_logreg.model import certificate, host, separation
+from tf_logreg.model import certificate, host, separation, sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,11 +91,11 @@ class Certified:
         """Values [k] and gradients [k, P] of the smooth part, in training columns."""
         problems = [self.problem(one, k) for one, k in zip(w, which, strict=True)]
         values, gradients = [], []
-        found = certificate.first_pass(self.blocks(which), problems, self.team.gather)
-        for problem, sums in zip(problems, found, strict=True):
-            gradient = sums.gradient + problem.l2 * problem.w
+        found = sums.first_pass(self.blocks(which), problems, self.team.gather)
+        for problem, total in zip(problems, found, strict=True):
+            gradient = total.gradient + problem.l2 * problem.w
             gradient[: len(self.columns.scale)] *= self.columns.scale[:, None]
-            values.append(sums.loss + (problem.l2 / 2 * np.square(problem.w)).sum())
+            values.append(total.loss + (problem.l2 / 2 * np.square(problem.w)).sum())
             gradients.append(gradient.ravel())
         return np.array(values), np.array(gradients)
 

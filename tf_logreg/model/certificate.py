@@ -18,20 +18,12 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_logreg.model import host, projection
+from tf_logreg.model import host, projection, sums
 from tf_logreg.model.host import Block, Problem
 
 _EPS = np.finfo(np.float64).eps
 _ROUNDS = 3
 _INFEASIBLE = "none: no dual point is feasible this far from the optimum"
-
-# array -> [workers, *shape]: every worker's array, where each reads rows of its own.
-Gather = Callable[[np.ndarray], np.ndarray]
-
-
-def alone(array: np.ndarray) -> np.ndarray:
-    """The `Gather` of a process that reads all rows."""
-    return array[None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +51,7 @@ class Certificate:
 
 
 def certify(
-    blocks: Callable[[], Iterable[Block]], problems: list[Problem], gather: Gather = alone
+    blocks: Callable[[], Iterable[Block]], problems: list[Problem], gather: sums.Gather = sums.alone
 ) -> list[Certificate]:
     """Certifies K problems over the same rows.
 
@@ -68,9 +60,9 @@ def certify(
         problems: K of them.
         gather: how workers share what they found.
     """
-    sums = first_pass(blocks, problems, gather, project=True)
+    totals = sums.first_pass(blocks, problems, gather, project=True)
     found, waiting = {}, {}
-    for k, (problem, total) in enumerate(zip(problems, sums, strict=True)):
+    for k, (problem, total) in enumerate(zip(problems, totals, strict=True)):
         if total.bias_move is not None and (dual := _moved_by_bias(total)) is not None:
             residual = projection.residual_of(dual.gradient, problem)
             size = abs(residual[-1, 0]) / np.sqrt(total.bias_move[-1])
@@ -90,10 +82,10 @@ def certify(
     for _ in range(_ROUNDS):
         if not waiting:
             break
-        duals = _dual_pass(blocks, problems, sums, waiting, gather)
+        duals = _dual_pass(blocks, problems, totals, waiting, gather)
         again = {}
         for k, dual in duals.items():
-            problem, total = problems[k], sums[k]
+            problem, total = problems[k], totals[k]
             if not dual.most < 1:
                 found[k] = _failed(problem, total, _INFEASIBLE, unclear=True)
                 continue
@@ -114,103 +106,6 @@ def certify(
 
 
 @dataclasses.dataclass
-class Sums:
-    """One problem's sums: of weights, of weighted losses over that, and the latter's gradient [q, m].
-
-    onto: the projection onto the equations of the constrained columns, or None.
-    magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
-    bias_move: [q], by what G falls as a sigmoid's bias moves the dual point: sum_i a_i p_i (1 - p_i) x_i.
-    """
-
-    weight: float = 0.0
-    loss: float = 0.0
-    gradient: np.ndarray | float = 0.0
-    onto: projection.Projection | None = None
-    magnitude: np.ndarray | float = 0.0
-    bias_move: np.ndarray | float | None = None
-
-
-def first_pass(
-    blocks: Callable[[], Iterable[Block]],
-    problems: list[Problem],
-    gather: Gather = alone,
-    *,
-    project: bool = False,
-) -> list[Sums]:
-    """Value and gradient of the data term in float64; on demand what the dual point and rounding need."""
-    p, num_rows, designs = len(problems[0].centre), 0, {}
-    sums = [
-        Sums(gradient=np.zeros(one.w.shape), magnitude=np.zeros(p), bias_move=np.zeros(len(one.w)))
-        for one in problems
-    ]
-    # Where the bias is all that has an equation, this pass says what the dual pass would.
-    bias_alone = project and all(_only_bias(problem) for problem in problems)
-
-    def part_of(block: Block) -> tuple[int, list[tuple]]:
-        found = []
-        for which, x, ys, weights, z in host.rows_by_fold(block, problems):
-            if bias_alone:
-                error, small, loss = host.sigmoid_terms(z[:, 0], np.stack(ys))
-                losses = np.einsum("kb,kb->k", weights, loss)
-                error *= weights
-                # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
-                curvature = weights * (small / np.square(1 + small))
-                both = host.transposed(x, np.stack([error, curvature], axis=1), True)
-                gradients, moves = both[:, :, :1], both[:, :, 1]
-                designs = [None] * len(which)
-            else:
-                errors, losses, designs = np.empty_like(z), [], []
-                for i, k in enumerate(which):
-                    p, error, loss = host.probabilities(z[i], ys[i])
-                    np.multiply(weights[i], error, out=errors[i])
-                    losses.append(weights[i] @ loss)
-                    designs.append(projection.design(x, weights[i], p, problems[k]) if project else None)
-                gradients = host.transposed(x, errors, problems[0].has_bias)
-                moves = [0.0] * len(which)
-            magnitudes = weights @ np.abs(x) if project else [0.0] * len(which)
-            found += zip(
-                which, weights.sum(axis=1), losses, gradients, magnitudes, moves, designs, strict=True
-            )
-        return len(block.y), found
-
-    for count, found in host.in_parallel(part_of, blocks()):
-        num_rows += count
-        for k, weight, loss, gradient, magnitude, move, design in found:
-            total = sums[k]
-            total.weight += weight
-            total.loss += loss
-            total.gradient += gradient
-            total.magnitude += magnitude
-            total.bias_move += move
-            if design is not None:
-                before = designs.get(k)
-                designs[k] = design if before is None else projection.merged(before, design, problems[k])
-    num_rows = gather(np.array(num_rows)).sum()
-    for k, total in enumerate(sums):
-        total.weight, total.loss, total.gradient, total.magnitude, total.bias_move = _summed(
-            gather, total.weight, total.loss, total.gradient, total.magnitude, total.bias_move
-        )
-        total.loss, total.gradient = total.loss / total.weight, total.gradient / total.weight
-        if project:
-            bias = np.ones(len(problems[k].w) - len(total.magnitude))
-            total.magnitude = np.append(total.magnitude / total.weight, bias)
-        if bias_alone:
-            total.onto = projection.decompose(np.sqrt(total.bias_move[-1:, None]), total.weight, problems[k])
-        elif project and projection.can_project(problems[k], num_rows):
-            design = projection.gathered(designs.get(k), problems[k], gather)
-            total.onto = projection.decompose(design, total.weight, problems[k])
-        total.bias_move = total.bias_move / total.weight if bias_alone else None
-    return sums
-
-
-def _summed(gather: Gather, *parts: float | np.ndarray) -> list:
-    """Numbers and arrays added over workers, in one message."""
-    total = gather(np.concatenate([np.ravel(part) for part in parts])).sum(axis=0)
-    ends = np.cumsum([np.size(part) for part in parts])[:-1]
-    return [a.reshape(np.shape(part))[()] for a, part in zip(np.split(total, ends), parts, strict=True)]
-
-
-@dataclasses.dataclass
 class _Dual:
     """Sums of a dual point: KL(pi || p), G [q, m], and the largest relative move of a probability."""
 
@@ -220,13 +115,7 @@ class _Dual:
     delta: np.ndarray | None = None
 
 
-def _only_bias(problem: Problem) -> bool:
-    """Whether a sigmoid's bias is the one constrained coefficient."""
-    fixed = problem.constrained
-    return bool(problem.has_bias and fixed.shape[1] == 1 and fixed[-1] and not fixed[:-1].any())
-
-
-def _moved_by_bias(total: Sums) -> _Dual | None:
+def _moved_by_bias(total: sums.Sums) -> _Dual | None:
     """The dual point that a sigmoid's bias makes feasible; None where the dual pass must say.
 
     With one delta for all rows, pi = p (1 - t) has t = delta (1 - p) for class 1 and -delta p for class 0, so
@@ -242,7 +131,9 @@ def _moved_by_bias(total: Sums) -> _Dual | None:
     return _Dual(float(divergence), total.gradient - delta * move[:, None], float(abs(delta)), whole)
 
 
-def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray], gather: Gather) -> dict[int, _Dual]:
+def _dual_pass(
+    blocks, problems, totals, delta: dict[int, np.ndarray], gather: sums.Gather
+) -> dict[int, _Dual]:
     """The dual points pi = p (1 - t), t = v - p.v, v = x delta, of some problems."""
     duals = {k: _Dual(gradient=np.zeros(problems[k].w.shape)) for k in delta}
 
@@ -253,7 +144,7 @@ def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray], gather: Gat
             for i, k in enumerate(which):
                 p, error, _ = host.probabilities(z[i], ys[i])
                 t = _relative_move(x, p, delta[k])
-                share = weights[i] / sums[k].weight
+                share = weights[i] / totals[k].weight
                 np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
                 most.append(float(t.max(initial=0.0)))
                 divergence.append(share @ (p * _entropy_term(t)).sum(axis=0))
@@ -268,7 +159,7 @@ def _dual_pass(blocks, problems, sums, delta: dict[int, np.ndarray], gather: Gat
             duals[k].divergence += divergence
             duals[k].gradient += gradient
     for dual in duals.values():
-        dual.divergence, dual.gradient = _summed(gather, dual.divergence, dual.gradient)
+        dual.divergence, dual.gradient = sums.summed(gather, dual.divergence, dual.gradient)
         dual.most = gather(np.array(dual.most)).max()
     return duals
 
@@ -309,14 +200,14 @@ def _bound(blocks, problem, total, delta, dual, residual, size, gather) -> Certi
     )
 
 
-def _failed(problem: Problem, total: Sums, reason: str, *, unclear: bool = False) -> Certificate:
+def _failed(problem: Problem, total: sums.Sums, reason: str, *, unclear: bool = False) -> Certificate:
     w, l1, l2 = problem.w, problem.l1, problem.l2
     objective = float(total.loss + (l2 / 2 * np.square(w) + l1 * np.abs(w)).sum())
     rounding = float(_sums_rounding(problem, total, objective))
     return Certificate(objective, None, rounding, None, reason, total.gradient + l2 * w, unclear)
 
 
-def _sums_rounding(problem: Problem, total: Sums, objective: float) -> float:
+def _sums_rounding(problem: Problem, total: sums.Sums, objective: float) -> float:
     """Sums are good to a few units of the last digit of F, logits to one of that of sum_j |x_j w_j|."""
     return _EPS * (16 * objective + total.magnitude @ np.abs(problem.w).max(axis=1))
 
@@ -346,7 +237,7 @@ def _entropy_term(t: np.ndarray) -> np.ndarray:
 
 
 def _scaled_divergence(
-    blocks, problem: Problem, total: Sums, delta: np.ndarray, scale: float, gather: Gather
+    blocks, problem: Problem, total: sums.Sums, delta: np.ndarray, scale: float, gather: sums.Gather
 ) -> float:
     """Sum a_i KL(scale pi_i + (1 - scale) e_y || p_i)."""
 
@@ -362,7 +253,7 @@ def _scaled_divergence(
         ratio[y, rows] = np.log(pi[y, rows]) + loss
         return weight / total.weight @ (pi * ratio).sum(axis=0)
 
-    return _summed(gather, sum(host.in_parallel(part_of, blocks())))[0]
+    return sums.summed(gather, sum(host.in_parallel(part_of, blocks())))[0]
 
 
 def _fenchel_young(w: np.ndarray, h: np.ndarray, l1: np.ndarray, l2: np.ndarray) -> np.ndarray:

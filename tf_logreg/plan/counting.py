@@ -15,7 +15,7 @@ from tf_logreg.data import load
 from tf_logreg.data.source import from_arrays
 from tf_logreg.fit import passes
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.model import certificate, dense, host
+from tf_logreg.model import dense, host, sums
 
 _READ_ROWS = 1024  # planted rows made at a time
 
@@ -101,7 +101,7 @@ def host_rate(num_features: int, num_classes: int) -> float:
     count, seconds = cores, 0.0
     while seconds < 0.5:
         start = time.perf_counter()
-        certificate.first_pass(lambda count=count: [block] * count, [problem])
+        sums.first_pass(lambda count=count: [block] * count, [problem])
         seconds, made, count = time.perf_counter() - start, count, 2 * count
     return made * size * num_features * outputs / seconds / cores
 
