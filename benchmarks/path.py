@@ -11,10 +11,10 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+
+from contenders import child
 
 CASES = {
     "a": "200,000 x 100, 2 classes, 10 penalties x 5 folds",
@@ -51,7 +51,7 @@ def main() -> None:
             names = [name for name in CONTENDERS[case] if arguments.only in name]
             if arguments.rows:
                 print(f"{arguments.rows:,} rows instead of:")
-            print(table(case, {name: child(name, case, arguments) for name in names}), flush=True)
+            print(table(case, {name: child(__file__, name, case, arguments) for name in names}), flush=True)
 
 
 def table(case: str, found: dict[str, dict]) -> str:
@@ -70,23 +70,6 @@ def table(case: str, found: dict[str, dict]) -> str:
             f"| {name} | {result['first']:.2f} | {result['later']:.2f} | {ratio} | {gap} | {chosen} |"
         )
     return "\n".join([*lines, ""])
-
-
-def child(name: str, case: str, arguments: argparse.Namespace) -> dict:
-    """One contender in a process of its own; {} and a line on stderr when it fails or takes too long."""
-    command = [sys.executable, __file__, f"--contender={name}", f"--cases={case}"]
-    try:
-        done = subprocess.run(
-            [*command, f"--folder={arguments.folder}", f"--repeats={arguments.repeats}"],
-            capture_output=True, text=True, check=False, timeout=arguments.timeout,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        print(f"{name}: more than {arguments.timeout} s", file=sys.stderr)
-        return {}
-    if done.returncode:
-        print(f"{name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
-        return {}
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def write_data(case: str, rows: int, folder: str) -> None:

@@ -12,11 +12,10 @@ import importlib
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
+from contenders import child
 from streaming import PeakMemory
 
 CASES = {
@@ -67,7 +66,9 @@ def main() -> None:
         contenders = [c for c in (SPARSE if case in "de" else SMOOTH) if any(part in c for part in parts)]
         with tempfile.TemporaryDirectory() as arguments.folder:
             write_data(case, arguments.a9a, arguments.folder)
-            print(table(case, {name: child(name, case, arguments) for name in contenders}), flush=True)
+            print(
+                table(case, {name: child(__file__, name, case, arguments) for name in contenders}), flush=True
+            )
 
 
 def table(case: str, found: dict[str, dict]) -> str:
@@ -89,29 +90,6 @@ def table(case: str, found: dict[str, dict]) -> str:
             f"| {result['memory']:.1f} |"
         )
     return "\n".join([*lines, ""])
-
-
-def child(name: str, case: str, arguments: argparse.Namespace) -> dict:
-    """One contender in a process of its own; {} and a line on stderr when it fails or takes too long."""
-    command = [
-        sys.executable,
-        __file__,
-        f"--contender={name}",
-        f"--cases={case}",
-        f"--folder={arguments.folder}",
-    ]
-    try:
-        done = subprocess.run(
-            [*command, f"--repeats={arguments.repeats}"], capture_output=True, text=True, check=False,
-            timeout=arguments.timeout,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        print(f"{name}: more than {arguments.timeout} s", file=sys.stderr)
-        return {}
-    if done.returncode:
-        print(f"{name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
-        return {}
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def data(case: str, a9a: str):
