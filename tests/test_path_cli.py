@@ -44,6 +44,10 @@ def test_a_path_leaves_its_files_and_the_chosen_fit(command, arrays, tmp_path, o
     assert {status for row in found["status"] for status in row} == {"optimal"}
     means = np.mean(found["scores"], axis=1)
     assert found["choice"] == means.argmin()
+    assert (
+        f"l2={found['chosen']:.3g}, number {found['choice'] + 1} of 4: held-out log loss {means.min():.6f}"
+        in out
+    )
     assert found["chosen"] == found["values"][found["choice"]]
     with np.load(run / "path.npz") as saved:
         assert saved["kernel"].shape == (4, 3, 4, 3)

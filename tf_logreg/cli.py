@@ -209,6 +209,8 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
                 f"  at most {found['certified_gap']:.1e} nats above the optimum, "
                 f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
             )
+        if found["path"] is not None:
+            print(_choice(found["path"]))
         print(_table(found["metrics"]))
         if found["communication"] is not None:
             share = f"{found['communication']:.0%}"
@@ -256,6 +258,15 @@ def _plan(values: flags.FlagValues) -> None:
     if values.workdir:
         directory.write_text(values.workdir, "plan.json", json.dumps(found, indent=2) + "\n")
         print(f"It is in {values.workdir}/plan.json too.")
+
+
+def _choice(path: dict) -> str:
+    """The strength that held-out rows prefer, a line."""
+    scores = path["scores"][path["choice"]]
+    return (
+        f"  {path['penalty']}={path['chosen']:.3g}, number {path['choice'] + 1} of {len(path['values'])}: "
+        f"held-out log loss {sum(scores) / len(scores):.6f} (all in path.csv, path.png)."
+    )
 
 
 def _table(numbers: dict[str, dict]) -> str:
