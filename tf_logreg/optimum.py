@@ -110,7 +110,7 @@ def fit_full_batch(
             w[:, num_features] = (bias + columns.shift @ kernel).reshape(count, outputs)
         w = w.reshape(count, -1)
     elif solver in ("newton", "proximal_newton"):
-        w = path.near(solvers.load(solver), problems, w)
+        w = path.near(solvers.load(solver), problems, w, NOISE[dtype])
     target = config.solver.tol * null
     with progress.gap_bar(target[0]) as show, interrupt.listen() as interrupted:
 

@@ -27,7 +27,6 @@ _BLOCK_ROWS = 64  # the fewest that a pass takes at a time
 _ROWS_PER_COEFFICIENT = 100  # of the sample that a path begins on
 _MOST_SAMPLED_STEPS = 12
 _COLUMNS = 128  # of a product, from which on more hardly make a column cheaper
-_NOISE = 2e-7  # relative rounding error of a float32 value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +173,7 @@ def solve(
         usable = (before >= 0) & np.isfinite(w[before]).all(axis=1)
         w[part] = np.where(usable[:, None], w[before], w[part])
         mine = dataclasses.replace(certified, problems=problems.some(part))
-        w[part] = near(method, mine.problems, w[part])
+        w[part] = near(method, mine.problems, w[part], noise)
         outcome = full_batch.solve(
             method,
             mine.problems,
@@ -207,7 +206,7 @@ def solve(
     return Solved(w, [Status(one) for one in status.tolist()], gap, objective, passes, int(iterations))
 
 
-def near(method: ModuleType, problems: Penalized, w: np.ndarray) -> np.ndarray:
+def near(method: ModuleType, problems: Penalized, w: np.ndarray, noise: float) -> np.ndarray:
     """Takes K problems from w [K, P] to the optimum of a sample of the rows, where there are many.
 
     A sample of n rows puts it about P / n nats above the true one, from where a few steps on all rows remain.
@@ -220,7 +219,7 @@ def near(method: ModuleType, problems: Penalized, w: np.ndarray) -> np.ndarray:
     close = np.full(len(w), 0.1 * problems.size / sample)
     # Progress by the Newton decrement: what a weak l2 bounds by the gradient is far above what is left.
     fns = dataclasses.replace(
-        sampled.functions(close, _NOISE), gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf)
+        sampled.functions(close, noise), gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf)
     )
     state = method.init(fns, w)
     for _ in range(_MOST_SAMPLED_STEPS):

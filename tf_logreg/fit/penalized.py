@@ -32,6 +32,7 @@ class Penalized:
         held_out: [K]. class_weight: [K, C].
         l1, l2: [K, p], in training columns.
         num_rows: n.
+        every: all passes take one block of so many, as for a rough start.
         latest, positive: [K], as in `objective.Problems`; the same for all when None.
         alike: [K], problems with the same number have about the same Hessian, as the folds of a penalty
             have; each is its own when None.
