@@ -18,7 +18,12 @@ SETTINGS = {
     "Adam": [{"learning_rate": 5e-3}, {"learning_rate": 5e-3, "amsgrad": True}],
     "Ftrl": [{"learning_rate": 1.0}],
 }
-CASES = [(name, setting) for name, settings in SETTINGS.items() for setting in settings]
+# Each optimiser's further settings take their time in the long run.
+CASES = [
+    pytest.param(name, setting, marks=[pytest.mark.long] if i else [], id=f"{name}-{setting}")
+    for name, settings in SETTINGS.items()
+    for i, setting in enumerate(settings)
+]
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -41,7 +46,7 @@ def test_every_proximal_optimiser_is_tried():
     assert sorted(SETTINGS) == proximal.known()
 
 
-@pytest.mark.parametrize(("name", "setting"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "setting"), CASES)
 def test_ends_within_one_percent_of_the_optimum_with_exact_zeros(
     strategies, tmp_path, sparse_problem, name, setting
 ):
