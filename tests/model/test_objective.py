@@ -71,15 +71,16 @@ def test_derivatives_are_those_of_the_value(small):
     np.testing.assert_allclose(product, flat, rtol=0, atol=1e-13 * np.abs(flat).max())
 
 
-def test_mean_gram_is_the_mean_of_the_hessians_diagonal_blocks(small):
+def test_pooled_gram_is_the_sum_of_the_hessians_diagonal_blocks(small):
     x, y, weight, offset, w, classes = small
     rows, problems = rows_of(x, y, weight, offset), problems_of(3, classes)
-    _, gram = objective.mean_gram(tf.constant(w), problems, rows)
+    _, moments, gram = objective.pooled_gram(tf.constant(w), problems, rows)
     _, hessian = objective.hessian(tf.constant(w), problems, rows)
     outputs = w.shape[2]
     blocks = hessian.numpy().reshape(3, 5, outputs, 5, outputs)
-    mean = np.mean([blocks[:, :, c, :, c] for c in range(outputs)], axis=0)
-    np.testing.assert_allclose(gram, mean, rtol=1e-11, atol=1e-11)
+    diagonal = np.stack([blocks[:, :, c, :, c] for c in range(outputs)], axis=-1)
+    np.testing.assert_allclose(gram, diagonal.sum(axis=-1), rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(moments, diagonal[:, :, -1], rtol=1e-11, atol=1e-11)
 
 
 def test_a_fold_held_out_is_its_rows_absent(small):

@@ -36,7 +36,7 @@ def test_what_is_lowered_is_what_strategy_run_is_given(monkeypatch, strategies):
 @pytest.mark.parametrize(
     ("sizes", "names"),
     [
-        ((10_000, 784, 10), ["value_and_gradient", "hessian_product", "mean_gram"]),
+        ((10_000, 784, 10), ["value_and_gradient", "hessian_product", "pooled_gram"]),
         ((10_000, 20, 2), ["value_and_gradient", "hessian"]),
     ],
 )

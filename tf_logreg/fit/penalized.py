@@ -8,11 +8,11 @@ import collections
 import dataclasses
 
 import numpy as np
-import scipy.linalg
 
+from tf_logreg.fit import preconditioner
 from tf_logreg.fit.passes import SumRows
 from tf_logreg.model import objective
-from tf_logreg.solvers import core, linear_system
+from tf_logreg.solvers import core
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
 # Rows a coefficient from which on a sample of them gives the Hessian well enough: its relative error
@@ -20,6 +20,7 @@ _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate 
 _ROWS_PER_COEFFICIENT = 400
 _ROWS_TO_SHARE = 50  # rows a coefficient from which on folds differ no more than a rough step needs
 _ROWS_PER_FEATURE = 16  # of the preconditioner's sample
+_FEW_PRODUCTS = 3  # for a Newton system: no new preconditioner saves any of them
 
 
 @dataclasses.dataclass
@@ -64,7 +65,7 @@ class Penalized:
             self.alike = np.arange(count)
         if self.passes is None:
             self.passes = np.zeros(count)
-        self._read, self._grams = self.sum_rows, {}
+        self._read, self._pooled = self.sum_rows, {}
 
     def some(self, which: np.ndarray) -> "Penalized":
         """A part of the problems, with its own count of passes."""
@@ -110,14 +111,13 @@ class Penalized:
         weight, loss, gradient = self.sums(objective.value_and_gradient, (w,), problems, width)
         l2 = self.per_coefficient(self.l2[problems])
         value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
-        return value, self.centred(self.pack(gradient / weight[:, None, None]), problems) + l2 * w
+        return value, self._of_data(gradient, weight) + l2 * w
 
     def hessian_product(self, w: np.ndarray, v: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """[k, P]."""
         width = 6 * len(self.l2) * self.shape[1]
         weight, product = self.sums(objective.hessian_product, (w, v), problems, width)
-        product = self.centred(self.pack(product / weight[:, None, None]), problems)
-        return product + self.per_coefficient(self.l2[problems]) * v
+        return self._of_data(product, weight) + self.per_coefficient(self.l2[problems]) * v
 
     def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """[k, P, P], from a sample of the rows where there are many, the first of those alike for all."""
@@ -145,55 +145,38 @@ class Penalized:
         return hessian
 
     def preconditioner(self, w: np.ndarray, problems: np.ndarray):
-        """Solves with the mean over outputs of the Hessian's diagonal blocks, from a sample of rows.
+        """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.
 
         Problems that are alike and ask for the same w share one, of all rows. What was built is kept until
         another w is asked for. It can be built again from w, so a checkpoint need not hold it and its passes
         go past the tape (`full_batch.Tape`).
         """
         p, m = self.shape
-        q, at = p + self.bias, np.arange(p)
         names = self._alike()[problems]
         keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
-        new = {key: i for i, key in enumerate(keys) if key not in self._grams}
-        kept = {key: self._grams[key] for key in keys if key in self._grams}
+        new = {key: i for i, key in enumerate(keys) if key not in self._pooled}
+        kept = {key: self._pooled[key] for key in keys if key in self._pooled}
         if new:
             index = np.array(list(new.values()))
             every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
             width = 2 * len(np.unique(self.alike)) * (p + 1)
-            made = self._sums_of_alike(objective.mean_gram, w[index], names[index], width, every)
-            for key, name, weight, gram in zip(new, names[index], *made, strict=True):
-                gram = gram[:q, :q] / weight
-                gram[at, at] += self.l2[self._alike() == name].mean(axis=0)
-                kept[key] = gram, {}
+            made = self._sums_of_alike(objective.pooled_gram, w[index], names[index], width, every)
+            for key, name, *sums in zip(new, names[index], *made, strict=True):
+                mine = self._alike() == name
+                smooth = not self.l1[mine].any()
+                kept[key] = preconditioner.Pooled(
+                    *sums, self.l2[mine].mean(axis=0), bias=self.bias, smooth=smooth
+                )
         # Others that are active keep theirs: which of them are asked about does not matter.
-        self._grams = {key: value for key, value in self._grams.items() if key[0] not in names} | kept
-
-        def factor(key: tuple, free: np.ndarray):
-            gram, factors = kept[key]
-            if free.tobytes() not in factors:
-                inside = gram if free.all() else gram[np.ix_(free, free)]
-                factors[free.tobytes()] = linear_system.cholesky(inside)
-            return factors[free.tobytes()]
+        self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
 
         def solve(r: np.ndarray, which: np.ndarray, free: np.ndarray) -> np.ndarray:
-            r, free = r.reshape(len(r), q, m), free.reshape(len(r), q, m)
-            z = np.zeros_like(r)
-            together = collections.defaultdict(list)
+            r, free = r.reshape(len(r), -1, m), free.reshape(len(r), -1, m)
+            z, together = np.zeros_like(r), collections.defaultdict(list)
             for i, k in enumerate(which):
-                if free[i].all():
-                    together[keys[k]].append(i)
-                    continue
-                for c in range(m):
-                    at = free[i, :, c]
-                    if at.any():
-                        inside = factor(keys[k], at)
-                        z[i, at, c] = scipy.linalg.cho_solve(inside, r[i, at, c], check_finite=False)
+                together[keys[k]].append(i)
             for key, mine in together.items():
-                # [q, problems and outputs]: one solution with many right-hand sides.
-                columns = r[mine].transpose(1, 0, 2).reshape(q, -1)
-                solved = scipy.linalg.cho_solve(factor(key, np.ones(q, bool)), columns, check_finite=False)
-                z[mine] = solved.reshape(q, len(mine), m).transpose(1, 0, 2)
+                z[mine] = kept[key].solve(r[mine], free[mine])
             return z.reshape(len(r), -1)
 
         return solve
@@ -202,6 +185,13 @@ class Penalized:
         """[K], problems that share a preconditioner: those alike, where rows are enough to sample from."""
         enough = self.num_rows // self.every >= _ROWS_PER_FEATURE * (self.shape[0] + 1)
         return self.alike if enough else np.arange(len(self.alike))
+
+    def _many_products(self) -> np.ndarray:
+        """[K], twice the products that building a preconditioner takes as long as, and a few."""
+        (p, m), rows = self.shape, self.num_rows // self.every
+        sample = rows / max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
+        _, group, count = np.unique(self._alike(), return_inverse=True, return_counts=True)
+        return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
 
     def _sums_of_alike(self, program, w: np.ndarray, names: np.ndarray, width: int, every: int):
         """A pass past the tape for one problem of each name, over the rows of all that have it."""
@@ -233,10 +223,9 @@ class Penalized:
         return np.where(covered, bound, np.inf)
 
     def centred(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
-        """The same k models, or gradients [k, P], with the softmax's free directions taken out.
+        """The same k models with the softmax's free directions taken out.
 
         A number added to the bias of every class, or to an unpenalised row of the kernel, changes nothing.
-        A gradient has no part along it but rounding's, which a Newton step would divide by nothing.
         """
         m = self.shape[1]
         if m == 1:
@@ -244,6 +233,15 @@ class Penalized:
         rows = w.reshape(len(w), -1, m)
         mean = np.where(self._free(problems)[:, :, None], rows.mean(axis=2, keepdims=True), 0)
         return (rows - mean).reshape(len(w), -1)
+
+    def _of_data(self, sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Sums of gradients or products [k, p + 1, m] -> their means [k, P].
+
+        A softmax's have no part that is the same in all classes but rounding's, which a Newton step would
+        divide by a weak penalty, or by nothing.
+        """
+        mean = sums / weight[:, None, None]
+        return self.pack(mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean)
 
     def _free(self, problems: np.ndarray) -> np.ndarray:
         """Which rows of the weights have no penalty, the bias among them: [k, p or p + 1] bool."""
@@ -257,13 +255,15 @@ class Penalized:
             target: [K], the wanted gap in nats.
             noise: relative rounding error of a value.
         """
+        alike = self._alike()
         return core.Functions(
             value_and_gradient=self.value_and_gradient,
             hessian_product=self.hessian_product,
             hessian=self.hessian if self.explicit(self.size) else None,
             preconditioner=self.preconditioner,
             gradient_gap=self.gradient_gap,
-            alike=self._alike(),
+            many_products=self._many_products(),
+            alike=alike,
             l1=self.per_coefficient(self.l1),
             target=target,
             noise=noise,

@@ -72,15 +72,20 @@ def hessian(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf
     return tf.reduce_sum(weight, axis=0), tf.reshape(whole, [k, q * m, q * m])
 
 
-def mean_gram(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sums of weights [K], and of s_i d_i x_i x_i^T [K, q, q], d_i the mean over outputs of p (1 - p).
+def pooled_gram(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:
+    """Sums of weights [K], of d_ic [x_i, 1] [K, q, m], and of d_ic [x_i, 1] [x_i, 1]^T over all c [K, q, q].
 
-    It is what the diagonal blocks of the Hessian average to: a preconditioner for all classes.
+    d_ic = s_i p_ic (1 - p_ic) is the curvature of row i along output c. The last is the sum of the Hessian's
+    diagonal blocks, a preconditioner for each of them (`fit/preconditioner.py`).
     """
     p = losses.probabilities(_logits(w, rows))
     weight = _weights(problems, rows, w.dtype)
-    d = weight * tf.reduce_mean(p * (1 - p), axis=-1)
-    return tf.reduce_sum(weight, axis=0), linear.gram(rows.x, d)
+    d = weight[..., None] * p * (1 - p)
+    return (
+        tf.reduce_sum(weight, axis=0),
+        linear.transposed(rows.x, d),
+        linear.gram(rows.x, tf.reduce_sum(d, axis=-1)),
+    )
 
 
 def held_out_loss(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:

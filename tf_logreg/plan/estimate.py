@@ -153,7 +153,7 @@ def full_batch(
     # Two triangular solves with p x p a product, a factorisation a preconditioner, on one host. A float64
     # pass makes two multiply-adds, p m each a row.
     host = topology.chip.host_cores * min(topology.num_chips, 8)
-    algebra = p * p * m * calls.get("hessian_product", 0) + p**3 / 6 * calls.get("mean_gram", 0)
+    algebra = p * p * m * calls.get("hessian_product", 0) + p**3 / 6 * calls.get("pooled_gram", 0)
     return FullBatch(
         sum(number * programs[name].seconds for name, number in calls.items()),
         sum(

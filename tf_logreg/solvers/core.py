@@ -32,6 +32,7 @@ class Functions:
         l1: [K, P], >= 0.
         target: [K], the gap that is wanted, in nats.
         noise: relative rounding error of a value.
+        many_products: [K], in one step, after which building the preconditioner anew pays.
         alike: [K], problems with the same number may share a preconditioner.
     """
 
@@ -43,6 +44,7 @@ class Functions:
     l1: Array
     target: Array
     noise: float
+    many_products: Array
     alike: Array
 
 

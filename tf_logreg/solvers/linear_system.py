@@ -7,8 +7,6 @@ import scipy.linalg
 
 from tf_logreg.solvers.core import Array, Functions, State, dot
 
-_MANY_PRODUCTS = 25  # in one step, after which the preconditioner is built anew
-
 
 def cholesky(matrix: Array) -> tuple[Array, bool]:
     """The factor that `scipy.linalg.cho_solve` takes, of [P, P] symmetric and at least semidefinite.
@@ -108,7 +106,7 @@ def preconditioner(
     as many products as one a step, each of which cost as much as six. `state.memory` is written to.
     """
     built, products = state.memory["built"], state.memory["products"]
-    stale = problems[products[problems] > _MANY_PRODUCTS]
+    stale = problems[products[problems] > fns.many_products[problems]]
     # Those alike take one place for all, and so share what is built there.
     _, first, group = np.unique(fns.alike[stale], return_index=True, return_inverse=True)
     built[stale] = state.w[stale[first][group]]
