@@ -299,3 +299,45 @@ def test_one_standard_error_takes_the_stronger():
     assert path.choose(scores, "one_standard_error") == 2 - (scores[1].mean() <= 0.52 + 0.02)
     scores[1] -= 0.02
     assert path.choose(scores, "one_standard_error") == 1
+
+
+def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
+    rng = np.random.default_rng(0)
+    at, along, start = rng.standard_normal((3, 2, 4))
+    strength = np.repeat([0.0, -1.0, -1.5, -4.0], 2)  # two problems of each strength
+    w = at + strength.reshape(4, 2, 1) * along
+    w = w.reshape(8, 4)
+    w[6:] = start
+
+    def begin(*part):
+        return path.ahead(w, np.array(part), 2, strength)
+
+    np.testing.assert_allclose(begin(4, 5), w[4:6])  # half a step on
+    # No further than the last two lie apart.
+    np.testing.assert_allclose(begin(6, 7), at - 2.0 * along)
+    np.testing.assert_array_equal(begin(2, 3), w[:2])  # one solution before
+    np.testing.assert_array_equal(begin(0, 1), w[:2])  # none
+    w[3, 1] = 0.0  # left the model
+    assert begin(5)[0, 1] == 0
+    w[1] = np.nan
+    np.testing.assert_array_equal(begin(5), w[3:4])
+    w[3] = np.nan
+    np.testing.assert_array_equal(begin(5), w[5:6])
+
+
+def test_a_fine_path_takes_fewer_passes_from_the_line_than_from_the_last_answer(strategies, monkeypatch):
+    monkeypatch.setattr(path, "worth_at_once", lambda *_: 1)
+    monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
+
+    def passes():
+        x, y, _ = random_problem(300)
+        values, some = tuple(np.geomspace(1.0, 1e-3, 16)), np.arange(50)
+        found = fit_path(
+            x, y, strategy=strategies["one_device"], values=values, folds=0, validation=some, solver__tol=1e-6
+        )
+        assert (found.status == "optimal").all()
+        return found.passes.sum()
+
+    ahead = passes()
+    monkeypatch.setattr(path, "ahead", lambda w, part, *_: w[np.maximum(part - 1, 0)])
+    assert ahead < 0.8 * passes()

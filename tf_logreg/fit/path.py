@@ -105,7 +105,7 @@ def batches(problems: Penalized, together: int, memory: float) -> list[np.ndarra
     """
     count, most = len(problems.l2), problems_at_once(problems.shape, problems.bias, memory)
     most = min(most, worth_at_once(problems.shape, problems.bias, together))
-    # Whole strengths at a time where there is room, so that each batch begins where another ended.
+    # Whole strengths at a time where there is room, so that each batch begins near where another ended.
     size = most // together * together or most
     if size < count:
         log.info("The path's %d problems are solved %d at a time.", count, size)
@@ -135,7 +135,7 @@ def solve(
 ) -> Solved:
     """Solves K problems to certified gaps, batch after batch.
 
-    A batch begins where the one before ended, at its weakest penalty; within a batch all begin together.
+    A batch begins from the weakest penalties before it (`ahead`); within a batch all begin together.
 
     Args:
         method: from `solvers.load`.
@@ -160,6 +160,7 @@ def solve(
     else:
         size = int(found[1]["size"])
         parts = [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
+    strength = np.log((problems.l1 + problems.l2).max(axis=1))
     w, gap, objective = start.copy(), np.full(count, np.nan), np.full(count, np.nan)
     passes, status, done, iterations = np.zeros(count), np.full(count, "", "U16"), 0, 0
     if (found := checkpoints.latest()) is not None:
@@ -168,10 +169,7 @@ def solve(
             arrays[name] for name in ("w", "gap", "objective", "passes", "status", "iterations")
         )
     for number, part in enumerate(parts[done:], done):
-        # The last problem before the batch that is over the same rows.
-        before = part[0] - together + (part - part[0]) % together
-        usable = (before >= 0) & np.isfinite(w[before]).all(axis=1)
-        w[part] = np.where(usable[:, None], w[before], w[part])
+        w[part] = ahead(w, part, together, strength)
         mine = dataclasses.replace(certified, problems=problems.some(part))
         w[part] = near(method, mine.problems, w[part], noise)
         outcome = full_batch.solve(
@@ -204,6 +202,35 @@ def solve(
                 },
             )  # fmt: skip
     return Solved(w, [Status(one) for one in status.tolist()], gap, objective, passes, int(iterations))
+
+
+def ahead(w: np.ndarray, part: np.ndarray, together: int, strength: np.ndarray) -> np.ndarray:
+    """Where the problems `part` begin, [k, P]: on the line through the last two solutions over the same rows.
+
+    Along the logarithm of the strength a path is nearly straight from one point of a fine grid to the next:
+    45 strengths of 9,000 x 768, 100 classes, took 172 products instead of 716 from the last solution alone,
+    and 161 along a parabola.
+
+    Args:
+        w: [K, P], of which those before `part` are solved.
+            Their rows are finite where there is a solution.
+        part: [k] successive problems, whose rows of w are where those without one before begin.
+        together: problems of one strength.
+        strength: [K], logarithms.
+    """
+    first = part[0]
+    last = first - together + (part - first) % together
+    usable = (last >= 0) & np.isfinite(w[last]).all(axis=1)
+    begin = np.where(usable[:, None], w[last], w[part])
+    earlier = last - together
+    usable &= (earlier >= 0) & np.isfinite(w[earlier]).all(axis=1)
+    k, last, earlier = part[usable], last[usable], earlier[usable]
+    # No further than the last two lie apart, and what left the model stays out.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = np.nan_to_num((strength[k] - strength[last]) / (strength[last] - strength[earlier]))
+    moved = w[last] + np.clip(far, 0, 1)[:, None] * (w[last] - w[earlier])
+    begin[usable] = np.where(w[last] == 0, 0, moved)
+    return begin
 
 
 def near(method: ModuleType, problems: Penalized, w: np.ndarray, noise: float) -> np.ndarray:
