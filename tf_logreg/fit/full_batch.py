@@ -174,7 +174,8 @@ def solve(
                 after_pass()
             if loop.state.finished.all():
                 break
-            loop.state = method.step(fns, loop.state)
+            with penalized.blas_threads():
+                loop.state = method.step(fns, loop.state)
             loop.iterations += 1
             loop.passes[:] = penalized.passes
             loop.note_progress()

@@ -253,7 +253,8 @@ def near(method: ModuleType, problems: Penalized, w: np.ndarray, noise: float) -
         state.finished[:] = (state.gap <= close) | state.stalled
         if state.finished.all():
             break
-        state = method.step(fns, state)
+        with problems.blas_threads():
+            state = method.step(fns, state)
     return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)
 
 

@@ -5,6 +5,7 @@ solver sees w as P numbers: the kernel [p, m] and, where the model has one, the 
 """
 
 import collections
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from tf_logreg.fit import preconditioner
 from tf_logreg.fit.passes import SumRows
 from tf_logreg.model import objective
-from tf_logreg.solvers import core
+from tf_logreg.solvers import core, linear_system
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
 # Rows a coefficient from which on a sample of them gives the Hessian well enough: its relative error
@@ -82,6 +83,12 @@ class Penalized:
         """P."""
         p, m = self.shape
         return (p + self.bias) * m
+
+    def blas_threads(self) -> contextlib.AbstractContextManager:
+        """For the steps of a method: see `linear_system.blas_threads`."""
+        q, m = self.shape[0] + self.bias, self.shape[1]
+        explicit = self.explicit(self.size)
+        return linear_system.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m)
 
     def unpack(self, w: np.ndarray) -> np.ndarray:
         """[k, P] -> [k, p + 1, m], the last row zero without a bias."""
