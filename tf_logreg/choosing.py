@@ -159,7 +159,7 @@ def fit_path(
             certified,
             start,
             path.batches(problems, together, prepared.memory),
-            together=together,
+            values=values,
             target=config.solver.tol * null,
             max_passes=config.solver.max_passes,
             noise=optimum.NOISE[dtype],

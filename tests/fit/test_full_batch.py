@@ -112,6 +112,15 @@ def test_float32_reaches_a_small_gap_where_its_gradients_are_too_rough(strategie
     assert result.passes < 1000
 
 
+def test_where_float32_hides_progress_float64_goes_on_at_once(strategies, tmp_path):
+    x, y, weight = random_problem(2000, 64, 10)
+    _, _, result = solve_arrays(
+        x, y, weight, strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-9, dtype="float32"
+    )
+    assert result.status is Status.OPTIMAL
+    assert result.iterations < 25  # 13, but 50 where only steps of no length end float32's
+
+
 def test_spectors_published_numbers(strategies, tmp_path):
     table = np.array(SPECTOR.split(), float).reshape(32, 4)
     kernel, bias, result = solve_arrays(

@@ -241,9 +241,15 @@ def test_split_by_memory_it_is_the_same(strategies, monkeypatch):
         fit_path(x, y, weight, strategy=strategies["one_device"])
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_broken_off_anywhere_it_ends_with_the_same_bits(strategies, tmp_path, monkeypatch, split):
-    x, y, weight = random_problem(150, 4, 3)
+@pytest.mark.parametrize(("split", "products", "classes"), [(0, 0, 3), (1, 0, 3), (0, 1, 3), (0, 1, 2)])
+def test_broken_off_anywhere_it_ends_with_the_same_bits(
+    strategies, tmp_path, monkeypatch, split, products, classes
+):
+    x, y, weight = random_problem(150, 4, classes)
+    if products:  # by conjugate gradients, with preconditioners that are made anew all the time
+        monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
+        monkeypatch.setattr(penalized, "_FEW_PRODUCTS", 0)
+        monkeypatch.setattr(penalized, "_ROWS_PER_FEATURE", 1)
     if split:
         room = path.bytes_of_problem(4, 3, True)
         monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)
@@ -264,7 +270,7 @@ def test_broken_off_anywhere_it_ends_with_the_same_bits(strategies, tmp_path, mo
             pass
 
     monkeypatch.setattr(interrupt, "listen", Once)
-    for _ in range(50):
+    for _ in range(200):
         try:
             found = fit_path(x, y, weight, strategy=strategies["one_device"], folder=str(tmp_path / "c"))
             break
@@ -293,6 +299,23 @@ def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, 
     np.testing.assert_allclose(whole.kernel, without.kernel, atol=1e-6)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_path_may_end_without_a_penalty(strategies, tmp_path, monkeypatch, at_once):
+    if not at_once:
+        monkeypatch.setattr(path, "worth_at_once", lambda *_: 3)
+    x, y, weight = random_problem(150, 4, 3)
+    values = (1.0, 0.1, 0.01, 0.0)
+    found = fit_path(x, y, weight, strategy=strategies["one_device"], values=values)
+    assert (found.status == "optimal").all()
+    train, _ = stratified(y, 3)[0]
+    kernel, _, _ = solve_arrays(
+        x[train], y[train], weight[train], strategy=strategies["one_device"], tmp_path=tmp_path, tol=1e-12
+    )
+    # Without a penalty a number added to every class's coefficients changes nothing.
+    centred = [one - one.mean(axis=1, keepdims=True) for one in (found.kernel[-1, 0], kernel)]
+    np.testing.assert_allclose(*centred, atol=1e-5)
+
+
 def test_one_standard_error_takes_the_stronger():
     scores = np.array([[0.70, 0.70, 0.70], [0.52, 0.60, 0.50], [0.50, 0.56, 0.50], [0.49, 0.60, 0.48]])
     assert path.choose(scores, "best") == 2
@@ -303,14 +326,14 @@ def test_one_standard_error_takes_the_stronger():
 
 def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
     rng = np.random.default_rng(0)
-    at, along, start = rng.standard_normal((3, 2, 4))
+    at, along, start = rng.standard_normal((3, 2, 4)) + [[[10.0]], [[0.0]], [[0.0]]]
     strength = np.repeat([0.0, -1.0, -1.5, -4.0], 2)  # two problems of each strength
     w = at + strength.reshape(4, 2, 1) * along
     w = w.reshape(8, 4)
     w[6:] = start
 
-    def begin(*part):
-        return path.ahead(w, np.array(part), 2, strength)
+    def begin(*part, sparse=False):
+        return path.ahead(w, np.array(part), 2, strength, sparse=sparse)
 
     np.testing.assert_allclose(begin(4, 5), w[4:6])  # half a step on
     # No further than the last two lie apart.
@@ -319,6 +342,11 @@ def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
     np.testing.assert_array_equal(begin(0, 1), w[:2])  # none
     w[3, 1] = 0.0  # left the model
     assert begin(5)[0, 1] == 0
+    w[[1, 3], 2] = 1.0, 0.1  # would change its sign
+    np.testing.assert_allclose(begin(5)[0, 2], -0.35)
+    assert begin(5, sparse=True)[0, 2] == 0
+    w[3, 2] = 0.9
+    np.testing.assert_allclose(begin(5, sparse=True)[0, 2], 0.85)
     w[1] = np.nan
     np.testing.assert_array_equal(begin(5), w[3:4])
     w[3] = np.nan
@@ -339,5 +367,5 @@ def test_a_fine_path_takes_fewer_passes_from_the_line_than_from_the_last_answer(
         return found.passes.sum()
 
     ahead = passes()
-    monkeypatch.setattr(path, "ahead", lambda w, part, *_: w[np.maximum(part - 1, 0)])
+    monkeypatch.setattr(path, "ahead", lambda w, part, *_, **__: w[np.maximum(part - 1, 0)])
     assert ahead < 0.8 * passes()

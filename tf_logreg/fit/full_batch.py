@@ -170,6 +170,7 @@ def solve(
                     loop.state = core.copy(loop.state)
                     loop.state.value[at], loop.state.gradient[at] = exact(loop.state.w[at], at)
                     loop.state.stalled[:] = False
+                    loop.state.gap[at] = np.inf  # it was of rounded gradients: no step is judged by it
                 loop.passes[:] = penalized.passes
                 after_pass()
             if loop.state.finished.all():

@@ -97,6 +97,11 @@ def streamed(
     return sum_rows
 
 
+def on_host() -> bool:
+    """Whether passes run on the cores of the host, there being nothing faster."""
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+
+
 def _one_problem(arguments: tuple) -> tuple:
     """The shapes of one problem's arguments."""
     return tuple(argument.shape[1:] for argument in arguments)

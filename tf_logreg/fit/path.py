@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from tf_logreg.errors import InputError
-from tf_logreg.fit import full_batch
+from tf_logreg.fit import full_batch, preconditioner
 from tf_logreg.fit.certified import Certified
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.penalized import Penalized
@@ -115,7 +115,8 @@ def batches(problems: Penalized, together: int, memory: float) -> list[np.ndarra
 def bytes_of_problem(p: int, m: int, bias: bool) -> float:
     """Memory that one more problem takes, about: its solver's state, its sums, a block's intermediates."""
     size = (p + bias) * m
-    hessian = 4 * size**2 if Penalized.explicit(size) else 2 * (p + 1) ** 2
+    factors = 2 + min(m, preconditioner.MOST_FACTORS)  # beside the sums and what they leave
+    hessian = 4 * size**2 if Penalized.explicit(size) else factors * (p + 1) ** 2
     return 8.0 * (16 * size + hessian + 6 * m * _BLOCK_ROWS)
 
 
@@ -125,7 +126,7 @@ def solve(
     start: np.ndarray,
     parts: list[np.ndarray],
     *,
-    together: int,
+    values: np.ndarray,
     target: np.ndarray,
     max_passes: int,
     noise: float,
@@ -142,7 +143,7 @@ def solve(
         certified: the problems.
         start: [K, P].
         parts: from `batches`.
-        together: problems of one strength.
+        values: [N], the strengths, from the strongest; K / N problems have each.
         target: [K] the gap that is wanted, nats.
         max_passes, noise, report, interrupted: as in `full_batch.solve`.
         checkpoints: where finished batches are saved; the one under way has a folder of its own below.
@@ -160,7 +161,9 @@ def solve(
     else:
         size = int(found[1]["size"])
         parts = [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
-    strength = np.log((problems.l1 + problems.l2).max(axis=1))
+    together = count // len(values)
+    with np.errstate(divide="ignore"):
+        strength = np.log(np.repeat(values, together))
     w, gap, objective = start.copy(), np.full(count, np.nan), np.full(count, np.nan)
     passes, status, done, iterations = np.zeros(count), np.full(count, "", "U16"), 0, 0
     if (found := checkpoints.latest()) is not None:
@@ -169,7 +172,7 @@ def solve(
             arrays[name] for name in ("w", "gap", "objective", "passes", "status", "iterations")
         )
     for number, part in enumerate(parts[done:], done):
-        w[part] = ahead(w, part, together, strength)
+        w[part] = ahead(w, part, together, strength, sparse=bool(problems.l1.any()))
         mine = dataclasses.replace(certified, problems=problems.some(part))
         w[part] = near(method, mine.problems, w[part], noise)
         outcome = full_batch.solve(
@@ -204,7 +207,9 @@ def solve(
     return Solved(w, [Status(one) for one in status.tolist()], gap, objective, passes, int(iterations))
 
 
-def ahead(w: np.ndarray, part: np.ndarray, together: int, strength: np.ndarray) -> np.ndarray:
+def ahead(
+    w: np.ndarray, part: np.ndarray, together: int, strength: np.ndarray, *, sparse: bool
+) -> np.ndarray:
     """Where the problems `part` begin, [k, P]: on the line through the last two solutions over the same rows.
 
     Along the logarithm of the strength a path is nearly straight from one point of a fine grid to the next:
@@ -212,11 +217,11 @@ def ahead(w: np.ndarray, part: np.ndarray, together: int, strength: np.ndarray) 
     and 161 along a parabola.
 
     Args:
-        w: [K, P], of which those before `part` are solved.
-            Their rows are finite where there is a solution.
+        w: [K, P], of which those before `part` are solved; rows without a solution are not finite.
         part: [k] successive problems, whose rows of w are where those without one before begin.
         together: problems of one strength.
         strength: [K], logarithms.
+        sparse: whether there is l1: a coefficient that would change its sign begins at zero.
     """
     first = part[0]
     last = first - together + (part - first) % together
@@ -226,10 +231,10 @@ def ahead(w: np.ndarray, part: np.ndarray, together: int, strength: np.ndarray) 
     usable &= (earlier >= 0) & np.isfinite(w[earlier]).all(axis=1)
     k, last, earlier = part[usable], last[usable], earlier[usable]
     # No further than the last two lie apart, and what left the model stays out.
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # the last strength may be 0
         far = np.nan_to_num((strength[k] - strength[last]) / (strength[last] - strength[earlier]))
     moved = w[last] + np.clip(far, 0, 1)[:, None] * (w[last] - w[earlier])
-    begin[usable] = np.where(w[last] == 0, 0, moved)
+    begin[usable] = np.where(moved * w[last] > 0 if sparse else w[last] != 0, moved, 0)
     return begin
 
 

@@ -10,8 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from tf_logreg.fit import preconditioner
-from tf_logreg.fit.passes import SumRows
+from tf_logreg.fit import passes, preconditioner
 from tf_logreg.model import objective
 from tf_logreg.solvers import core, linear_system
 
@@ -41,7 +40,7 @@ class Penalized:
         passes: [K] reads of the rows by each problem so far; a sample counts as its share.
     """
 
-    sum_rows: SumRows
+    sum_rows: passes.SumRows
     shape: tuple[int, int]
     bias: bool
     held_out: np.ndarray
@@ -86,9 +85,11 @@ class Penalized:
 
     def blas_threads(self) -> contextlib.AbstractContextManager:
         """For the steps of a method: see `linear_system.blas_threads`."""
+        if not passes.on_host():
+            return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
-        explicit = self.explicit(self.size)
-        return linear_system.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m)
+        explicit, count = self.explicit(self.size), len(self.l2)
+        return linear_system.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m * count)
 
     def unpack(self, w: np.ndarray) -> np.ndarray:
         """[k, P] -> [k, p + 1, m], the last row zero without a bias."""
@@ -155,25 +156,20 @@ class Penalized:
         """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.
 
         Problems that are alike and ask for the same w share one, of all rows. What was built is kept until
-        another w is asked for. It can be built again from w, so a checkpoint need not hold it and its passes
-        go past the tape (`full_batch.Tape`).
+        another w is asked for. It can be built again from w, to the same bits because each has a pass of its
+        own, so a checkpoint need not hold it and its passes go past the tape (`full_batch.Tape`).
         """
         p, m = self.shape
         names = self._alike()[problems]
         keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
-        new = {key: i for i, key in enumerate(keys) if key not in self._pooled}
+        new = {key: one for key, one in zip(keys, w, strict=True) if key not in self._pooled}
         kept = {key: self._pooled[key] for key in keys if key in self._pooled}
-        if new:
-            index = np.array(list(new.values()))
-            every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
-            width = 2 * len(np.unique(self.alike)) * (p + 1)
-            made = self._sums_of_alike(objective.pooled_gram, w[index], names[index], width, every)
-            for key, name, *sums in zip(new, names[index], *made, strict=True):
-                mine = self._alike() == name
-                smooth = not self.l1[mine].any()
-                kept[key] = preconditioner.Pooled(
-                    *sums, self.l2[mine].mean(axis=0), bias=self.bias, smooth=smooth
-                )
+        every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
+        for key, one in new.items():
+            mine = np.flatnonzero(self._alike() == key[0])
+            sums = self._sums_of_alike(objective.pooled_gram, one, mine, 2 * (p + 1), every)
+            l2, smooth = self.l2[mine].mean(axis=0), not self.l1[mine].any()
+            kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
         # Others that are active keep theirs: which of them are asked about does not matter.
         self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
 
@@ -194,28 +190,30 @@ class Penalized:
         return self.alike if enough else np.arange(len(self.alike))
 
     def _many_products(self) -> np.ndarray:
-        """[K], twice the products that building a preconditioner takes as long as, and a few."""
+        """[K], twice the products that building a preconditioner takes as long as, and a few.
+
+        On the devices: its Cholesky factors, on the host, are left out.
+        """
         (p, m), rows = self.shape, self.num_rows // self.every
         sample = rows / max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
         _, group, count = np.unique(self._alike(), return_inverse=True, return_counts=True)
         return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
 
-    def _sums_of_alike(self, program, w: np.ndarray, names: np.ndarray, width: int, every: int):
-        """A pass past the tape for one problem of each name, over the rows of all that have it."""
-        one, alike = [], self._alike()
-        for name in names:
-            members = alike == name
-            if members.sum() == 1:
-                one.append([field[members][0] for field in (self.held_out, self.class_weight, self.latest)])
-            else:
-                one.append([-1, self.class_weight[members].mean(axis=0), np.iinfo(np.int32).max])
-        held_out, class_weight, latest = (np.array(field) for field in zip(*one, strict=True))
-        positive = np.array([self.positive[alike == name][0] for name in names])
-        self.passes[np.isin(alike, names)] += 1 / every
+    def _sums_of_alike(self, program, w: np.ndarray, alike: np.ndarray, width: int, every: int):
+        """A pass past the tape at w [P] for one problem, over the rows of all those in `alike`."""
+        one = alike[0]
+        held_out, latest = self.held_out[one], self.latest[one]
+        if len(alike) > 1:
+            held_out, latest = -1, np.iinfo(np.int32).max
+        self.passes[alike] += 1 / every
         record = objective.Problems(
-            held_out.astype(np.int32), class_weight, latest.astype(np.int32), positive
+            np.array([held_out], np.int32),
+            self.class_weight[alike].mean(axis=0, keepdims=True),
+            np.array([latest], np.int32),
+            self.positive[[one]],
         )
-        return self._read(program, (self.unpack(w),), record, width, every * self.every)
+        sums = self._read(program, (self.unpack(w[None]),), record, width, every * self.every)
+        return [total[0] for total in sums]
 
     def gradient_gap(self, gradient: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """sum_j gradient_j^2 / (2 l2_j) over the kernel where all of it has l2 and no l1, else infinity.

@@ -2,10 +2,11 @@
 
 Block c is sum_i d_ic x_i x_i^T + L2 with the curvatures d_ic = a_i p_ic (1 - p_ic). Its own are its total
 curvature a_c and the mean mu_c of the rows under d_c; what rows scatter about it is pooled over outputs, as
-linear discriminant analysis pools it: M_c = a_c (S + mu_c mu_c^T) + L2. Curvature of a class sits at the
-rows near it, far from the mean of all, so mu_c matters: 50,000 rows of 768 features in 100 classes took 53
-products at a weak penalty with one matrix for all classes, 37 with a_c too, 27 with mu_c too, and 26 with
-every block of its own, which takes a hundred times longer to build.
+linear discriminant analysis pools it: M_c = a_c (S + mu_c mu_c^T) + L2. (Without a bias they scatter about
+zero, and mu_c is zero.) Curvature of a class sits at the rows near it, far from the mean of all, so mu_c
+matters: 50,000 rows of 768 features in 100 classes took 53 products at a weak penalty with one matrix for
+all classes, 37 with a_c too, 27 with mu_c too, and 26 with every block of its own, which takes a hundred
+times longer to build.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ from tf_logreg.solvers import linear_system
 
 _LEAST = 1e-6  # curvature of an output, over the mean: one that no row is near has none of its own
 _STEP = 1.5  # outputs whose curvatures differ less share a factor of S + L2 / a
+MOST_FACTORS = 8  # [p, p] each; where curvatures spread too far for these, the step is a larger one
 
 
 class Pooled:
@@ -42,14 +44,16 @@ class Pooled:
         """
         curvature = moments[-1] / weight
         self._curvature = np.maximum(curvature, max(_LEAST * curvature.mean(), 1e-300))
-        self._mean = moments[:-1] / weight / self._curvature
+        # Without a bias nothing centres columns, and a large mean would leave float32 no scatter about it.
+        self._mean = (moments[:-1] if bias else np.zeros_like(moments[:-1])) / weight / self._curvature
         between = (self._mean * self._curvature) @ self._mean.T
         self._within = (gram[:-1, :-1] / weight - between) / self._curvature.sum()
         self._l2, self._bias, self._factors = l2, bias, {}
         self._softmax = smooth and len(curvature) > 1
-        # Powers of _STEP from the mean curvature; where nothing is penalised one factor serves all.
-        power = np.log(self._curvature / self._curvature.mean()) / np.log(_STEP)
-        self._group = np.round(power).astype(int) if l2.any() else np.zeros(len(power), int)
+        # Steps from the mean curvature; where nothing is penalised one factor serves all.
+        away = np.log(self._curvature / self._curvature.mean())
+        self._step = max(np.log(_STEP), np.ptp(away) / (MOST_FACTORS - 1))
+        self._group = np.floor(away / self._step + 0.5).astype(int) if l2.any() else np.zeros(len(away), int)
 
     def solve(self, r: np.ndarray, free: np.ndarray) -> np.ndarray:
         """M^-1 r in the free coordinates.
@@ -74,6 +78,10 @@ class Pooled:
     def _blocks(self, r: np.ndarray, free: np.ndarray) -> np.ndarray:
         z, p = np.empty_like(r), len(self._l2)
         masked = ~free[:, :p].all(axis=(0, 1))
+        # l1 frees other features with each step: what it freed before is not asked for again.
+        asked = {free[i, :p, c].tobytes() for i in range(len(r)) for c in np.flatnonzero(masked)}
+        asked.add(np.ones(p, bool).tobytes())
+        self._factors = {key: one for key, one in self._factors.items() if key[1] in asked}
         for group in np.unique(self._group):
             outputs = np.flatnonzero((self._group == group) & ~masked)
             if outputs.size:
@@ -89,27 +97,26 @@ class Pooled:
     def _solve(self, r: np.ndarray, outputs: np.ndarray, free: np.ndarray) -> np.ndarray:
         """[q, J] for right-hand sides of outputs [J] of one group, with the features `free` [p]."""
         p, z = len(self._l2), np.zeros_like(r)
+        if not free.any():  # of the features, as when l1 holds all of an output's at zero
+            z[p:] = r[p:] / self._curvature[outputs]
+            return z
         a, mean = self._curvature[outputs], self._mean[np.ix_(free, outputs)]
         factor = self._factor(self._group[outputs[0]], free)
 
         def inverse(b: np.ndarray) -> np.ndarray:  # of a (S + L2 / a)
             return scipy.linalg.cho_solve(factor, b, check_finite=False) / a
 
+        # The row of the bias, a (mean . z + bias) = r_bias, takes the mean out of the others.
         inner = z[:p]
+        inner[free] = inverse(r[:p][free] - (mean * r[p] if self._bias else 0))
         if self._bias:
-            # The row of the bias, a (mean . z + bias) = r_bias, takes the mean out of the others.
-            inner[free] = inverse(r[:p][free] - mean * r[p])
             z[p] = r[p] / a - np.einsum("pj,pj->j", mean, inner[free])
-        else:  # Sherman and Morrison
-            u, v = inverse(r[:p][free]), inverse(mean)
-            along = a * np.einsum("pj,pj->j", mean, u) / (1 + a * np.einsum("pj,pj->j", mean, v))
-            inner[free] = u - v * along
         return z
 
     def _factor(self, group: int, free: np.ndarray) -> tuple[np.ndarray, bool]:
         key = int(group), free.tobytes()
         if key not in self._factors:
-            shared = self._curvature.mean() * _STEP**group
+            shared = self._curvature.mean() * np.exp(self._step * group)
             matrix = self._within[np.ix_(free, free)] + np.diag(self._l2[free] / shared)
             self._factors[key] = linear_system.cholesky(matrix)
         return self._factors[key]

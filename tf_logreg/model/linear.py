@@ -108,7 +108,7 @@ def transposed(x: tf.Tensor, r: tf.Tensor) -> tf.Tensor:
     """
     k, m = tf.shape(r)[1], r.shape[2]
     flat = tf.reshape(r, [-1, k * m])
-    # R^T X, not X^T R: what is transposed is the smaller, a sixth less time with ten outputs.
+    # R^T X, not X^T R: with few outputs what is transposed is the smaller. With ten, a sixth less time.
     kernel = matmul(flat, tf.cast(x, r.dtype), transpose_a=True)
     both = tf.concat([kernel, tf.reduce_sum(flat, axis=0)[:, None]], axis=1)
     return tf.transpose(tf.reshape(both, [k, m, x.shape[1] + 1]), [0, 2, 1])

@@ -6,6 +6,7 @@ the matrix units; the compiler's own estimate of cycles stands beside it. Nothin
 
 import dataclasses
 
+from tf_logreg.fit import preconditioner
 from tf_logreg.plan.chips import Topology, same_kind
 from tf_logreg.plan.compiler import Compiled
 from tf_logreg.plan.counting import Count
@@ -150,10 +151,11 @@ def full_batch(
     rows, p, m = shape
     cores = topology.chip.host_cores * topology.num_chips
     calls = {name: number for name, number in count.calls.items() if name in programs}
-    # Two triangular solves with p x p a product, a factorisation a preconditioner, on one host. A float64
-    # pass makes two multiply-adds, p m each a row.
+    # Two triangular solves with p x p a product, up to so many factorisations a preconditioner, on one host.
+    # A float64 pass makes two multiply-adds, p m each a row.
+    factor = min(m, preconditioner.MOST_FACTORS) * p**3 / 6
     host = topology.chip.host_cores * min(topology.num_chips, 8)
-    algebra = p * p * m * calls.get("hessian_product", 0) + p**3 / 6 * calls.get("pooled_gram", 0)
+    algebra = p * p * m * calls.get("hessian_product", 0) + factor * calls.get("pooled_gram", 0)
     return FullBatch(
         sum(number * programs[name].seconds for name, number in calls.items()),
         sum(

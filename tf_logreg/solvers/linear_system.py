@@ -118,8 +118,8 @@ def preconditioner(
 
     The latter takes which of the k problems [j] had one.
 
-    One that was built far from here still serves: on 60,000 rows of 784 features one at the start took
-    as many products as one a step, each of which cost as much as six. `state.memory` is written to.
+    One that was built far from here still serves, until a step takes more than `Functions.many_products`
+    of them. `state.memory` is written to.
     """
     built, products = state.memory["built"], state.memory["products"]
     stale = problems[products[problems] > fns.many_products[problems]]
