@@ -15,7 +15,7 @@ from tf_logreg import config as defaults
 
 
 def get_config(num_rows="1281167"):
-    """DINOv2's grid, one batch of problems over one X."""
+    """DINOv2's grid: problems over one X that share what they can of each pass."""
     config = defaults.get_config()
     config.data.source = "npz"
     config.data.validation_fraction = 0.1
