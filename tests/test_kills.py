@@ -10,10 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ARGUMENTS = [
+MINIBATCH = [
     "--config=synthetic", "--config.data.args.num_rows=2000", "--config.minibatch.batch_size=20",
     "--config.minibatch.epochs=100", "--config.minibatch.steps_per_loop=50", "--config.checkpoint.every_steps=100",
     "--config.minibatch.schedule.name=cosine", "--config.minibatch.optimizer_args.amsgrad=true",
+]  # fmt: skip
+# Streamed, so that it takes seconds: by conjugate gradients, strength by strength, then the refit.
+PATH = [
+    "--config=synthetic", "--config.data.args.num_rows=30000", "--config.data.args.num_features=64",
+    "--config.data.args.num_classes=20", "--config.data.validation_fraction=0.2", "--config.solver.name=auto",
+    "--config.path.penalty=l2", "--config.path.num=24", "--device_memory_fraction=0",
 ]  # fmt: skip
 
 # Dies by SIGKILL in the third save, where argv[1] says.
@@ -49,14 +55,14 @@ cli.main()
 """
 
 
-def start(workdir, *before):
-    command = [sys.executable, *(before or ["-m", "tf_logreg.cli"]), *ARGUMENTS, f"--workdir={workdir}"]
+def start(workdir, *before, job=MINIBATCH):
+    command = [sys.executable, *(before or ["-m", "tf_logreg.cli"]), *job, f"--workdir={workdir}"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def finish(workdir):
+def finish(workdir, job=MINIBATCH):
     """Runs to the end: the saved arrays and standard error."""
-    process = start(workdir)
+    process = start(workdir, job=job)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     with np.load(f"{workdir}/coefficients.npz") as arrays:
@@ -72,6 +78,22 @@ def saved(workdir):
     return sorted(path for path in Path(workdir, "checkpoints").glob("step-*") if not path.suffix)
 
 
+def kill_at_random(workdir, job, rng):
+    """Starts `job` and kills it soon after its first new checkpoint, not while it imports."""
+
+    def newest():
+        times = [path.stat().st_mtime_ns for path in Path(workdir, "checkpoints").rglob("step-*")]
+        return max(times, default=0)
+
+    before, process, started = newest(), start(workdir, job=job), time.monotonic()
+    while process.poll() is None and newest() == before and time.monotonic() - started < 60:
+        time.sleep(0.005)
+    time.sleep(rng.uniform(0, 0.4))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode in (-signal.SIGKILL, 0)
+
+
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     return finish(str(tmp_path_factory.mktemp("unbroken") / "run"))[0]
@@ -82,17 +104,24 @@ def unbroken(tmp_path_factory):
 def test_twenty_kills_at_random_moments(tmp_path, unbroken, chain):
     rng, workdir = np.random.default_rng(chain), str(tmp_path / "run")
     for _ in range(5):
-        process = start(workdir)
-        seen = len(saved(workdir)), time.monotonic()
-        # Wait for the fit to begin (a new checkpoint), so that the kill falls into it and not into imports.
-        first = saved(workdir)[-1:]
-        while process.poll() is None and saved(workdir)[-1:] == first and time.monotonic() - seen[1] < 60:
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.4))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode in (-signal.SIGKILL, 0)
+        kill_at_random(workdir, MINIBATCH, rng)
     assert_same(finish(workdir)[0], unbroken)
+
+
+@pytest.mark.long
+def test_a_path_killed_at_random_moments(tmp_path):
+    unbroken, rng, workdir = (
+        finish(str(tmp_path / "unbroken"), PATH)[0],
+        np.random.default_rng(0),
+        tmp_path / "run",
+    )
+    for _ in range(5):
+        kill_at_random(str(workdir), PATH, rng)
+    assert any((workdir / "checkpoints").rglob("step-*"))
+    assert_same(finish(str(workdir), PATH)[0], unbroken)
+    path = [np.load(f"{folder}/path.npz") for folder in (workdir, tmp_path / "unbroken")]
+    for name in ("kernel", "bias", "scores", "certified_gap"):
+        np.testing.assert_array_equal(path[0][name], path[1][name])
 
 
 @pytest.mark.long
