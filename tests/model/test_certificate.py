@@ -171,6 +171,48 @@ def test_both_projections_give_the_same_bound(monkeypatch, classes):
     assert other.gap == pytest.approx(found.gap, rel=1e-9)
 
 
+def test_the_biases_projection_keeps_its_digits():
+    """Two pairs of classes with a thread of 1e-20 between them: R against elimination in 50 digits."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), 30).T
+    p[:2, :15] *= 1e-20
+    p[2:, 15:] *= 1e-20
+    p, weight = p / p.sum(axis=0), rng.uniform(0.5, 2, 30)
+    problem = problem_at(np.zeros((30, 1)), np.zeros((2, 4)), bias=True, l1=0, l2=1, classes=4)
+    factor = projection._root_of_laplacian(projection.design(np.zeros((30, 1)), weight, p, problem))
+    assert factor[1, 1] < 1e-8 < factor[0, 0]
+    with mpmath.workdps(50):
+        exact = np.vectorize(mpmath.mpf, otypes=[object])
+        left = -(exact(p) * exact(weight)) @ exact(p).T
+        for i in range(4):
+            left[i, i] -= left[i].sum()
+        for i in range(3):
+            expected = left[i] / mpmath.sqrt(left[i, i])
+            np.testing.assert_allclose(factor[i, i:], expected[i:].astype(float), rtol=1e-14)
+            left -= np.outer(expected, expected)
+
+
+def test_problems_that_hold_rows_out_are_those_of_the_other_rows():
+    x, y, weight, problem = solved()
+    fold, class_weight = np.arange(200) % 3, np.array([1.0, 2.0, 0.5])
+    offset = np.zeros((200, 1))
+    kept = [fold != 1, fold == 0, fold != 1, fold >= 0]
+    changes = [
+        {"held_out": 1},
+        {"held_out": 1, "latest": 1},
+        {"held_out": 1, "class_weight": class_weight},
+        {},
+    ]
+    problems = [dataclasses.replace(problem, w=0.9 * problem.w, **change) for change in changes]
+    together = certificate.certify(lambda: [host.Block(x, y, weight, offset, fold)], problems)
+    for one, rows, found in zip(problems, kept, together, strict=True):
+        alone = dataclasses.replace(one, held_out=-1, latest=np.iinfo(np.int32).max)
+        (expected,) = certificate.certify(one_block(x[rows], y[rows], weight[rows]), [alone])
+        assert found.objective == pytest.approx(expected.objective, rel=1e-14)
+        assert found.gap == pytest.approx(expected.gap, rel=1e-9)
+        np.testing.assert_allclose(found.gradient, expected.gradient, atol=1e-15)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("start", range(200, 10_000, 490))
 def test_the_bound_is_never_below_the_truth_at_length(start):

@@ -138,20 +138,18 @@ def _dual_pass(
     duals = {k: _Dual(gradient=np.zeros(problems[k].w.shape)) for k in delta}
 
     def part_of(block: Block) -> list[tuple]:
-        found = []
-        for which, x, ys, weights, z in host.rows_by_fold(block, problems, only=delta):
-            moved, most, divergence = np.empty_like(z), [], []
-            for i, k in enumerate(which):
-                p, error, _ = host.probabilities(z[i], ys[i])
-                t = _relative_move(x, p, delta[k])
-                share = weights[i] / totals[k].weight
-                np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
-                most.append(float(t.max(initial=0.0)))
-                divergence.append(share @ (p * _entropy_term(t)).sum(axis=0))
-            found += zip(
-                which, most, divergence, host.transposed(x, moved, problems[0].has_bias), strict=True
-            )
-        return found
+        which, x, ys, weights, of, z = host.shared(block, problems, only=delta)
+        moved, most, divergence = np.empty_like(z), [], []
+        for i, k in enumerate(which):
+            p, error, _ = host.probabilities(z[i], ys[i])
+            t = _relative_move(x, p, delta[k])
+            share = weights[of[i]] / totals[k].weight
+            np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
+            most.append(np.where(share > 0, t.max(axis=0), 0.0).max(initial=0.0))
+            divergence.append(share @ (p * _entropy_term(t)).sum(axis=0))
+        return list(
+            zip(which, most, divergence, host.transposed(x, moved, problems[0].has_bias), strict=True)
+        )
 
     for found in host.in_parallel(part_of, blocks()):
         for k, most, divergence, gradient in found:
@@ -242,7 +240,9 @@ def _scaled_divergence(
     """Sum a_i KL(scale pi_i + (1 - scale) e_y || p_i)."""
 
     def part_of(block: Block) -> float:
-        ((_, x, (y,), (weight,), (z,)),) = host.rows_by_fold(block, [problem])
+        _, x, (y,), (weight,), _, (z,) = host.shared(block, [problem])
+        counts = weight > 0  # the others may have left the simplex
+        x, y, weight, z = x[counts], y[counts], weight[counts], z[:, counts]
         p, _, loss = host.probabilities(z, y)
         rows = np.arange(len(y))
         pi = scale * p * (1 - _relative_move(x, p, delta))

@@ -2,7 +2,8 @@
 
 The constrained columns of G must take given values. The normal matrix A of their weighted design gives the
 step that brings them there (`docs/certificate.md`, 'Feasible dual points'): by R of the QR decomposition
-of the design, which keeps all digits, or where that is too much work by A itself.
+of the design, which keeps all digits, or where that is too much work by A itself. A softmax's biases alone
+need no QR: their A is a Laplacian, whose R comes without a subtraction.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,7 @@ _LARGEST_NULL_RESIDUAL = 1e-10
 def can_project(problem: Problem, num_rows: int) -> bool:
     """Whether the constrained columns are few enough, for so many rows, to be projected on."""
     count = int(problem.constrained.sum())
-    rows = num_rows * (problem.w.shape[1] if _by_qr(problem) else 1)
+    rows = num_rows * (1 if _is_summed(problem) else problem.w.shape[1])
     return 0 < count <= _MOST_PROJECTED and rows * count**2 <= _MOST_OPERATIONS
 
 
@@ -38,6 +39,8 @@ def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -
     mask = problem.constrained
     if not 0 < int(mask.sum()) <= _MOST_PROJECTED:
         return None
+    if _biases_alone(problem):
+        return -(p * weight) @ p.T  # the diagonal follows from the rest
     features = np.flatnonzero(mask.any(axis=1))
     columns = np.ones((len(weight), features.size))
     inside = features < x.shape[1]
@@ -54,7 +57,7 @@ def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -
 
 def merged(a: np.ndarray, b: np.ndarray, problem: Problem) -> np.ndarray:
     """Two parts of the projection as one."""
-    return _triangle(np.vstack([a, b])) if _by_qr(problem) else a + b
+    return a + b if _is_summed(problem) else _triangle(np.vstack([a, b]))
 
 
 def gathered(design: np.ndarray | None, problem: Problem, gather) -> np.ndarray:
@@ -87,12 +90,16 @@ def decompose(design: np.ndarray, weight_sum: float, problem: Problem) -> Projec
     """The projection from all rows' `design` and the sum of their weights."""
     eps = np.finfo(np.float64).eps
     if _by_qr(problem):
-        factor = design / np.sqrt(weight_sum)
+        root = _root_of_laplacian(design) if _biases_alone(problem) else design
+        factor = root / np.sqrt(weight_sum)
         norm = _ones_for_zeros(np.linalg.norm(factor, axis=0))
         _, singular, v = np.linalg.svd(factor / norm, full_matrices=True)
         floor = 500 * eps * max(factor.shape)
     else:
         normal = design / weight_sum
+        if _biases_alone(problem):
+            np.fill_diagonal(normal, 0)
+            np.fill_diagonal(normal, -normal.sum(axis=1))
         # p_c - p_c^2 of a sure class cancels, and may come out below zero.
         norm = _ones_for_zeros(np.sqrt(np.maximum(np.diag(normal), 0)))
         values, vectors = scipy.linalg.eigh(normal / norm / norm[:, None], check_finite=False)
@@ -130,7 +137,36 @@ def solvable(projection: Projection | None, residual: np.ndarray, problem: Probl
 
 
 def _by_qr(problem: Problem) -> bool:
+    """Whether the projection is taken from R, not from A."""
     return problem.w.shape[1] * int(problem.constrained.sum()) ** 2 <= _MOST_BY_QR
+
+
+def _is_summed(problem: Problem) -> bool:
+    """Whether blocks give their part of A, not of R."""
+    return not _by_qr(problem) or _biases_alone(problem)
+
+
+def _biases_alone(problem: Problem) -> bool:
+    """Whether the constrained coefficients are the biases of a softmax, and no other."""
+    mask = problem.constrained
+    return bool(problem.has_bias and mask.shape[1] > 1 and mask[-1].all() and not mask[:-1].any())
+
+
+def _root_of_laplacian(a: np.ndarray) -> np.ndarray:
+    """R with R^T R = A of a Laplacian A: symmetric, nothing above zero off its diagonal, rows that sum to 0.
+
+    What is left of a Laplacian after an elimination is one again, so that its diagonal follows from the other
+    numbers and all sums are of one sign: R keeps its digits however small (Grassmann, Taksar and Heyman,
+    Oper. Res. 33, 1985). The diagonal of `a` is not read.
+    """
+    links, root = np.abs(a), np.zeros(a.shape)
+    for k in range(len(a) - 1):
+        row = links[k, k + 1 :].copy()
+        pivot = row.sum()
+        if pivot > 0:
+            root[k, k], root[k, k + 1 :] = np.sqrt(pivot), -row / np.sqrt(pivot)
+            links[k + 1 :, k + 1 :] += np.outer(row / pivot, row)
+    return root
 
 
 def _square_root(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.ndarray:

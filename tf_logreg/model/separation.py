@@ -46,7 +46,7 @@ def separating_direction(
     def margins(direction: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(columns [B, f] in units of scale, y, margins [B, C - 1]) of each block's rows."""
         for block in blocks():
-            use = problem.counts(block)
+            use = problem.weights(block) > 0
             y = problem.labels(block.y[use])
             x = (block.x[use].astype(np.float64) - problem.centre) * scale
             columns = np.hstack([x, np.ones((len(x), 1))])[:, features]

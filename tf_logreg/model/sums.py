@@ -51,31 +51,34 @@ def first_pass(
     bias_alone = project and all(_only_bias(problem) for problem in problems)
 
     def part_of(block: Block) -> tuple[int, list[tuple]]:
-        found = []
-        for which, x, ys, weights, z in host.rows_by_fold(block, problems):
-            if bias_alone:
-                error, small, loss = host.sigmoid_terms(z[:, 0], np.stack(ys))
-                losses = np.einsum("kb,kb->k", weights, loss)
-                error *= weights
+        which, x, ys, weights, of, z = host.shared(block, problems)
+        if bias_alone:
+            both, losses = np.empty((len(which), 2, len(x))), []
+            for at in host.few_at_a_time(len(which), len(x)):
+                error, small, loss = host.sigmoid_terms(z[at, 0], np.stack(ys[at]))
+                weight = weights[of[at]]
+                losses.extend(np.einsum("kb,kb->k", weight, loss))
+                np.multiply(weight, error, out=both[at, 0])
                 # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
-                curvature = weights * (small / np.square(1 + small))
-                both = host.transposed(x, np.stack([error, curvature], axis=1), True)
-                gradients, moves = both[:, :, :1], both[:, :, 1]
-                designs = [None] * len(which)
-            else:
-                errors, losses, designs = np.empty_like(z), [], []
-                for i, k in enumerate(which):
-                    p, error, loss = host.probabilities(z[i], ys[i])
-                    np.multiply(weights[i], error, out=errors[i])
-                    losses.append(weights[i] @ loss)
-                    designs.append(projection.design(x, weights[i], p, problems[k]) if project else None)
-                gradients = host.transposed(x, errors, problems[0].has_bias)
-                moves = [0.0] * len(which)
-            magnitudes = weights @ np.abs(x) if project else [0.0] * len(which)
-            found += zip(
-                which, weights.sum(axis=1), losses, gradients, magnitudes, moves, designs, strict=True
-            )
-        return len(block.y), found
+                np.multiply(weight, small / np.square(1 + small), out=both[at, 1])
+            both = host.transposed(x, both, True)
+            gradients, moves = both[:, :, :1], both[:, :, 1]
+            designs = [None] * len(which)
+        else:
+            errors, losses, designs = np.empty_like(z), [], []
+            for i, k in enumerate(which):
+                p, error, loss = host.probabilities(z[i], ys[i])
+                weight = weights[of[i]]
+                np.multiply(weight, error, out=errors[i])
+                losses.append(weight @ loss)
+                designs.append(projection.design(x, weight, p, problems[k]) if project else None)
+            gradients = host.transposed(x, errors, problems[0].has_bias)
+            moves = [0.0] * len(which)
+        magnitudes = (weights @ np.abs(x))[of] if project else [0.0] * len(which)
+        sums = weights.sum(axis=1)[of]
+        return len(block.y), list(
+            zip(which, sums, losses, gradients, magnitudes, moves, designs, strict=True)
+        )
 
     for count, found in host.in_parallel(part_of, blocks()):
         num_rows += count
