@@ -192,25 +192,42 @@ def test_the_biases_projection_keeps_its_digits():
             left -= np.outer(expected, expected)
 
 
-def test_problems_that_hold_rows_out_are_those_of_the_other_rows():
-    x, y, weight, problem = solved()
-    fold, class_weight = np.arange(200) % 3, np.array([1.0, 2.0, 0.5])
-    offset = np.zeros((200, 1))
-    kept = [fold != 1, fold == 0, fold != 1, fold >= 0]
-    changes = [
-        {"held_out": 1},
-        {"held_out": 1, "latest": 1},
-        {"held_out": 1, "class_weight": class_weight},
-        {},
-    ]
-    problems = [dataclasses.replace(problem, w=0.9 * problem.w, **change) for change in changes]
-    together = certificate.certify(lambda: [host.Block(x, y, weight, offset, fold)], problems)
-    for one, rows, found in zip(problems, kept, together, strict=True):
-        alone = dataclasses.replace(one, held_out=-1, latest=np.iinfo(np.int32).max)
-        (expected,) = certificate.certify(one_block(x[rows], y[rows], weight[rows]), [alone])
-        assert found.objective == pytest.approx(expected.objective, rel=1e-14)
-        assert found.gap == pytest.approx(expected.gap, rel=1e-9)
-        np.testing.assert_allclose(found.gradient, expected.gradient, atol=1e-15)
+@pytest.mark.parametrize(
+    ("classes", "l1", "l2"),
+    [(2, 0, 1e-2), (2, 0.03, 0), (3, 0, 0), (3, 0, 1e-3), (3, 0.03, 0), (3, 0.01, 0.1)],
+)
+def test_problems_that_hold_rows_out_are_those_of_the_other_rows(classes, l1, l2):
+    """Whatever the rows that do not count hold; the second block is held out whole."""
+    x, y, weight, problem = solved(l1=l1, l2=l2, classes=classes)
+    if l1:
+        problem.w[1] = 0  # outside the box where rows are left out
+    fold = np.where(np.arange(200) < 100, np.arange(200) % 3, 1)
+    offset = 0.1 * np.random.default_rng(1).normal(size=(200, 1))
+    changes = [{"held_out": 1}, {"held_out": 0, "latest": 1}, {"held_out": 1, "latest": 0}, {}]
+    changes.append({"held_out": 1, "class_weight": np.array([0.5, 1.0, 2.0])[:classes]})
+    kept = [fold != 1, fold == 1, fold == 0, fold >= 0, fold != 1]
+    for rows, change in zip(kept, changes, strict=True):
+        far = np.where(rows[:, None], x, 1e6 * x)
+        blocks = [
+            host.Block(*(a[part] for a in (far, y, weight, offset, fold)))
+            for part in (slice(100), slice(100, 200))
+        ]
+        problems = [dataclasses.replace(problem, w=w * problem.w, **change) for w in (0.9, 1.0)]
+        one = [dataclasses.replace(p, held_out=-1, latest=np.iinfo(np.int32).max) for p in problems]
+        expected = certificate.certify(one_block(x[rows], y[rows], weight[rows], offset[rows]), one)
+        for found, alone in zip(
+            certificate.certify(lambda blocks=blocks: blocks, problems), expected, strict=True
+        ):
+            assert found.objective == pytest.approx(alone.objective, rel=1e-13)
+            assert (found.reason, found.unclear) == (alone.reason, alone.unclear)
+            assert (found.gap is None) == (alone.gap is None)
+            assert found.gap is None or found.gap == pytest.approx(alone.gap, rel=1e-9)
+            np.testing.assert_allclose(found.gradient, alone.gradient, atol=1e-14)
+
+
+def test_blocks_of_many_problems_hold_fewer_rows():
+    assert host.block_elements(784, 10) == 784 * (2**18 // 784)
+    assert host.block_elements(4, 3, 225) // 4 * 3 * 225 <= 2**20
 
 
 @pytest.mark.long

@@ -37,7 +37,7 @@ class Certified:
 
     def blocks(self, which: np.ndarray, *, everyone: bool = False) -> Callable[[], Iterator[host.Block]]:
         """This worker's rows, or everyone's, anew at each call, which counts as a pass of some problems."""
-        elements = host.block_elements(*self.problems.shape)
+        elements = host.block_elements(*self.problems.shape, len(which))
 
         def mine(array: np.ndarray) -> np.ndarray:
             return (

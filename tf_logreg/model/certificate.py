@@ -9,8 +9,8 @@ sum of terms that are each >= 0, so that nothing cancels:
     F(w) - D(pi) = sum_i a_i KL(pi_i || p_i) + sum_j [R_j(w_j) + R_j^*(-G_j) + w_j G_j]
 
 pi starts as the model's own p and is moved by pi = p - (diag p - p p^T) x delta, where delta solves the
-weighted least-squares problem that makes the constrained columns of G what they must be (QR); then
-G is scaled into the box of l1. `docs/certificate.md` derives every step.
+weighted least-squares problem that makes the constrained columns of G what they must be; then G is
+scaled into the box of l1. `docs/certificate.md` derives every step.
 """
 
 import dataclasses
@@ -138,12 +138,12 @@ def _dual_pass(
     duals = {k: _Dual(gradient=np.zeros(problems[k].w.shape)) for k in delta}
 
     def part_of(block: Block) -> list[tuple]:
-        which, x, ys, weights, of, z = host.shared(block, problems, only=delta)
+        which, x, labels, weights, weighting, z = host.seen_by(problems, block, only=delta)
         moved, most, divergence = np.empty_like(z), [], []
         for i, k in enumerate(which):
-            p, error, _ = host.probabilities(z[i], ys[i])
+            p, error, _ = host.probabilities(z[i], labels[i])
             t = _relative_move(x, p, delta[k])
-            share = weights[of[i]] / totals[k].weight
+            share = weights[weighting[i]] / totals[k].weight
             np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
             most.append(np.where(share > 0, t.max(axis=0), 0.0).max(initial=0.0))
             divergence.append(share @ (p * _entropy_term(t)).sum(axis=0))
@@ -240,7 +240,7 @@ def _scaled_divergence(
     """Sum a_i KL(scale pi_i + (1 - scale) e_y || p_i)."""
 
     def part_of(block: Block) -> float:
-        _, x, (y,), (weight,), _, (z,) = host.shared(block, [problem])
+        _, x, (y,), (weight,), _, (z,) = host.seen_by([problem], block)
         counts = weight > 0  # the others may have left the simplex
         x, y, weight, z = x[counts], y[counts], weight[counts], z[:, counts]
         p, _, loss = host.probabilities(z, y)

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import threadpoolctl
 
-_SMALL = 2**15  # numbers of an array that the allocator keeps
+_SMALL = 2**15  # numbers of an array that malloc keeps between two uses (measured with glibc)
+_MOST_LOGITS = 2**20  # of many problems in a block
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """B rows as given: x [B, p], y [B], weight [B] > 0, offset [B, m or 1], fold [B]."""
+    """B rows as given: x [B, p], y [B], weight [B] >= 0, offset [B, m or 1], fold [B]."""
 
     x: np.ndarray
     y: np.ndarray
@@ -74,9 +75,14 @@ class Problem:
         return (self.l2 == 0) & ((self.l1 == 0) | (self.w != 0))
 
 
-def block_elements(num_features: int, outputs: int) -> int:
-    """Features in a block of rows: a core's cache in float64, or so many that a block's gradient is small."""
-    return max(2**18, 4 * outputs * num_features)
+def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
+    """Features in a block of rows that `count` problems read.
+
+    A core's cache in float64, or so many that a block's gradient is small; fewer where the logits of many
+    problems would take more memory than the rows.
+    """
+    rows = max(2**18 // num_features, 4 * outputs)
+    return num_features * min(rows, max(_MOST_LOGITS // (count * outputs), 4 * outputs))
 
 
 def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
@@ -93,19 +99,19 @@ def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
             yield waiting.popleft().result()
 
 
-class Shared(NamedTuple):
+class Seen(NamedTuple):
     """A block's rows as k problems see them."""
 
-    problems: list[int]  # k of them
+    which: list[int]  # k problems
     x: np.ndarray  # [B, p] float64, centred
-    y: list[np.ndarray]  # k of [B]
+    labels: list[np.ndarray]  # k of [B]
     weight: np.ndarray  # [u, B], the weightings that differ; 0 for rows that do not count
     weighting: np.ndarray  # [k], which of them is a problem's
     logits: np.ndarray  # [k, m, B]
 
 
-def shared(block: Block, problems: list[Problem], only=None) -> Shared:
-    """A block's rows, read once for all problems: 50 of them in 5 folds share one product by x.
+def seen_by(problems: list[Problem], block: Block, only=None) -> Seen:
+    """A block's rows, read once for all problems, or `only` some: 50 of them in 5 folds share a product by x.
 
     Classes come first: sums over them then run along rows, which is how NumPy is fast.
     """
@@ -124,23 +130,23 @@ def shared(block: Block, problems: list[Problem], only=None) -> Shared:
         if problem.has_bias:
             logits += problem.w[p][:, None]
     alike = [(problem.held_out, problem.latest, problem.class_weight.tobytes()) for problem in mine]
-    first = dict(zip(alike, mine, strict=True))
-    place = {key: i for i, key in enumerate(first)}
-    return Shared(
+    distinct = dict(zip(alike, mine, strict=True))
+    place = {key: i for i, key in enumerate(distinct)}
+    return Seen(
         which,
         x,
         [problem.labels(block.y) for problem in mine],
-        np.stack([problem.weights(block) for problem in first.values()]),
+        np.stack([problem.weights(block) for problem in distinct.values()]),
         np.array([place[key] for key in alike]),
         z,
     )
 
 
 def few_at_a_time(count: int, num_rows: int) -> Iterator[slice]:
-    """Problems whose rows of numbers are small arrays, which memory is at hand for.
+    """Slices of problems such that arrays [slice, num_rows] stay small.
 
-    The operating system hands out larger ones page by page each time: sigmoids of 50 problems took
-    26 ns a number at once, 6 ns by 12.
+    Memory for larger ones comes from the operating system anew each time, page by page: sigmoids of 50
+    problems took 26 ns a number at once, 6 ns by 12.
     """
     size = max(1, _SMALL // num_rows)
     return (slice(a, a + size) for a in range(0, count, size))

@@ -24,14 +24,15 @@ _LARGEST_NULL_RESIDUAL = 1e-10
 def can_project(problem: Problem, num_rows: int) -> bool:
     """Whether the constrained columns are few enough, for so many rows, to be projected on."""
     count = int(problem.constrained.sum())
-    rows = num_rows * (1 if _is_summed(problem) else problem.w.shape[1])
+    rows = num_rows * (problem.w.shape[1] if _by_qr(problem) else 1)
     return 0 < count <= _MOST_PROJECTED and rows * count**2 <= _MOST_OPERATIONS
 
 
 def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray | None:
     """A block's part of the projection: R with R^T R = A, or A itself; None where there is none.
 
-    A = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of the rows, constrained columns only.
+    A = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of the rows, constrained columns only. Of a
+    softmax's biases alone it is A off the diagonal; what stands on it means nothing.
 
     Args:
         x: [B, p]. weight: [B]. p: [C, B]. problem: says which coefficients are constrained.
@@ -40,7 +41,7 @@ def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -
     if not 0 < int(mask.sum()) <= _MOST_PROJECTED:
         return None
     if _biases_alone(problem):
-        return -(p * weight) @ p.T  # the diagonal follows from the rest
+        return -(p * weight) @ p.T
     features = np.flatnonzero(mask.any(axis=1))
     columns = np.ones((len(weight), features.size))
     inside = features < x.shape[1]
@@ -57,7 +58,7 @@ def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -
 
 def merged(a: np.ndarray, b: np.ndarray, problem: Problem) -> np.ndarray:
     """Two parts of the projection as one."""
-    return a + b if _is_summed(problem) else _triangle(np.vstack([a, b]))
+    return _triangle(np.vstack([a, b])) if _by_qr(problem) else a + b
 
 
 def gathered(design: np.ndarray | None, problem: Problem, gather) -> np.ndarray:
@@ -89,19 +90,15 @@ class Projection(NamedTuple):
 def decompose(design: np.ndarray, weight_sum: float, problem: Problem) -> Projection:
     """The projection from all rows' `design` and the sum of their weights."""
     eps = np.finfo(np.float64).eps
-    if _by_qr(problem):
-        root = _root_of_laplacian(design) if _biases_alone(problem) else design
-        factor = root / np.sqrt(weight_sum)
+    alone = _biases_alone(problem)
+    if alone or _by_qr(problem):
+        factor = (_root_of_laplacian(design) if alone else design) / np.sqrt(weight_sum)
         norm = _ones_for_zeros(np.linalg.norm(factor, axis=0))
         _, singular, v = np.linalg.svd(factor / norm, full_matrices=True)
         floor = 500 * eps * max(factor.shape)
     else:
         normal = design / weight_sum
-        if _biases_alone(problem):
-            np.fill_diagonal(normal, 0)
-            np.fill_diagonal(normal, -normal.sum(axis=1))
-        # p_c - p_c^2 of a sure class cancels, and may come out below zero.
-        norm = _ones_for_zeros(np.sqrt(np.maximum(np.diag(normal), 0)))
+        norm = _ones_for_zeros(np.sqrt(np.diag(normal)))
         values, vectors = scipy.linalg.eigh(normal / norm / norm[:, None], check_finite=False)
         singular, v = np.sqrt(np.maximum(values[::-1], 0)), vectors.T[::-1]
         floor = np.sqrt(eps * len(normal))
@@ -137,13 +134,9 @@ def solvable(projection: Projection | None, residual: np.ndarray, problem: Probl
 
 
 def _by_qr(problem: Problem) -> bool:
-    """Whether the projection is taken from R, not from A."""
-    return problem.w.shape[1] * int(problem.constrained.sum()) ** 2 <= _MOST_BY_QR
-
-
-def _is_summed(problem: Problem) -> bool:
-    """Whether blocks give their part of A, not of R."""
-    return not _by_qr(problem) or _biases_alone(problem)
+    """Whether R comes from a QR decomposition."""
+    few = problem.w.shape[1] * int(problem.constrained.sum()) ** 2 <= _MOST_BY_QR
+    return few and not _biases_alone(problem)
 
 
 def _biases_alone(problem: Problem) -> bool:
@@ -159,7 +152,7 @@ def _root_of_laplacian(a: np.ndarray) -> np.ndarray:
     numbers and all sums are of one sign: R keeps its digits however small (Grassmann, Taksar and Heyman,
     Oper. Res. 33, 1985). The diagonal of `a` is not read.
     """
-    links, root = np.abs(a), np.zeros(a.shape)
+    links, root = -a, np.zeros(a.shape)
     for k in range(len(a) - 1):
         row = links[k, k + 1 :].copy()
         pivot = row.sum()

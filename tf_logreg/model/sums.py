@@ -51,12 +51,12 @@ def first_pass(
     bias_alone = project and all(_only_bias(problem) for problem in problems)
 
     def part_of(block: Block) -> tuple[int, list[tuple]]:
-        which, x, ys, weights, of, z = host.shared(block, problems)
+        which, x, labels, weights, weighting, z = host.seen_by(problems, block)
         if bias_alone:
             both, losses = np.empty((len(which), 2, len(x))), []
             for at in host.few_at_a_time(len(which), len(x)):
-                error, small, loss = host.sigmoid_terms(z[at, 0], np.stack(ys[at]))
-                weight = weights[of[at]]
+                error, small, loss = host.sigmoid_terms(z[at, 0], np.stack(labels[at]))
+                weight = weights[weighting[at]]
                 losses.extend(np.einsum("kb,kb->k", weight, loss))
                 np.multiply(weight, error, out=both[at, 0])
                 # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
@@ -67,15 +67,15 @@ def first_pass(
         else:
             errors, losses, designs = np.empty_like(z), [], []
             for i, k in enumerate(which):
-                p, error, loss = host.probabilities(z[i], ys[i])
-                weight = weights[of[i]]
+                p, error, loss = host.probabilities(z[i], labels[i])
+                weight = weights[weighting[i]]
                 np.multiply(weight, error, out=errors[i])
                 losses.append(weight @ loss)
                 designs.append(projection.design(x, weight, p, problems[k]) if project else None)
             gradients = host.transposed(x, errors, problems[0].has_bias)
             moves = [0.0] * len(which)
-        magnitudes = (weights @ np.abs(x))[of] if project else [0.0] * len(which)
-        sums = weights.sum(axis=1)[of]
+        magnitudes = (weights @ np.abs(x))[weighting] if project else [0.0] * len(which)
+        sums = weights.sum(axis=1)[weighting]
         return len(block.y), list(
             zip(which, sums, losses, gradients, magnitudes, moves, designs, strict=True)
         )
