@@ -169,7 +169,9 @@ def ours(name: str, case: str, x, y):
             common = {"strategy": strategy, "dtype": "float32", "checkpoints": checkpoints}
             if config.path.penalty:
                 prepared = choosing.prepare(config, source, rows["train"], output=output, strategy=strategy)
-                path = choosing.fit_path(config, source, rows, columns, prepared, output=output, **common)
+                path = choosing.fit_path(
+                    config, source, rows, columns, prepared, solver="newton", output=output, **common
+                )
                 single, start = path.chosen(config), path.start
                 chosen = float(1 / (path.values[path.choice] * share * n))
                 if case == "c":
@@ -285,7 +287,11 @@ def certified(x, y, models) -> list[dict]:
         problems.append(host.Problem(w, centre, 0 * penalty, penalty, np.ones(len(shares))))
     null = -(shares * np.log(shares)).sum()
     return [
-        {"l2": float(l2), "objective": one.objective / null, "gap": one.gap and one.gap / null}
+        {
+            "l2": float(l2),
+            "objective": one.objective / null,
+            "gap": None if one.gap is None else one.gap / null,
+        }
         for (_, _, l2, _), one in zip(models, certificate.certify(blocks, problems), strict=True)
     ]
 

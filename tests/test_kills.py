@@ -110,11 +110,8 @@ def test_twenty_kills_at_random_moments(tmp_path, unbroken, chain):
 
 @pytest.mark.long
 def test_a_path_killed_at_random_moments(tmp_path):
-    unbroken, rng, workdir = (
-        finish(str(tmp_path / "unbroken"), PATH)[0],
-        np.random.default_rng(0),
-        tmp_path / "run",
-    )
+    unbroken = finish(str(tmp_path / "unbroken"), PATH)[0]
+    rng, workdir = np.random.default_rng(0), tmp_path / "run"
     for _ in range(5):
         kill_at_random(str(workdir), PATH, rng)
     assert any((workdir / "checkpoints").rglob("step-*"))

@@ -113,6 +113,7 @@ def fit_path(
     columns: standardize.Affine,
     prepared: Prepared,
     *,
+    solver: str,
     output: str,
     strategy: tf.distribute.Strategy,
     dtype: str,
@@ -127,6 +128,7 @@ def fit_path(
         rows: row ids by role; those under 'train' are fitted, 'validation' scores where there are no folds.
         columns: from `optimum.training_columns`, of all training rows.
         prepared: from `prepare`.
+        solver: from `optimum.choose`.
         output: 'sigmoid', 'softmax' or 'one_vs_rest'.
         strategy: where the replicas live.
         dtype: of X on the devices.
@@ -155,7 +157,7 @@ def fit_path(
     start, null = optimum.null_models(certified, class_weight_sums, offset=bool(config.data.offset))
     with progress.gap_bar(float(config.solver.tol * null[0])) as show, interrupt.listen() as interrupted:
         solved = path.solve(
-            solvers.load(optimum.choose(config.solver.name, l1=bool(problems.l1.any()))),
+            solvers.load(solver),
             certified,
             start,
             path.batches(problems, together, prepared.memory),

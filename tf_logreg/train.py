@@ -183,6 +183,7 @@ def train_and_evaluate(
                     rows,
                     columns,
                     prepared,
+                    solver=solver,
                     output=shape["output"],
                     strategy=strategy,
                     dtype=dtype,

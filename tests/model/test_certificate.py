@@ -4,38 +4,13 @@ The truth is the optimum in 50-digit arithmetic: Newton's method in mpmath from 
 """
 
 import dataclasses
-import itertools
 
 import mpmath
 import numpy as np
 import pytest
+from host_problems import newton, one_block, problem_at, solved
 
-from tf_logreg.model import certificate, host, projection, separation
-
-
-def one_block(x, y, weight, offset=None):
-    """All rows at once, and as uneven blocks."""
-    offset = np.zeros((len(y), 1)) if offset is None else offset
-    arrays = (x, y, weight, offset, np.zeros(len(y), int))
-    cuts = [0, len(y) // 3, len(y)]
-
-    def blocks():
-        for a, b in itertools.pairwise(cuts):
-            yield host.Block(*(array[a:b] for array in arrays))
-
-    return blocks
-
-
-def problem_at(x, w, *, bias, l1, l2, classes):
-    """The record at w [q, m], the penalties uniform but for the bias."""
-    outputs = w.shape[1]
-
-    def whole(value):
-        rows = np.full((x.shape[1], outputs), float(value))
-        return np.vstack([rows, np.zeros((1, outputs))]) if bias else rows
-
-    centre = x.mean(axis=0) if bias else np.zeros(x.shape[1])
-    return host.Problem(w, centre, whole(l1), whole(l2), np.ones(classes))
+from tf_logreg.model import certificate, host, projection
 
 
 def random_case(seed):
@@ -59,43 +34,6 @@ def random_case(seed):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its line search refuses what overflows
-def newton(x, y, weight, w, problem, steps):
-    """Damped Newton in float64 on the coefficients that l1 leaves free; a reference, not a solver."""
-    q, outputs = w.shape
-    columns = np.hstack([x - problem.centre, np.ones((len(x), 1))])[:, :q]
-    share, sign = weight / weight.sum(), np.sign(w)
-    free = (problem.l1 == 0) | (w != 0)
-
-    def value(at):
-        z = columns @ at
-        z = np.hstack([np.zeros_like(z), z]) if outputs == 1 else z
-        top = z.max(axis=1)
-        loss = top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - z[np.arange(len(y)), y]
-        return share @ loss + (problem.l2 / 2 * at**2 + problem.l1 * np.abs(at)).sum()
-
-    for _ in range(steps):
-        z = columns @ w
-        z = np.hstack([np.zeros_like(z), z]) if outputs == 1 else z
-        p = np.exp(z - z.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        error = (p - np.eye(p.shape[1])[y])[:, -outputs:]
-        gradient = columns.T @ (share[:, None] * error) + problem.l2 * w + problem.l1 * sign
-        p = p[:, -outputs:]
-        curvature = np.einsum("ic,cd->icd", p, np.eye(outputs)) - p[:, :, None] * p[:, None, :]
-        hessian = np.einsum("i,ij,icd,ik->jckd", share, columns, curvature, columns).reshape(w.size, w.size)
-        hessian += np.diag(problem.l2.ravel())
-        at = free.ravel()
-        step = np.zeros(w.size)
-        step[at] = np.linalg.lstsq(hessian[np.ix_(at, at)], gradient.ravel()[at], rcond=1e-13)[0]
-        t, step = 1.0, step.reshape(w.shape)
-        while t > 1e-10 and not value(w - t * step) <= value(w):
-            t /= 2
-        if t <= 1e-10:
-            break
-        w = w - t * step
-    return w, value(w)
-
-
 def exact_value(x, y, weight, w, problem):
     """F(w) in 50 digits."""
     mpmath.mp.dps = 50
@@ -161,37 +99,6 @@ def test_by_the_normal_matrix_it_is_not_either(monkeypatch):
     assert sum(check_case(seed) for seed in range(50)) > 50
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_both_projections_give_the_same_bound(monkeypatch, classes):
-    x, y, weight, problem = solved(l2=0.0, classes=classes)
-    problem = dataclasses.replace(problem, w=problem.w * 0.99)
-    (found,) = certificate.certify(one_block(x, y, weight), [problem])
-    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
-    (other,) = certificate.certify(one_block(x, y, weight), [problem])
-    assert other.gap == pytest.approx(found.gap, rel=1e-9)
-
-
-def test_the_biases_projection_keeps_its_digits():
-    """Two pairs of classes with a thread of 1e-20 between them: R against elimination in 50 digits."""
-    rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.ones(4), 30).T
-    p[:2, :15] *= 1e-20
-    p[2:, 15:] *= 1e-20
-    p, weight = p / p.sum(axis=0), rng.uniform(0.5, 2, 30)
-    problem = problem_at(np.zeros((30, 1)), np.zeros((2, 4)), bias=True, l1=0, l2=1, classes=4)
-    factor = projection._root_of_laplacian(projection.design(np.zeros((30, 1)), weight, p, problem))
-    assert factor[1, 1] < 1e-8 < factor[0, 0]
-    with mpmath.workdps(50):
-        exact = np.vectorize(mpmath.mpf, otypes=[object])
-        left = -(exact(p) * exact(weight)) @ exact(p).T
-        for i in range(4):
-            left[i, i] -= left[i].sum()
-        for i in range(3):
-            expected = left[i] / mpmath.sqrt(left[i, i])
-            np.testing.assert_allclose(factor[i, i:], expected[i:].astype(float), rtol=1e-14)
-            left -= np.outer(expected, expected)
-
-
 @pytest.mark.parametrize(
     ("classes", "l1", "l2"),
     [(2, 0, 1e-2), (2, 0.03, 0), (3, 0, 0), (3, 0, 1e-3), (3, 0.03, 0), (3, 0.01, 0.1)],
@@ -234,17 +141,6 @@ def test_blocks_of_many_problems_hold_fewer_rows():
 @pytest.mark.parametrize("start", range(200, 10_000, 490))
 def test_the_bound_is_never_below_the_truth_at_length(start):
     assert sum(check_case(seed) for seed in range(start, start + 490)) > 490
-
-
-def solved(seed=0, l1=0.0, l2=1e-3, bias=True, classes=3):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(200, 4))
-    y = (x @ rng.normal(size=(4, classes)) + rng.gumbel(size=(200, classes))).argmax(axis=1)
-    weight = rng.uniform(0.5, 2, 200)
-    w = np.zeros((4 + bias, 1 if classes == 2 else classes))
-    problem = problem_at(x, w, bias=bias, l1=l1, l2=l2, classes=classes)
-    w, _ = newton(x, y, weight, w, problem, 50)
-    return x, y, weight, dataclasses.replace(problem, w=w)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -302,59 +198,3 @@ def test_a_bias_far_from_its_optimum_has_a_bound_by_the_dual_pass():
     found, best = certificate.certify(one_block(x, y, weight), [dataclasses.replace(problem, w=w), problem])
     assert found.gap is not None, found.reason
     assert found.objective - found.gap <= best.objective
-
-
-def test_too_many_columns_to_project_is_said(monkeypatch):
-    monkeypatch.setattr(projection, "_MOST_PROJECTED", 3)
-    x, y, weight, problem = solved(l2=0.0)
-    (found,) = certificate.certify(one_block(x, y, weight), [problem])
-    assert found.gap is None
-    assert "too many" in found.reason
-
-
-# Heinze and Schemper (Statistics in Medicine 21, 2002) tell of NV in endometrial cancer: a binary column
-# that is 1 only among cases. This set has the same shape, at random.
-def quasi_separated(classes=2):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(80, 3))
-    y = (x[:, 0] + rng.logistic(size=80) > 0).astype(int)
-    if classes == 3:
-        y = (x[:, :1] * [0, 1, -1] + rng.gumbel(size=(80, 3))).argmax(axis=1)
-    nv = ((y == 1) & (rng.random(80) < 0.3)).astype(float)
-    return np.hstack([x, nv[:, None]]), y
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_quasi_separation_names_the_column(classes):
-    x, y = quasi_separated(classes)
-    outputs = 1 if classes == 2 else 3
-    problem = problem_at(x, np.zeros((5, outputs)), bias=True, l1=0, l2=0, classes=classes)
-    direction, settled = separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4))
-    assert settled
-    columns = np.hstack([x - problem.centre, np.ones((80, 1))])
-    z = columns @ direction
-    z = np.hstack([np.zeros_like(z), z]) if outputs == 1 else z
-    margins = z[np.arange(80), y][:, None] - z
-    assert margins.min() > -1e-7
-    assert margins.max() > 0.1
-    features, names = separation.names(direction, ("a", "b", "c", "nv"), ("x", "y", "z")[:classes])
-    assert features == ("nv",)
-    assert "y" in names
-
-
-def test_one_flipped_row_makes_the_optimum_finite():
-    x, y = quasi_separated()
-    x[np.flatnonzero(y == 0)[0], 3] = 1
-    problem = problem_at(x, np.zeros((5, 1)), bias=True, l1=0, l2=0, classes=2)
-    found = separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4))
-    assert found == (None, True)
-
-
-def test_a_penalty_on_the_column_makes_the_optimum_finite():
-    x, y = quasi_separated()
-    problem = problem_at(x, np.zeros((5, 1)), bias=True, l1=0, l2=0, classes=2)
-    l2 = problem.l2.copy()
-    l2[3] = 1e-3
-    problem = dataclasses.replace(problem, l2=l2)
-    found = separation.separating_direction(one_block(x, y, np.ones(80)), problem, np.ones(4))
-    assert found == (None, True)

@@ -1,0 +1,335 @@
+"""A path's points are cold fits, its folds are subsets of the rows, its choice is scikit-learn's."""
+
+import tempfile
+import warnings
+
+import numpy as np
+import pytest
+from problems import log_loss, objective, random_problem, solve_arrays
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.model_selection import StratifiedKFold
+
+from tf_logreg import choosing, inputs, optimum
+from tf_logreg import config as configs
+from tf_logreg.data.source import from_arrays
+from tf_logreg.errors import InputError, InterruptError
+from tf_logreg.fit import full_batch, path, penalized, placement
+from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.fit.class_weight import parse
+
+VALUES = (1.0, 0.1, 0.01)
+
+
+def fit_path(
+    x, y, weight=None, *, strategy, folder=None, values=VALUES, folds=3, output="auto", dtype="float64",
+    resident=True, validation=None, extras=None, **fields,
+):  # fmt: skip
+    """`choosing.Path` over arrays; `fields` are config fields, '__' for '.'."""
+    config = configs.get_config()
+    config.path["values"], config.cv.folds, config.solver.tol = values, folds, 1e-12
+    config.path.penalty = "l2"
+    for name, value in fields.items():
+        *sections, last = name.split("__")
+        section = config
+        for part in sections:
+            section = section[part]
+        section[last] = value
+    classes = int(y.max()) + 1
+    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))), extras=extras)
+    rows = {"train": np.arange(len(x))}
+    if validation is not None:
+        rows = {"train": np.setdiff1d(rows["train"], validation), "validation": validation}
+    output = configs_output(output, classes)
+    columns = optimum.training_columns(config, source, inputs.scan_rows(source, rows["train"]))
+    prepared = choosing.prepare(config, source, rows["train"], output=output, strategy=strategy)
+    solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
+    return choosing.fit_path(
+        config, source, rows, columns, prepared, solver=solver, output=output, strategy=strategy, dtype=dtype,
+        checkpoints=Checkpoints(folder or tempfile.mkdtemp(), {}, every_steps=0, keep=1),
+        device_memory_fraction=0.5 if resident else 0.0,
+    )  # fmt: skip
+
+
+def configs_output(output, classes):
+    return {"auto": "sigmoid" if classes == 2 else "softmax"}.get(output, output)
+
+
+def stratified(y, count, seed=0):
+    return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(y)), y))
+
+
+@pytest.mark.parametrize(
+    ("penalty", "classes", "output"),
+    [("l2", 2, "auto"), ("l2", 3, "auto"), ("l1", 2, "auto"), ("l1", 3, "auto"), ("l2", 3, "one_vs_rest")],
+)
+def test_a_point_is_a_cold_fit_of_the_rows_beside_its_fold(strategies, tmp_path, penalty, classes, output):
+    """Standardised by those rows alone, with 'balanced' weights of those rows alone."""
+    x, y, weight = random_problem(150, 4, classes)
+    values = (0.1, 0.01, 0.001) if penalty == "l1" else VALUES
+    found = fit_path(
+        x, y, weight, strategy=strategies["one_device"], values=values, output=output, class_weight="balanced",
+        path__penalty=penalty, l1=0.0,
+    )  # fmt: skip
+    assert set(found.status.ravel()) == {"optimal"}
+    for f, (train, _) in enumerate(stratified(y, 3)):
+        if f == 1:
+            continue
+        sums = np.bincount(y[train], weight[train])
+        balanced = parse("balanced", tuple("abc"[:classes]), sums, one_vs_rest=output == "one_vs_rest")
+        for i in (0, 2):
+            kernel, bias, result = solve_arrays(
+                x[train], y[train], weight[train], strategy=strategies["one_device"], tmp_path=tmp_path,
+                output=output, class_weights=balanced, tol=1e-12, **{penalty: values[i]},
+            )  # fmt: skip
+            assert found.objective[i, f] == pytest.approx(result.certificate.objective, abs=1e-11)
+            np.testing.assert_allclose(found.kernel[i, f], kernel, atol=1e-5)
+            # A number added to every class's bias changes no softmax, and centring chooses it.
+            free = (found.bias[i, f] - bias).mean() if classes == 3 and output == "auto" else 0.0
+            np.testing.assert_allclose(found.bias[i, f] - free, bias, atol=1e-5)
+            assert found.nonzeros[i, f] == np.count_nonzero(kernel)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_without_standardisation_penalties_are_in_raw_units(strategies, dtype):
+    x, y, weight = random_problem(150, 4, 2)
+    x = x.astype(dtype)
+    found = fit_path(
+        x, y, weight, strategy=strategies["one_device"], standardize=False, dtype=dtype, solver__tol=1e-7
+    )
+    train, _ = stratified(y, 3)[2]
+    other = fit_path(
+        x[train], y[train], weight[train], strategy=strategies["one_device"], standardize=False,
+        validation=np.arange(3), folds=0,
+    )  # fmt: skip
+    keep = train[3:]
+    for i, value in enumerate(VALUES):
+
+        def at(model, i=i, value=value):
+            return objective(
+                x[train], y[train], model.kernel[i, -1], model.bias[i, -1], l2=value, weight=weight[train]
+            )
+
+        assert found.objective[i, 2] == pytest.approx(at(found), abs=1e-9)
+        assert found.objective[i, 2] <= at(other) + 1e-7
+    assert len(keep) == len(train) - 3
+
+
+@pytest.mark.parametrize("output", ["auto", "one_vs_rest"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scores_are_the_losses_of_rows_held_out(strategies, classes, output):
+    x, y, weight = random_problem(150, 4, classes)
+    found = fit_path(x, y, weight, strategy=strategies["one_device"], output=output)
+    for f, (_, test) in enumerate(stratified(y, 3)):
+        for i in range(len(VALUES)):
+            z = x[test] @ found.kernel[i, f] + found.bias[i, f]
+            if output == "one_vs_rest":
+                chances = 1 / (1 + np.exp(-z))
+                chances /= chances.sum(axis=1, keepdims=True)
+                loss = -np.log(chances[np.arange(len(test)), y[test]])
+            else:
+                loss = log_loss(x[test], y[test], found.kernel[i, f], found.bias[i, f])
+            assert found.scores[i, f] == pytest.approx(np.average(loss, weights=weight[test]), rel=1e-9)
+
+
+def test_scores_are_of_the_corrected_model(strategies):
+    x, y, _ = random_problem(150, 4, 2)
+    y = (np.arange(150) % 5 == 0).astype(np.int32)
+    plain, distorted = (
+        fit_path(x, y, strategy=strategies["one_device"], class_weight="0=1,1=4", correct_prior=correct)
+        for correct in (True, False)
+    )
+    np.testing.assert_array_equal(plain.kernel, distorted.kernel)
+    _, test = stratified(y, 3)[0]
+    loss = log_loss(x[test], y[test], plain.kernel[0, 0], plain.bias[0, 0] - np.log(4)).mean()
+    assert plain.scores[0, 0] == pytest.approx(loss, rel=1e-9)
+    assert distorted.scores[0, 0] > plain.scores[0, 0]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_choice_is_scikit_learns(strategies, classes):
+    x, y, _ = random_problem(300, 5, classes)
+    strengths = np.logspace(-3, 3, 7)
+    cuts = stratified(y, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peer = LogisticRegressionCV(
+            Cs=strengths, cv=cuts, scoring="neg_log_loss", tol=1e-10, max_iter=10_000
+        ).fit(x, y)
+    # Its penalty is a sum's: every fold here trains on 225 rows.
+    assert {len(train) for train, _ in cuts} == {225}
+    found = fit_path(
+        x,
+        y,
+        strategy=strategies["one_device"],
+        values=tuple(1 / (strengths * 225)),
+        folds=4,
+        standardize=False,
+    )
+    peers = -np.mean(list(peer.scores_.values()), axis=0)
+    np.testing.assert_allclose(found.scores.T, peers, rtol=1e-6)
+    assert strengths[found.choice] == pytest.approx(np.ravel(peer.C_)[0])
+
+
+def test_a_fold_in_time_trains_on_its_past(strategies, tmp_path):
+    x, y, weight = random_problem(160, 4, 2)
+    times = np.random.default_rng(0).permutation(160)
+    found = fit_path(
+        x,
+        y,
+        weight,
+        strategy=strategies["one_device"],
+        extras={"t": times},
+        data__time="t",
+        values=(0.1, 0.01),
+    )
+    past = np.flatnonzero(times < 80)
+    kernel, bias, result = solve_arrays(
+        x[past],
+        y[past],
+        weight[past],
+        strategy=strategies["one_device"],
+        tmp_path=tmp_path,
+        l2=0.01,
+        tol=1e-12,
+    )
+    assert found.objective[1, 1] == pytest.approx(result.certificate.objective, abs=1e-11)
+    np.testing.assert_allclose(found.kernel[1, 1], kernel, atol=1e-5)
+    test = np.flatnonzero((times >= 80) & (times < 120))
+    loss = np.average(log_loss(x[test], y[test], kernel, bias), weights=weight[test])
+    assert found.scores[1, 1] == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_l1_begins_where_the_first_coefficient_enters(strategies, classes):
+    x, y, weight = random_problem(150, 5, classes)
+    found = fit_path(
+        x, y, weight, strategy=strategies["one_device"], values=(), folds=0, validation=np.arange(140, 150),
+        path__penalty="l1", path__num=8, path__ratio=0.5, penalty_factor=(1.0, 2.0, 1.0, 1.0, 0.0),
+    )  # fmt: skip
+    unpenalised = found.kernel.shape[3]
+    assert found.nonzeros[0, 0] == unpenalised  # the one that is never penalised
+    assert found.nonzeros[1, 0] > unpenalised
+    np.testing.assert_allclose(found.values[1:] / found.values[:-1], 0.5 ** (1 / 7))
+
+
+def test_strategies_and_streams_agree(strategies):
+    x, y, weight = random_problem(150, 4, 3)
+    one, two, streamed = (
+        fit_path(x, y, weight, strategy=strategies[name], resident=resident)
+        for name, resident in (("one_device", True), ("mirrored", True), ("four", False))
+    )
+    for other in (two, streamed):
+        np.testing.assert_allclose(other.kernel, one.kernel, atol=1e-6)
+        np.testing.assert_allclose(other.scores, one.scores, rtol=1e-7)
+        assert other.choice == one.choice
+
+
+def test_split_by_memory_it_is_the_same(strategies, monkeypatch):
+    x, y, weight = random_problem(150, 4, 3)
+    whole = fit_path(x, y, weight, strategy=strategies["one_device"])
+    room = path.bytes_of_problem(4, 3, True)
+    solves = []
+    solve = full_batch.solve
+    monkeypatch.setattr(full_batch, "solve", lambda *a, **k: solves.append(len(a[2])) or solve(*a, **k))
+    for problems, expected in ((4.5, [3, 3, 3]), (2.5, [2, 2, 2, 2, 1])):
+        solves.clear()
+        monkeypatch.setattr(placement, "device_memory", lambda _, size=problems: 4 * size * room)
+        parts = fit_path(x, y, weight, strategy=strategies["one_device"])
+        assert solves == expected
+        np.testing.assert_allclose(parts.kernel, whole.kernel, atol=1e-6)
+    monkeypatch.setattr(placement, "device_memory", lambda _: 3.9 * room)
+    with pytest.raises(InputError, match="one problem of 4 features and 3 outputs"):
+        fit_path(x, y, weight, strategy=strategies["one_device"])
+
+
+@pytest.mark.parametrize(("split", "products", "classes"), [(0, 0, 3), (1, 0, 3), (0, 1, 3), (0, 1, 2)])
+def test_broken_off_anywhere_it_ends_with_the_same_bits(
+    strategies, tmp_path, monkeypatch, split, products, classes
+):
+    x, y, weight = random_problem(150, 4, classes)
+    if products:  # by conjugate gradients, with preconditioners that are made anew all the time
+        monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
+        monkeypatch.setattr(penalized, "_FEW_PRODUCTS", 0)
+        monkeypatch.setattr(penalized, "_ROWS_PER_FEATURE", 1)
+    if split:
+        room = path.bytes_of_problem(4, 3, True)
+        monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)
+    whole = fit_path(x, y, weight, strategy=strategies["one_device"])
+    asked = []
+    from tf_logreg.fit import interrupt
+
+    class Once:
+        def __enter__(self):
+            self.left = 3
+            return self
+
+        def __call__(self):
+            self.left -= 1
+            return self.left == 0
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(interrupt, "listen", Once)
+    for _ in range(200):
+        try:
+            found = fit_path(x, y, weight, strategy=strategies["one_device"], folder=str(tmp_path / "c"))
+            break
+        except InterruptError:
+            asked.append(1)
+    assert len(asked) >= 3
+    np.testing.assert_array_equal(found.kernel, whole.kernel)
+    np.testing.assert_array_equal(found.certified_gap, whole.certified_gap)
+    assert found.choice == whole.choice
+
+
+def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, monkeypatch):
+    x, y, weight = random_problem(4000, 3, 2)
+    whole = fit_path(x, y, weight, strategy=strategies["one_device"])
+    shared = []
+    hessian = penalized.Penalized.hessian
+    monkeypatch.setattr(
+        penalized.Penalized,
+        "hessian",
+        lambda self, w, k: shared.append((len(k), self.every)) or hessian(self, w, k),
+    )
+    monkeypatch.setattr(path, "_ROWS_PER_COEFFICIENT", 10**6)
+    without = fit_path(x, y, weight, strategy=strategies["one_device"])
+    assert {every for _, every in shared} == {1}
+    assert {count for count, _ in shared} >= {9, 3}  # asked for nine, made for three
+    np.testing.assert_allclose(whole.kernel, without.kernel, atol=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_path_may_end_without_a_penalty(strategies, tmp_path, monkeypatch, at_once):
+    if not at_once:
+        monkeypatch.setattr(path, "worth_at_once", lambda *_: 3)
+    x, y, weight = random_problem(150, 4, 3)
+    values = (1.0, 0.1, 0.01, 0.0)
+    found = fit_path(x, y, weight, strategy=strategies["one_device"], values=values)
+    assert (found.status == "optimal").all()
+    train, _ = stratified(y, 3)[0]
+    kernel, _, _ = solve_arrays(
+        x[train], y[train], weight[train], strategy=strategies["one_device"], tmp_path=tmp_path, tol=1e-12
+    )
+    # Without a penalty a number added to every class's coefficients changes nothing.
+    centred = [one - one.mean(axis=1, keepdims=True) for one in (found.kernel[-1, 0], kernel)]
+    np.testing.assert_allclose(*centred, atol=1e-5)
+
+
+def test_a_fine_path_takes_fewer_passes_from_the_line_than_from_the_last_answer(strategies, monkeypatch):
+    monkeypatch.setattr(path, "worth_at_once", lambda *_: 1)
+    monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
+
+    def passes():
+        x, y, _ = random_problem(300)
+        values, some = tuple(np.geomspace(1.0, 1e-3, 16)), np.arange(50)
+        found = fit_path(
+            x, y, strategy=strategies["one_device"], values=values, folds=0, validation=some, solver__tol=1e-6
+        )
+        assert (found.status == "optimal").all()
+        return found.passes.sum()
+
+    ahead = passes()
+    monkeypatch.setattr(path, "ahead", lambda w, part, *_, **__: w[np.maximum(part - 1, 0)])
+    assert ahead < 0.8 * passes()
