@@ -6,16 +6,19 @@ VENV := .venv/bin/
 NO_TPU := TPU_SKIP_MDS_QUERY=1 TPU_ACCELERATOR_TYPE=v5litepod-4 TPU_WORKER_HOSTNAMES=localhost TPU_WORKER_ID=0 \
 	TPU_CHIPS_PER_HOST_BOUNDS=2,2,1 TPU_HOST_BOUNDS=1,1,1 ALLOW_MULTIPLE_LIBTPU_LOAD=1 JAX_PLATFORMS=cpu
 
-.PHONY: run test test-long test-tpu lint clean
+.PHONY: run test test-long test-deep test-tpu lint clean
 
 run: .venv/installed
 	$(VENV)python run.py --config=configs/digits.py --workdir=runs/digits
 
 test: .venv/installed
-	$(VENV)python -m pytest -m "not long and not tpu"
+	$(VENV)python -m pytest -m "not long and not deep and not tpu"
 
 test-long: .venv/installed
-	$(VENV)python -m pytest -m long
+	$(VENV)python -m pytest -m "long and not deep"
+
+test-deep: .venv/installed
+	$(VENV)python -m pytest -m deep
 
 # TensorFlow for TPUs lowers by the TPU's kernels; TensorFlow for CPUs is what --mode=plan runs on.
 test-tpu: .venv-tpu/installed .venv-plan/installed
