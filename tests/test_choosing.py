@@ -333,3 +333,15 @@ def test_a_fine_path_takes_fewer_passes_from_the_line_than_from_the_last_answer(
     ahead = passes()
     monkeypatch.setattr(path, "ahead", lambda w, part, *_, **__: w[np.maximum(part - 1, 0)])
     assert ahead < 0.8 * passes()
+
+
+@pytest.mark.parametrize(("values", "folds"), [((0.1,), 3), ((0.1,), 0), ((0.0,), 2), ((1.0, 0.1), 2)])
+def test_a_path_of_one_strength_or_two(strategies, values, folds):
+    x, y, weight = random_problem(90, 3, 2)
+    some = None if folds else np.arange(30)
+    found = fit_path(
+        x, y, weight, strategy=strategies["one_device"], values=values, folds=folds, validation=some
+    )
+    assert found.scores.shape == (len(values), max(folds, 1))
+    assert (found.status == "optimal").all()
+    assert 0 <= found.choice < len(values)

@@ -1,6 +1,7 @@
 """Where a path's batches begin, and which strength its scores choose."""
 
 import numpy as np
+import pytest
 
 from tf_logreg.fit import path
 
@@ -40,3 +41,16 @@ def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
     np.testing.assert_array_equal(begin(5), w[3:4])
     w[3] = np.nan
     np.testing.assert_array_equal(begin(5), w[5:6])
+
+
+@pytest.mark.parametrize(("strengths", "together"), [(1, 1), (1, 3), (1, 4), (2, 3)])
+def test_what_no_solution_comes_before_begins_where_it_is(strengths, together):
+    count = strengths * together
+    w = np.random.default_rng(0).standard_normal((count, 2))
+    strength = np.repeat(-np.arange(float(strengths)), together)
+    for size in range(1, count + 1):
+        for part in (np.arange(a, min(a + size, count)) for a in range(0, count, size)):
+            last = part[0] - together + (part - part[0]) % together
+            expected = np.where((last >= 0)[:, None], w[np.maximum(last, 0)], w[part])
+            found = path.ahead(w, part, together, strength, sparse=False)
+            np.testing.assert_array_equal(found, expected)

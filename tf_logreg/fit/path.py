@@ -225,10 +225,11 @@ def ahead(
     """
     first = part[0]
     last = first - together + (part - first) % together
-    usable = (last >= 0) & np.isfinite(w[last]).all(axis=1)
-    begin = np.where(usable[:, None], w[last], w[part])
+    begin = w[part]
+    usable = _solved(w, last)
+    begin[usable] = w[last[usable]]
     earlier = last - together
-    usable &= (earlier >= 0) & np.isfinite(w[earlier]).all(axis=1)
+    usable &= _solved(w, earlier)
     k, last, earlier = part[usable], last[usable], earlier[usable]
     # No further than the last two lie apart, and what left the model stays out.
     with np.errstate(divide="ignore", invalid="ignore"):  # the last strength may be 0
@@ -236,6 +237,13 @@ def ahead(
     moved = w[last] + np.clip(far, 0, 1)[:, None] * (w[last] - w[earlier])
     begin[usable] = np.where(moved * w[last] > 0 if sparse else w[last] != 0, moved, 0)
     return begin
+
+
+def _solved(w: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Whether problems `which` have solutions in w [K, P]; those before the first, below 0, have none."""
+    there = which >= 0
+    there[there] = np.isfinite(w[which[there]]).all(axis=1)
+    return there
 
 
 def near(method: ModuleType, problems: Penalized, w: np.ndarray, noise: float) -> np.ndarray:
