@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,8 +16,8 @@ import pytest
 from problems import random_problem
 from worker_process import CASES
 
-from tf_logreg import cluster
-from tf_logreg.errors import InputError
+from tf_logreg import cluster, workers
+from tf_logreg.errors import InputError, RunError
 
 ROOT = Path(__file__).parents[1]
 FULL_BATCH = (
@@ -191,6 +192,87 @@ def test_bad_rows_on_one_worker_end_both(tmp_path):
     assert all("nan in row 131" in said for said in err)
     assert "(on worker" in err[0] + err[1]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    """A work directory, the file that it was trained on, a file with a gap, and one that is not there."""
+    folder = tmp_path_factory.mktemp("finished")
+    x, y, _ = random_problem(200, 3, 2)
+    np.savez(folder / "good.npz", x=x, y=y)
+    x[131, 1] = np.nan
+    np.savez(folder / "bad.npz", x=x, y=y)
+    codes, _, err = ended(
+        [
+            start(
+                "run.py",
+                "--config=numpy_arrays",
+                f"--config.data.args.path={folder}/good.npz",
+                f"--workdir={folder}/run",
+            )
+        ]
+    )
+    assert codes == [0], err
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "said"), [("bad", "nan in row 131 of"), ("none", "no such file"), ("good", None)]
+)
+def test_an_evaluation_with_a_bad_file_on_one_worker_ends_both(finished_run, file, said):
+    def path(k):
+        return f"--config.data.args.path={finished_run}/{file if k else 'good'}.npz"
+
+    evaluate = ("--mode=evaluate", "--config=numpy_arrays")
+    processes = run_workers(2, *evaluate, workdir=finished_run / "run", each=lambda k: (path(k),))
+    codes, out, err = ended(processes, timeout=120)
+    if said is None:
+        assert codes == [0, 0], err
+        assert "log loss" in out[0]
+        assert out[1] == ""
+        return
+    assert codes == [2, 2], err
+    for lines in err:
+        assert said in lines
+        assert f"{finished_run}/{file}.npz" in lines
+        assert "(on worker 1, localhost:" in lines
+        assert "Traceback" not in lines
+
+
+def together_on_two(monkeypatch, *functions):
+    """What `together` gives or raises on each of two workers, here threads."""
+    barrier, said, found = threading.Barrier(2), [None, None], [None, None]
+
+    def every(team, value):
+        said[team.index] = value
+        barrier.wait(10)
+        return list(said)
+
+    def run(index):
+        team = workers.Workers(cluster.Cluster(("a:1", "b:2"), index), None)
+        try:
+            found[index] = team.together(functions[index])
+        except Exception as error:
+            found[index] = error
+
+    monkeypatch.setattr(workers.Workers, "every", every)
+    threads = [threading.Thread(target=run, args=(index,)) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_any_error_of_one_worker_ends_the_others_with_its_name(monkeypatch):
+    def full():
+        raise MemoryError("Unable to allocate 8 TiB")
+
+    chief, other = together_on_two(monkeypatch, lambda: "read", full)
+    assert isinstance(other, MemoryError)
+    assert isinstance(chief, RunError)
+    assert str(chief) == "Another worker failed (worker 1, b:2): MemoryError: Unable to allocate 8 TiB"
+    assert together_on_two(monkeypatch, lambda: 1, lambda: 2) == [1, 2]
 
 
 LONG_RUN = ("--config=synthetic", "--config.data.args.num_rows=4000", "--config.minibatch.epochs=60",

@@ -90,7 +90,7 @@ def prepare(
     team, folds = workers.of(strategy), make_folds.none(len(train))
     if config.cv.folds:
         names = {"group": config.data.group, "time": config.data.time, "seed": config.seed}
-        folds = make_folds.make(source, train, config.cv.folds, **names)
+        folds = team.together(lambda: make_folds.make(source, train, config.cv.folds, **names))
     parts = [inputs.scan_rows(source, train[folds.fold == f], team) for f in range(folds.fold.max() + 1)]
     scans = [
         standardize.merged([parts[f] for f in folds.training(which)]) for which in range(len(folds.held_out))

@@ -31,27 +31,33 @@ def evaluate_run(
     Raises:
         InputError: no finished run, or data with other features or classes.
     """
-    team = workers.of(strategy)
-    model, columns, class_names = team.together(lambda: read_model(workdir))
-    other_data = config is not None
-    if not other_data:
-        config = configs.from_json(directory.read_json(workdir, "config.json")["config"])
-    configs.validate(config)
-    source, rows = inputs.read_data(config)
-    if columns != source.columns:
-        raise InputError(
-            f"data: expected the run's {len(columns)} features, {describe(columns)}. Received: "
-            f"{len(source.columns)}, {describe(source.columns)}."
-        )
-    # Labels are named as the run names them: a file may lack a class, or order them otherwise.
-    source = with_classes(source, class_names)
+    team, other_data = workers.of(strategy), config is not None
+
+    def read() -> tuple:
+        model, columns, class_names = read_model(workdir)
+        own = directory.read_json(workdir, "config.json")["config"]
+        asked = config if other_data else configs.from_json(own)
+        configs.validate(asked)
+        source, rows = inputs.read_data(asked)
+        if columns != source.columns:
+            raise InputError(
+                f"data: expected the run's {len(columns)} features, {describe(columns)}. Received: "
+                f"{len(source.columns)}, {describe(source.columns)}."
+            )
+        # Labels are named as the run names them: a file may lack a class, or order them otherwise.
+        return model, asked, with_classes(source, class_names), rows
+
+    # Each worker reads files of its own, any of which may be bad or missing.
+    model, config, source, rows = team.together(read)
+    sizes = {role: len(ids) for role, ids in rows.items()}
+    team.same((sizes, source.columns, source.class_names), "data")
     if other_data and set(rows) == {"train"}:
         rows = {"all": rows["train"]}
     for ids in rows.values():
         inputs.scan_rows(source, ids, team)
     numbers, _ = measuring.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)
-    if team.is_chief:
-        directory.write_json(workdir, "evaluation.json", {"config": config.to_dict(), "metrics": numbers})
+    record = {"config": config.to_dict(), "metrics": numbers}
+    team.from_chief(lambda: directory.write_json(workdir, "evaluation.json", record))
     return numbers
 
 

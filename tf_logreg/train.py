@@ -62,13 +62,7 @@ def train_and_evaluate(
     clock = progress.Clock()
     strategy = strategy or make_strategy()
     team = workers.of(strategy)
-    team.together(lambda: configs.validate(config))
-    if dtype not in DTYPES:
-        raise InputError(f"--dtype: expected one of {', '.join(DTYPES)}. Received: {dtype!r}.")
-    if not 0 <= device_memory_fraction <= 1:
-        raise InputError(
-            f"--device_memory_fraction: expected a share in [0, 1]. Received: {device_memory_fraction}."
-        )
+    team.together(lambda: _check(config, dtype, device_memory_fraction))
     # As JSON gives it back, so that it equals what an earlier run wrote.
     record = json.loads(json.dumps({"config": config.to_dict(), "dtype": dtype, **(record or {})}))
     team.same({key: record[key] for key in ("config", "dtype")}, "--config, --dtype")
@@ -281,6 +275,17 @@ def train_and_evaluate(
     if team.is_chief:
         directory.write_json(workdir, "result.json", found)
     return found
+
+
+def _check(config: ConfigDict, dtype: str, device_memory_fraction: float) -> None:
+    """What can be said of the arguments before any data are read."""
+    configs.validate(config)
+    if dtype not in DTYPES:
+        raise InputError(f"--dtype: expected one of {', '.join(DTYPES)}. Received: {dtype!r}.")
+    if not 0 <= device_memory_fraction <= 1:
+        raise InputError(
+            f"--device_memory_fraction: expected a share in [0, 1]. Received: {device_memory_fraction}."
+        )
 
 
 def _shape(config: ConfigDict, source: Source) -> dict:

@@ -91,18 +91,30 @@ class Workers:
         return [pickle.loads(row.tobytes()[:size]) for row, size in zip(found, sizes, strict=True)]
 
     def together(self, function: Callable[[], Any]) -> Any:
-        """The function's value; the first worker's InputError is raised on all."""
-        value, message = None, ""
+        """The function's value; what fails on one worker fails on all, with the first such worker's words.
+
+        An InputError is raised on all. Any other error stays what it is where it came from, and is a
+        RunError that names its worker on the others. The function talks to no other worker.
+        """
+        if self.count == 1:
+            return function()
+        value, error, mine = None, None, None
         try:
             value = function()
-        except InputError as error:
-            if self.count == 1:
-                raise
-            message = str(error)
-        for k, found in enumerate(self.every(message) if self.count > 1 else ()):
-            if found:
-                where = "" if found == message else f" (on worker {k}, {self.cluster.addresses[k]})"
-                raise InputError(found + where)
+        except InputError as found:
+            error, mine = found, ["input", str(found)]
+        except Exception as found:
+            error, mine = found, ["run", f"{type(found).__name__}: {' '.join(str(found).split())[:300]}"]
+        said = self.every(mine)
+        for k, theirs in enumerate(said):
+            if theirs is None:
+                continue
+            (kind, message), name = theirs, f"worker {k}, {self.cluster.addresses[k]}"
+            if kind == "input":
+                raise InputError(message + ("" if all(one == theirs for one in said) else f" (on {name})"))
+            if k == self.index:
+                raise error
+            raise RunError(f"Another worker failed ({name}): {message}")
         return value
 
     def from_chief(self, function: Callable[[], Any]) -> Any:
