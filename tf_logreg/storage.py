@@ -1,0 +1,472 @@
+"""The one module that opens, writes, lists and removes what lies in a work directory.
+
+A file or folder is written aside, under a name that begins with `.writing-`, and put in place whole: a reader
+never sees half of one, and a write that fails leaves what was there. Nothing but reading, writing, listing and
+the renaming of single files is taken for granted: folders need not be renamed or synced, locks may be missing.
+Whatever the disk refuses is an InputError that names the file. Nothing that is read here can run code.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import psutil
+
+from tf_logreg.errors import InputError, RunError
+
+log = logging.getLogger(__name__)
+
+ASIDE = ".writing-"
+OWNER = ".owner"
+_SECONDS_BETWEEN_TRIES = 0.05
+# A file system that cannot sync says so by one of these.
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS)
+
+
+def local_path(text: str, field: str) -> str:
+    """A path as a user gives it -> one that this machine's file system takes; '' stays ''.
+
+    Args:
+        text: a path; `~` and `~name` are expanded.
+        field: the flag or config field it came from, for messages.
+
+    Raises:
+        InputError: an address such as gs://bucket, the home of nobody, or a name that no file can have.
+    """
+    if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise InputError(
+            f"{field}: expected a path on this machine. Received: {text!r}; {scheme[0]} is not understood. "
+            "Mount it (gcsfuse for gs://) and give the folder."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{field}: expected a path in UTF-8. Received: {ascii(text)}.") from None
+    if "\0" in text:
+        raise InputError(f"{field}: expected a path without NUL bytes. Received: {text!r}.")
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        raise InputError(
+            f"{field}: expected the home of a user of this machine after '~'. Received: {text!r}; a folder "
+            f"of that name is './{text}'."
+        )
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """The process that a directory belongs to while it runs.
+
+    Attributes:
+        folder: the directory.
+        field: the flag or config field that named it, for messages.
+        token: drawn for this owner alone; the file `.owner` in the directory holds it.
+    """
+
+    folder: str
+    field: str
+    token: str
+
+    def check(self) -> None:
+        """Called before each write.
+
+        Raises:
+            RunError: the directory was deleted, or another process took it over.
+        """
+        found = _read_owner(os.path.join(self.folder, OWNER))
+        if found.get("token") == self.token:
+            return
+        what = f"was taken over by {_who(found)}" if found else "was deleted or moved"
+        raise RunError(
+            f"{self.field}: {self.folder!r} {what} while this run was at work. It ends without a result and "
+            "writes nothing more into it."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """A folder of a run's files. Names are relative to it.
+
+    Attributes:
+        path: where it is.
+        field: the flag or config field that named it, for messages.
+        owner: must still own the work directory before each write; None where nobody else can write.
+    """
+
+    path: str
+    field: str = "--workdir"
+    owner: Owner | None = None
+
+    def below(self, name: str) -> "Folder":
+        """The folder `name` in this one; it need not be there."""
+        return dataclasses.replace(self, path=self.where(name))
+
+    def where(self, name: str) -> str:
+        """The path of `name`."""
+        return os.path.join(self.path, name)
+
+    def names(self) -> list[str]:
+        """What is there, sorted; nothing in a folder that is not there."""
+        try:
+            return sorted(os.listdir(self.path))
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            raise InputError(
+                f"{self.field}: expected a directory. Received: {self.path!r}, a file."
+            ) from None
+        except OSError as error:
+            raise InputError(f"{self.field}: cannot read {self.path!r}: {error.strerror or error}.") from None
+
+    def holds(self, name: str) -> bool:
+        """Whether there is anything of that name, a broken link too."""
+        return os.path.lexists(self.where(name))
+
+    @contextlib.contextmanager
+    def opened(self, name: str) -> Iterator[io.BufferedReader]:
+        """A file to read.
+
+        Raises:
+            InputError: it is missing, a folder or cannot be read.
+        """
+        try:
+            with open(self.where(name), "rb") as file:
+                yield file
+        except FileNotFoundError:
+            raise InputError(
+                f"{self.field}: expected a finished run. Received: {self.path!r}, without {name}."
+            ) from None
+        except OSError as error:
+            raise self._damaged(name, error.strerror or str(error)) from None
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        with self.opened(name) as file:
+            return file.read()
+
+    def read_json(self, name: str) -> dict:
+        """The object of a JSON file.
+
+        Raises:
+            InputError: the file is missing or is not JSON, or holds another thing than an object.
+        """
+
+        def refuse(name: str):
+            raise ValueError(f"{name} is not JSON")
+
+        try:
+            found = json.loads(self.read(name).decode(), parse_constant=refuse)
+        except InputError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(name, f"it is not JSON ({error})") from None
+        if not isinstance(found, dict):
+            raise self._damaged(name, f"expected a JSON object, not {type(found).__name__}")
+        return found
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """All arrays of an .npz file; pickles are refused.
+
+        Raises:
+            InputError: the file is missing, or is not an .npz of plain arrays.
+        """
+        with self.opened(name) as file:
+            try:
+                with np.load(file, allow_pickle=False) as arrays:
+                    return {key: arrays[key] for key in arrays.files}
+            except Exception as error:  # NumPy and zipfile raise whatever their parsers of any bytes raise
+                why = " ".join(str(error).split()) or type(error).__name__
+                raise self._damaged(name, f"it is not an .npz of plain arrays ({why})") from None
+
+    def check_archive(self, name: str) -> None:
+        """Looks whether a file is a whole zip archive, by its directory, which stands at its end.
+
+        Raises:
+            InputError: it is missing or not one.
+        """
+        with self.opened(name) as file:
+            if not zipfile.is_zipfile(file):
+                raise self._damaged(name, "it is cut short or something else")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file whole.
+
+        Raises:
+            InputError: the disk is full or the like; what was there is there.
+            RunError: the directory is not this run's any more.
+        """
+
+        def save(path: str) -> None:
+            with open(path, "wb") as file:
+                file.write(data)
+
+        self.write_with(name, save)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file whole, in UTF-8."""
+        self.write(name, text.encode())
+
+    def write_json(self, name: str, value: dict) -> None:
+        """Writes a JSON file whole; NaN and infinity are refused, they are not JSON."""
+        self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Writes an .npz file whole, without pickles."""
+
+        def save(path: str) -> None:
+            with open(path, "wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+
+        self.write_with(name, save)
+
+    def write_with(self, name: str, save: Callable[[str], None]) -> None:
+        """Lets `save(path)` write a file aside, then puts it in place."""
+        with self._writing(name) as aside:
+            save(aside)
+            _sync_file(aside)
+            if self.owner:
+                self.owner.check()
+            target = self.where(name)
+            if os.path.isdir(target) and not os.path.islink(target):
+                _remove(target)
+            os.replace(aside, target)
+            _sync_folder(self.path)
+
+    def publish(self, name: str, save: Callable[[str], None], marker: str) -> None:
+        """Lets `save(path)` write a folder aside, then puts it in place.
+
+        Where folders cannot be renamed (gcsfuse: EMFILE) its files are moved one by one.
+
+        Args:
+            name: of the folder.
+            save: writes it.
+            marker: the file in it without which it counts as absent; it comes last.
+        """
+        with self._writing(name) as aside:
+            save(aside)
+            for folder, _, files in os.walk(aside):
+                for file in files:
+                    _sync_file(os.path.join(folder, file))
+            if self.owner:
+                self.owner.check()
+            target = self.where(name)
+            try:
+                if os.path.lexists(target):
+                    os.rename(target, f"{aside}.old")
+                os.rename(aside, target)
+            except OSError:
+                _remove(os.path.join(target, marker))
+                _remove(target)
+                _move_files(aside, target, marker)
+            _sync_folder(self.path)
+
+    def remove(self, name: str) -> None:
+        """Deletes a file or a folder; missing is fine. A link is deleted, not what it points to."""
+        if self.owner:
+            self.owner.check()
+        try:
+            _remove(self.where(name))
+        except OSError as error:
+            raise InputError(
+                f"{self.field}: cannot delete {self.where(name)!r}: {error.strerror or error}."
+            ) from None
+
+    def sweep(self) -> None:
+        """Deletes what a killed run was writing in this folder."""
+        for name in self.names():
+            if name.startswith(ASIDE):
+                self.remove(name)
+
+    @contextlib.contextmanager
+    def owned(self, *, wait: float = 0.0) -> Iterator["Folder"]:
+        """Makes the folder if need be, and holds it for this process until the block ends.
+
+        Where the file system has locks, a lock says whether an owner is alive; the system drops it with the
+        process. Where it has none, a process of this machine is looked up by its id, and the run of another
+        machine gives way: it finds another's token before its next write, and ends.
+
+        Args:
+            wait: seconds to wait for another owner to end.
+
+        Yields:
+            The folder, which checks before each write that it is still this owner's.
+
+        Raises:
+            InputError: another process owns it, or it cannot be written.
+        """
+        until = time.monotonic() + wait
+        owner = Owner(self.path, self.field, uuid.uuid4().hex)
+        path = self.where(OWNER)
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            while (lock := _take(path, owner.token)) is None:
+                if time.monotonic() >= until:
+                    raise InputError(
+                        f"{self.field}: {self.path!r} is in use by {_who(_read_owner(path))}. Wait for it, stop "
+                        "it, or give another directory."
+                    )
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+        except OSError as error:
+            raise InputError(
+                f"{self.field}: cannot write to {self.path!r}: {error.strerror or error}."
+            ) from None
+        with lock:
+            try:
+                yield dataclasses.replace(self, owner=owner)
+            finally:
+                if _read_owner(path).get("token") == owner.token:
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[str]:
+        """A path to write `name` at, in a folder aside that is deleted afterwards."""
+        if self.owner:
+            self.owner.check()
+        try:
+            if self.owner is None or self.path != self.owner.folder:
+                os.makedirs(self.path, exist_ok=True)
+            with tempfile.TemporaryDirectory(
+                prefix=ASIDE, dir=self.path, ignore_cleanup_errors=True
+            ) as aside:
+                yield os.path.join(aside, os.path.basename(name))
+        except OSError as error:
+            if self.owner:
+                self.owner.check()  # a directory that is gone is not a disk that refuses
+            why = error.strerror or str(error)
+            raise InputError(f"{self.field}: cannot write {self.where(name)!r}: {why}.") from None
+
+    def _damaged(self, name: str, why: str) -> InputError:
+        return InputError(f"{self.field}: cannot use {self.where(name)!r}: {why}.")
+
+
+def _myself() -> dict:
+    """This process, as `.owner` names it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def _read_owner(path: str) -> dict:
+    """What `.owner` says; {} when it is missing, empty or not ours."""
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _who(owner: dict) -> str:
+    """An owner in words."""
+    return (
+        f"process {owner['pid']} on {owner['host']}" if {"pid", "host"} <= set(owner) else "another process"
+    )
+
+
+def _take(path: str, token: str) -> io.BufferedRandom | None:
+    """Opens and locks an `.owner` file and writes the token into it; None when it is another's."""
+    file = open(path, "a+b")  # noqa: SIM115 (the lock lasts as long as the file is open)
+    try:
+        held = _locked(file)
+        if held is None:
+            before = _read_owner(path)
+            held = not _alive(before)
+            if held and before:
+                log.warning("%s: no locks here. Taking over from %s.", path, _who(before))
+        if held:
+            file.truncate(0)
+            file.write(json.dumps({"token": token, **_myself()}).encode())
+            file.flush()
+            with contextlib.suppress(OSError):
+                os.fsync(file.fileno())
+            # An owner deletes its file as it ends: what was opened before is no longer in the folder.
+            if _read_owner(path).get("token") == token:
+                return file
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
+
+
+def _locked(file: io.BufferedRandom) -> bool | None:
+    """Locks an open file: whether that worked, or None where the file system has no locks."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(2**30)  # beyond the text, which others read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _alive(owner: dict) -> bool:
+    """Whether the owner is a process of this machine that still runs."""
+    if owner.get("host") != socket.gethostname():
+        return False
+    try:
+        return psutil.Process(owner["pid"]).create_time() == owner["started"]
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
+
+
+def _remove(path: str) -> None:
+    """Deletes a file, a link or a folder; missing is fine."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _move_files(source: str, target: str, marker: str) -> None:
+    """Moves a folder's files one by one, the marker last."""
+    names = [
+        os.path.relpath(os.path.join(folder, file), source)
+        for folder, _, files in os.walk(source)
+        for file in files
+    ]
+    for folder, _, _ in os.walk(source):  # empty ones too
+        os.makedirs(os.path.join(target, os.path.relpath(folder, source)), exist_ok=True)
+    for name in sorted(names, key=lambda name: name == marker):
+        os.replace(os.path.join(source, name), os.path.join(target, name))
+
+
+def _sync_file(path: str) -> None:
+    """Makes a file's bytes durable; what the disk refuses only now (EIO, ENOSPC) is raised."""
+    with open(path, "r+b") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+
+
+def _sync_folder(path: str) -> None:
+    """Makes a folder's names durable where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
