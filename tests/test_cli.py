@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from problems import random_problem
 
 SMALL = ["--config=synthetic", "--config.data.args.num_rows=300", "--config.minibatch.epochs=1"]
@@ -67,6 +68,52 @@ def test_evaluate_and_export(command, tmp_path):
     (tmp_path / "run" / "export" / "saved_model.pb").unlink()
     assert command("--mode=export", run)[0] == 0
     assert sorted(path.name for path in (tmp_path / "run" / "export").iterdir()) == before
+
+
+def test_versions_for_tensorflow_serving(command, tmp_path):
+    """A folder of numbers and the plain SavedModel in one place; neither is touched by writing the other."""
+    run, export = f"--workdir={tmp_path}/run", tmp_path / "run" / "export"
+    assert command(*SMALL, run)[0] == 0
+    plain = sorted(path.name for path in export.iterdir())
+    for version in ("1", "20261126"):
+        code, out, err = command("--mode=export", f"--version={version}", run)
+        assert code == 0, err
+        assert out == f"{export}/{version}\n"
+    marker = export / "1" / "assets" / "mine.txt"
+    marker.write_text("served")
+    assert command("--mode=export", run)[0] == 0
+    assert sorted(path.name for path in export.iterdir()) == sorted([*plain, "1", "20261126"])
+    assert marker.exists()
+    x = tf.zeros([2, 20])
+    first, second = (
+        tf.saved_model.load(str(folder)).signatures["serving_default"](features=x)["probabilities"]
+        for folder in (export, export / "1")
+    )
+    np.testing.assert_array_equal(first, second)
+
+    code, _, err = command("--mode=export", "--version=1", run)
+    assert code == 2
+    assert "--version: expected a number that is not there. Received: 1" in err
+    assert marker.exists()
+    assert command("--mode=export", "--version=1", run, "--overwrite")[0] == 0
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--mode=export", "--version=-1"], "flags: flag --version=-1"),
+        (["--mode=export", "--version=1.5"], "flags: flag --version=1.5"),
+        (["--mode=export", f"--version={2**63}"], "flags: flag --version=9223372036854775808"),
+        (["--config=iris", "--version=1"], "--version: expected --mode=export beside it"),
+        (["--mode=evaluate", "--version=1"], "--version: expected --mode=export beside it"),
+    ],
+)
+def test_bad_versions(command, tmp_path, given, message):
+    code, out, err = command(*given, f"--workdir={tmp_path}/run")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_program_itself(tmp_path):

@@ -42,6 +42,14 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
         "on a TPU slice, with no TPU.",
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "version",
+        None,
+        "With --mode=export, the number of a folder in export/, as TensorFlow Serving wants it.",
+        lower_bound=0,
+        upper_bound=2**63 - 1,
+        flag_values=values,
+    )
     flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
     flags.DEFINE_enum(
         "distribution_strategy",
@@ -162,6 +170,8 @@ def run(values: flags.FlagValues) -> None:
     Raises:
         InputError, RunError, InterruptError: as `exit_code` turns them into codes.
     """
+    if values.version is not None and values.mode != "export":
+        raise InputError(f"--version: expected --mode=export beside it. Received: --mode={values.mode}.")
     if values.mode == "plan":
         _plan(values)
         return
@@ -229,8 +239,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         if is_chief:
             print(_table(numbers))
     elif is_chief:
-        finished.export_run(values.workdir)
-        print(f"{values.workdir}/export")
+        print(finished.export_run(values.workdir, values.version, overwrite=values.overwrite))
 
 
 def _need_config(values: flags.FlagValues) -> None:

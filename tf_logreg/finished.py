@@ -61,16 +61,39 @@ def evaluate_run(
     return numbers
 
 
-def export_run(workdir: str) -> None:
+def export_run(workdir: str, version: int | None = None, *, overwrite: bool = False) -> str:
     """Writes a finished run's SavedModel again, from `model.keras` and `coefficients.npz`.
 
+    Args:
+        workdir: of a finished run.
+        version: None for `export/` itself; a number for `export/<number>/` beside its files. TensorFlow
+            Serving's model_base_path may be `export/`: it takes folders that are numbers, and passes over
+            all else.
+        overwrite: replace a version that is there.
+
+    Returns:
+        The folder.
+
     Raises:
-        InputError: no finished run.
+        InputError: no finished run, or a version that is there.
     """
-    model, _, class_names = read_model(workdir)
-    directory.write_with(
-        workdir, "export", lambda path: export.save(export.serving_module(model, class_names), path)
-    )
+    model, feature_names, class_names = read_model(workdir)
+
+    def save(path: str) -> None:
+        export.save(export.serving_module(model, feature_names, class_names), path)
+
+    if version is None:
+        # What is served may be read at any moment, so versions stay where they are.
+        directory.write_within(workdir, "export", save)
+        return f"{workdir}/export"
+    folder = Path(workdir) / "export" / str(version)
+    if folder.exists() and not overwrite:
+        raise InputError(
+            f"--version: expected a number that is not there. Received: {version}, but {str(folder)!r} exists; "
+            "--overwrite replaces it."
+        )
+    directory.write_with(str(folder.parent), folder.name, save)
+    return str(folder)
 
 
 def read_model(workdir: str) -> tuple[keras.Sequential, tuple[str, ...], tuple[str, ...]]:

@@ -224,7 +224,9 @@ def train_and_evaluate(
         directory.write_with(
             workdir,
             "export",
-            lambda path: export.save(export.serving_module(raw_model, source.class_names), path),
+            lambda path: export.save(
+                export.serving_module(raw_model, source.columns, source.class_names), path
+            ),
         )
     clock.lap("export")
 

@@ -109,7 +109,7 @@ def test_coefficients_are_the_models_in_raw_units(run):
 
 def test_a_tie_goes_to_the_lower_class_everywhere():
     model = dense.build(2, 2, output="sigmoid", bias=True, dtype="float32")
-    served = export.serving_module(model, ("no", "yes")).serve(tf.zeros([1, 2]))
+    served = export.serving_module(model, ("a", "b"), ("no", "yes")).serve(tf.zeros([1, 2]))
     assert served["class_id"].numpy().tolist() == [0]
     assert served["probabilities"].numpy().tolist() == [[0.5, 0.5]]
     assert served["class_name"].numpy().tolist() == [b"no"]
@@ -118,6 +118,42 @@ def test_a_tie_goes_to_the_lower_class_everywhere():
 def test_a_small_probability_keeps_its_digits():
     model = dense.build(1, 2, output="sigmoid", bias=False, dtype="float32")
     dense.set_weights(model, np.array([[40.0]]), np.zeros(1))
-    served = export.serving_module(model, ("no", "yes")).serve(tf.constant([[1.0], [-1.0]]))
+    served = export.serving_module(model, ("a",), ("no", "yes")).serve(tf.constant([[1.0], [-1.0]]))
     small = np.exp(-40.0)
     np.testing.assert_allclose(served["probabilities"], [[small, 1], [1, small]], rtol=1e-5)
+
+
+def test_feature_names_are_in_the_saved_model(run):
+    workdir, _, source, _, _ = run
+    loaded = tf.saved_model.load(f"{workdir}/export")
+    found = loaded.signatures["names"]()
+    for name, expected in (("feature_names", source.columns), ("class_names", source.class_names)):
+        assert [one.decode() for one in found[name].numpy()] == list(expected)
+        assert [one.decode() for one in getattr(loaded, name).numpy()] == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("classes", "output"), [(2, "sigmoid"), (2, "softmax"), (3, "softmax"), (3, "one_vs_rest")]
+)
+def test_a_row_without_an_answer_says_so(tmp_path, classes, output):
+    """Whatever the feature that is missing, one without weight included, and whatever the class it spoke for."""
+    model = dense.build(2, classes, output=output, bias=True, dtype="float32")
+    kernel = np.linspace(-1, 1, model.get_layer("logits").units)
+    # The second feature has no weight.
+    dense.set_weights(model, np.stack([kernel, 0 * kernel]), kernel)
+    names = ("no", "yes", "maybe")[:classes]
+    export.save(export.serving_module(model, ("a", "b"), names), str(tmp_path / "export"))
+    serve = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
+    bad = [row for v in (np.nan, np.inf, -np.inf) for row in ([v, 0.0], [0.0, v])]
+    served = {
+        key: value.numpy()
+        for key, value in serve(features=tf.constant([[0.5, 0.5], *bad, [-0.5, 0]])).items()
+    }
+    assert served["class_id"][1:-1].tolist() == [-1] * len(bad)
+    assert served["class_name"][1:-1].tolist() == [b""] * len(bad)
+    assert served["probabilities"].shape == (len(bad) + 2, classes)
+    assert np.isnan(served["probabilities"][1:-1]).all()
+    # Its neighbours in the batch keep their answers.
+    for row in (0, -1):
+        assert served["probabilities"][row].sum() == pytest.approx(1)
+        assert served["class_name"][row].decode() == names[served["class_id"][row]]

@@ -1,12 +1,19 @@
-"""The SavedModel: raw features in, logits, probabilities and class names out. It needs nothing else."""
+"""The SavedModel: raw features in, logits, probabilities and class names out. It needs nothing else.
+
+A row without an answer says so: where a logit is NaN or infinite, as it is for every feature that is NaN or
+infinite, all probabilities are NaN, class_id is -1 and class_name is ''.
+"""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_logreg.model import dense, linear, losses
 
 
-def serving_module(model: keras.Sequential, class_names: tuple[str, ...]) -> tf.Module:
+def serving_module(
+    model: keras.Sequential, feature_names: tuple[str, ...], class_names: tuple[str, ...]
+) -> tf.Module:
     """A plain module with its own copy of the weights, on the host, whatever the strategy was.
 
     `keras.Model.export` is not used: it trips over names and dicts, and gives the sigmoid's one
@@ -14,13 +21,15 @@ def serving_module(model: keras.Sequential, class_names: tuple[str, ...]) -> tf.
 
     Args:
         model: in raw units.
+        feature_names: p names, in the order of the columns of `features`.
         class_names: C names, in the order of the labels.
     """
     one_vs_rest, (kernel, bias) = dense.is_one_vs_rest(model), dense.get_weights(model)
     module = tf.Module(name="logistic_regression")
     with tf.device("CPU:0"):
         module.kernel, module.bias = tf.Variable(kernel, name="kernel"), tf.Variable(bias, name="bias")
-        module.class_names = tf.Variable(list(class_names), trainable=False, name="class_names")
+        for name, values in (("feature_names", feature_names), ("class_names", class_names)):
+            setattr(module, name, tf.Variable(list(values), trainable=False, name=name))
 
     @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]], kernel.dtype, name="features")])
     def serve(features):
@@ -29,23 +38,31 @@ def serving_module(model: keras.Sequential, class_names: tuple[str, ...]) -> tf.
         )
         # argmax takes the lower class of a tie; so does logit > 0.
         class_id = tf.cast(logits[:, 0] > 0, tf.int64) if logits.shape[1] == 1 else tf.argmax(logits, axis=1)
+        probabilities = losses.class_probabilities(tf.math.log_sigmoid(logits) if one_vs_rest else logits)
+        # A sum with a NaN or an infinity in it is never finite, so the logits tell of the features too.
+        answered = tf.reduce_all(tf.math.is_finite(logits), axis=1)
         return {
             "logits": logits,
-            "probabilities": losses.class_probabilities(
-                tf.math.log_sigmoid(logits) if one_vs_rest else logits
-            ),
-            "class_id": class_id,
-            "class_name": tf.gather(module.class_names, class_id),
+            "probabilities": tf.where(answered[:, None], probabilities, np.nan),
+            "class_id": tf.where(answered, class_id, -1),
+            "class_name": tf.where(answered, tf.gather(module.class_names, class_id), ""),
         }
 
-    module.serve = serve
+    @tf.function(input_signature=[])
+    def names():
+        return {
+            name: tf.convert_to_tensor(getattr(module, name)) for name in ("feature_names", "class_names")
+        }
+
+    module.serve, module.names = serve, names
     return module
 
 
 def save(module: tf.Module, path: str) -> None:
-    """Writes the SavedModel with its `serving_default` signature.
+    """Writes the SavedModel with its signatures.
 
-    Signature: features [None, p] float32 (float64 for a float64 run) -> logits [B, 1 or C],
+    `serving_default`: features [None, p] float32 (float64 for a float64 run) -> logits [B, 1 or C],
     probabilities [B, C], class_id int64 [B], class_name string [B].
+    `names`: nothing -> feature_names string [p], class_names string [C], which are attributes too.
     """
-    tf.saved_model.save(module, path, signatures={"serving_default": module.serve})
+    tf.saved_model.save(module, path, signatures={"serving_default": module.serve, "names": module.names})

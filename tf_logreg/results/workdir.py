@@ -163,6 +163,16 @@ def write_with(workdir: str, name: str, save: Callable[[str], None]) -> None:
         save(str(path))
 
 
+def write_within(workdir: str, name: str, save: Callable[[str], None]) -> None:
+    """Lets `save(path)` write a folder aside, then puts each thing in it in place; all else there stays."""
+    (Path(workdir) / name).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=workdir) as folder:
+        new = Path(folder) / name
+        save(str(new))
+        for part in sorted(new.iterdir()):
+            write_with(f"{workdir}/{name}", part.name, part.rename)
+
+
 @contextlib.contextmanager
 def aside(workdir: str, name: str) -> Iterator[Path]:
     """A path to write to that is renamed to workdir/name when the block ends well."""
