@@ -151,12 +151,11 @@ def fit_full_batch(
         message = f"after {passes_made:.0f} passes the gap is {gap} ({found.reason}); {message}"
     if status is Status.SEPARATED:
         found = dataclasses.replace(found, gap=None, reason="none: the data are separated")
-        # In units of the columns' spread, which is how far each moves the logits.
-        direction = outcome.running_off[worst]
-        direction = direction / np.append(columns.scale, 1.0)[: len(direction), None]
+        moved, all_of_them = certified.running_off(outcome.running_off[worst], worst)
         names = source.class_names if count == 1 else ("the others", source.class_names[worst])
-        features, names = separation.names(direction, source.columns, names)
-        message = f"{message}. Running off: {describe(features)}; classes {describe(names)}"
+        features, names = separation.names(moved, source.columns, names)
+        which = "Running off" if all_of_them else "Running off, perhaps among others"
+        message = f"{message}. {which}: {describe(features)}; classes {describe(names)}"
     return FitResult(
         status,
         outcome.iterations,

@@ -14,7 +14,7 @@ from tf_logreg.data import pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.data.standardize import Affine
 from tf_logreg.fit.penalized import Penalized
-from tf_logreg.model import certificate, host, separation, sums
+from tf_logreg.model import certificate, host, recession, separation, sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,3 +112,14 @@ class Certified:
 
         direction, settled, self.problems.passes[k] = self.team.from_chief(search)
         return direction, settled
+
+    def running_off(self, direction: np.ndarray, k: int) -> tuple[np.ndarray, bool]:
+        """`recession.running_off` of problem k, which `separated` found to be so along `direction`."""
+
+        def search() -> tuple:
+            blocks = self.blocks(np.array([k]), everyone=True)
+            at = self.problem(np.zeros(self.problems.size), k)
+            return *recession.running_off(blocks, at, self.columns.scale, direction), self.problems.passes[k]
+
+        moved, whole, self.problems.passes[k] = self.team.from_chief(search)
+        return moved, whole

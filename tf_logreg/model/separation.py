@@ -17,7 +17,7 @@ from tf_logreg.model.host import Block, Problem
 _LARGEST_PROGRAMME = 5_000_000  # numbers in its matrix: about a minute
 _ROUNDS, _ROWS_A_ROUND = 30, 2000
 _OPTIONS = {"time_limit": 60.0, "primal_feasibility_tolerance": 1e-10}
-_NEGATIVE, _POSITIVE = -1e-10, 1e-5  # of margins, relative to the terms that each sums
+NEGATIVE, POSITIVE = -1e-10, 1e-5  # of margins, relative to the terms that each sums
 
 
 def separating_direction(
@@ -44,16 +44,12 @@ def separating_direction(
     moving = outputs if outputs == 1 else outputs - 1
 
     def margins(direction: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(columns [B, f] in units of scale, y, margins [B, C - 1]) of each block's rows."""
+        """(x [B, f] in units of scale, y, margins [B, C - 1]) of each block's rows."""
         for block in blocks():
             use = problem.weights(block) > 0
             y = problem.labels(block.y[use])
-            x = (block.x[use].astype(np.float64) - problem.centre) * scale
-            columns = np.hstack([x, np.ones((len(x), 1))])[:, features]
-            size = (np.abs(columns) @ np.abs(direction)).max(axis=1, keepdims=True)
-            # Relative to what it is a sum of: a column's outlier must not make all other rows seem to touch.
-            lead = _margins(columns @ direction, y) / np.where(size > 0, size, 1)
-            yield columns, y, lead
+            x = design_rows(block.x[use], problem, scale)[:, features]
+            yield x, y, relative_margins(direction, x, y)
 
     fitted = (problem.w / sizes[:, None])[features]
     if free.all() and np.abs(fitted).max() > 0:
@@ -66,20 +62,20 @@ def separating_direction(
     gain, rows, candidate = np.zeros((features.size, moving)), np.zeros((0, size)), fitted
     for number in range(_ROUNDS):
         least, most, values, worst = np.inf, 0.0, np.zeros(0), np.zeros((0, size))
-        for columns, y, margin in margins(candidate):
+        for x, y, margin in margins(candidate):
             least, most = min(least, margin.min(initial=np.inf)), max(most, margin.max(initial=0.0))
             # The rows that fall behind most, so far; all are candidates before the first programme.
-            at, other = np.nonzero(margin < (np.inf if number == 0 else _NEGATIVE))
+            at, other = np.nonzero(margin < (np.inf if number == 0 else NEGATIVE))
             order = np.argsort(margin[at, other])[:rows_a_round]
             at, other = at[order], other[order]
             values = np.concatenate([values, margin[at, other]])
-            worst = np.vstack([worst, _constraints(columns[at], y[at], other, moving)])
+            worst = np.vstack([worst, constraints(x[at], y[at], other, moving)])
             keep = np.argsort(values)[:rows_a_round]
             values, worst = values[keep], worst[keep]
             if number == 0:
-                gain += columns.T @ _sum_of_leads(y, outputs)
-        if number and least >= _NEGATIVE:
-            if most < _POSITIVE:
+                gain += x.T @ _sum_of_leads(y, outputs)
+        if number and least >= NEGATIVE:
+            if most < POSITIVE:
                 return None, True
             return _whole(candidate * sizes[features][:, None], features, problem.w.shape), True
         largest = np.abs(worst).max(axis=1, keepdims=True)
@@ -92,11 +88,29 @@ def separating_direction(
         )  # fmt: skip
         if found.x is None:
             return None, False
-        if not np.abs(found.x).max() > _POSITIVE:
+        if not np.abs(found.x).max() > POSITIVE:
             return None, True
         found = found.x.reshape(features.size, moving)
         candidate = found if outputs == 1 else np.hstack([np.zeros((features.size, 1)), found])
     return None, False
+
+
+def design_rows(x: np.ndarray, problem: Problem, scale: np.ndarray) -> np.ndarray:
+    """Rows x [B, p] as given -> [B, q] float64: centred, in units of 1 / scale [p], one for the bias."""
+    centred = (x.astype(np.float64) - problem.centre) * scale
+    return np.hstack([centred, np.ones((len(x), 1))])[:, : len(problem.w)]
+
+
+def relative_margins(direction: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """By how much the logit of a row's own class leads each other class's along a direction, [B, C - 1].
+
+    Relative to what it is a sum of: a column's outlier must not make all other rows seem to touch.
+
+    Args:
+        direction: [f, m]. x: [B, f]. y: [B].
+    """
+    size = (np.abs(x) @ np.abs(direction)).max(axis=1, keepdims=True)
+    return _margins(x @ direction, y) / np.where(size > 0, size, 1)
 
 
 def names(
@@ -134,17 +148,17 @@ def _sum_of_leads(y: np.ndarray, outputs: int) -> np.ndarray:
     return (outputs * np.eye(outputs)[y] - 1)[:, 1:]
 
 
-def _constraints(columns: np.ndarray, y: np.ndarray, other: np.ndarray, moving: int) -> np.ndarray:
+def constraints(x: np.ndarray, y: np.ndarray, other: np.ndarray, moving: int) -> np.ndarray:
     """Rows a of a.d = the margin of each row over its `other`-th other class; d [f * moving] flat.
 
     Args:
-        columns: [B, f]. y: [B]. other: [B] in 0..C-2. moving: 1 for a sigmoid, else C - 1.
+        x: [B, f]. y: [B]. other: [B] in 0..C-2. moving: 1 for a sigmoid, else C - 1.
     """
     rival = other + (other >= y)
     own = np.zeros((len(y), max(moving + 1, 2)))
     own[np.arange(len(y)), y] += 1
     own[np.arange(len(y)), rival] -= 1
-    return (columns[:, :, None] * own[:, None, 1:]).reshape(len(y), columns.shape[1] * moving)
+    return (x[:, :, None] * own[:, None, 1:]).reshape(len(y), x.shape[1] * moving)
 
 
 def _whole(direction: np.ndarray, features: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
