@@ -134,9 +134,8 @@ def measure(name: str, case: str, folder: str, repeats: int) -> dict:
 def ours(name: str, case: str, x, y):
     """Arrays in memory to the refitted choice: checks, moments, placement, certificates, scores."""
     import numpy as np
-    import tensorflow as tf
 
-    from tf_logreg import choosing, distribute, inputs, optimum
+    from tf_logreg import choosing, distribute, inputs, optimum, storage
     from tf_logreg import config as configs
     from tf_logreg.data import standardize
     from tf_logreg.data.source import from_arrays
@@ -164,8 +163,8 @@ def ours(name: str, case: str, x, y):
         columns = optimum.training_columns(config, source, scan)
         output, chosen, start, models = dense.resolve_output("auto", classes), None, None, []
         single = config
-        with tempfile.TemporaryDirectory() as folder, tf.summary.create_noop_writer().as_default():
-            checkpoints = Checkpoints(folder, {}, every_steps=0, keep=1)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints = Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1)
             common = {"strategy": strategy, "dtype": "float32", "checkpoints": checkpoints}
             if config.path.penalty:
                 prepared = choosing.prepare(config, source, rows["train"], output=output, strategy=strategy)

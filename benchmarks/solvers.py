@@ -173,10 +173,9 @@ def warm_up(name: str) -> None:
 def ours(name: str, x, y, classes: int, l1: float, l2: float):
     """The library's own path from arrays in memory: checks, moments, placement, fit, certificate."""
     import numpy as np
-    import tensorflow as tf
 
     from tf_logreg import config as configs
-    from tf_logreg import distribute, inputs, optimum
+    from tf_logreg import distribute, inputs, optimum, storage
     from tf_logreg.data import standardize
     from tf_logreg.data.source import from_arrays
     from tf_logreg.fit.checkpoint import Checkpoints
@@ -195,10 +194,10 @@ def ours(name: str, x, y, classes: int, l1: float, l2: float):
         with strategy.scope():
             output = dense.resolve_output("auto", classes)
             model = dense.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
-        with tempfile.TemporaryDirectory() as folder, tf.summary.create_noop_writer().as_default():
+        with tempfile.TemporaryDirectory() as folder:
             optimum.fit_full_batch(
                 config, model, source, rows, columns, solver=solver, strategy=strategy, dtype="float32",
-                checkpoints=Checkpoints(folder, {}, every_steps=0, keep=1),
+                checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
                 class_weight_sum=scan.class_weight_sum, device_memory_fraction=0.5,
             )  # fmt: skip
         return standardize.fold_out(*dense.get_weights(model), columns)

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_logreg import config as configs
-from tf_logreg import fitting, inputs, optimum
+from tf_logreg import fitting, inputs, optimum, storage
 from tf_logreg.data import standardize
 from tf_logreg.data.source import from_arrays, with_offset
 from tf_logreg.fit.checkpoint import Checkpoints
@@ -71,7 +71,7 @@ def fit_arrays(
         strategy=strategy,
         dtype=dtype,
         length=fitting.length_of_run(config, len(rows), strategy.num_replicas_in_sync),
-        checkpoints=Checkpoints(f"{tmp_path}/checkpoints", {}, every_steps=0, keep=1),
+        checkpoints=Checkpoints(storage.Folder(f"{tmp_path}/checkpoints"), {}, every_steps=0, keep=1),
         device_memory_fraction=0.5 if resident else 0.0,
         weight_of_class=class_weights,
     )
@@ -158,7 +158,9 @@ def solve_arrays(
         solver=optimum.choose(solver, l1=config.l1 > 0),
         strategy=strategy,
         dtype=dtype,
-        checkpoints=Checkpoints(checkpoints or tempfile.mkdtemp(dir=tmp_path), {}, every_steps=1, keep=1),
+        checkpoints=Checkpoints(
+            storage.Folder(checkpoints or tempfile.mkdtemp(dir=tmp_path)), {}, every_steps=1, keep=1
+        ),
         class_weight_sum=scan.class_weight_sum,
         device_memory_fraction=0.5 if resident else 0.0,
         weight_of_class=class_weights,

@@ -9,7 +9,7 @@ from problems import log_loss, objective, random_problem, solve_arrays
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
 
-from tf_logreg import choosing, inputs, optimum
+from tf_logreg import choosing, inputs, optimum, storage
 from tf_logreg import config as configs
 from tf_logreg.data.source import from_arrays
 from tf_logreg.errors import InputError, InterruptError
@@ -45,7 +45,7 @@ def fit_path(
     solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
     return choosing.fit_path(
         config, source, rows, columns, prepared, solver=solver, output=output, strategy=strategy, dtype=dtype,
-        checkpoints=Checkpoints(folder or tempfile.mkdtemp(), {}, every_steps=0, keep=1),
+        checkpoints=Checkpoints(storage.Folder(folder or tempfile.mkdtemp()), {}, every_steps=0, keep=1),
         device_memory_fraction=0.5 if resident else 0.0,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ PATH = [
 AT_STAGE = """
 import os, signal, sys
 import tf_logreg.fit.checkpoint as checkpoint
-from tf_logreg import cli
+from tf_logreg import cli, storage
 stage, saves = sys.argv.pop(1), 0
 save = checkpoint.Checkpoints.save
 
@@ -39,9 +39,9 @@ def die_before(name, owner, function):
     setattr(owner, function, call)
 
 die_before("write", checkpoint.np, "savez")
-die_before("sync", checkpoint.os, "fsync")
-die_before("rename", checkpoint.os, "replace")
-die_before("folder", checkpoint, "_sync_folder")
+die_before("sync", storage.os, "fsync")
+die_before("rename", storage.os, "replace")
+die_before("folder", storage, "_sync_folder")
 
 def counted(self, *args):
     global saves
@@ -75,7 +75,7 @@ def assert_same(one, other):
 
 
 def saved(workdir):
-    return sorted(path for path in Path(workdir, "checkpoints").glob("step-*") if not path.suffix)
+    return sorted(Path(workdir, "checkpoints").glob("step-*"))
 
 
 def kill_at_random(workdir, job, rng):

@@ -8,7 +8,6 @@ import sys
 import tempfile
 
 import numpy as np
-import tensorflow as tf
 from problems import fit_arrays, random_problem, solve_arrays
 
 from tf_logreg import distribute
@@ -61,7 +60,7 @@ def main(hosts: str, index: str, folder: str, *cases: str) -> None:
     else:
         strategy = distribute.make_strategy("mirrored", num_virtual_cpus=int(hosts))
     for name in cases:
-        with tempfile.TemporaryDirectory() as scratch, tf.summary.create_noop_writer().as_default():
+        with tempfile.TemporaryDirectory() as scratch:
             kernel, bias, result = CASES[name](strategy, scratch)
         np.savez(f"{folder}/{name}.{index}.npz", kernel=kernel, bias=bias, status=str(result.status))
 

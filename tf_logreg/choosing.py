@@ -165,7 +165,7 @@ def fit_path(
             target=config.solver.tol * null,
             max_passes=config.solver.max_passes,
             noise=optimum.NOISE[dtype],
-            checkpoints=dataclasses.replace(checkpoints, folder=f"{checkpoints.folder}/path"),
+            checkpoints=checkpoints.below("path"),
             report=show,
             interrupted=lambda: team.any(interrupted()),
         )

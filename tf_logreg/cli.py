@@ -232,7 +232,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         block = selftest.run(strategy, values.dtype)
         print(block)
         if values.workdir and is_chief:
-            directory.write_text(values.workdir, "selftest.txt", block + "\n")
+            directory.write_note(directory.of(values.workdir), "selftest.txt", block + "\n")
             print(f"It is in {values.workdir}/selftest.txt too.")
     elif values.mode == "evaluate":
         numbers = finished.evaluate_run(values.workdir, strategy=strategy, config=values.config)
@@ -265,7 +265,8 @@ def _plan(values: flags.FlagValues) -> None:
     )
     print(report.table(found))
     if values.workdir:
-        directory.write_text(values.workdir, "plan.json", json.dumps(found, indent=2) + "\n")
+        text = json.dumps(found, indent=2) + "\n"
+        directory.write_note(directory.of(values.workdir), "plan.json", text)
         print(f"It is in {values.workdir}/plan.json too.")
 
 

@@ -1,17 +1,13 @@
 """What can be done with a finished run: measure it again, export it again. Neither needs the fit."""
 
-from pathlib import Path
-
-import keras
-import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import inputs, measuring, workers
+from tf_logreg import inputs, measuring, storage, workers
 from tf_logreg.data.source import describe, with_classes
 from tf_logreg.errors import InputError
-from tf_logreg.results import export
+from tf_logreg.results import coefficients, export
 from tf_logreg.results import workdir as directory
 
 
@@ -29,26 +25,28 @@ def evaluate_run(
         Metrics by split ('all' for another config's data without splits), also written to `evaluation.json`.
 
     Raises:
-        InputError: no finished run, or data with other features or classes.
+        InputError: no finished run, data with other features or classes, or a file that the run read and
+            that has changed.
     """
-    team, other_data = workers.of(strategy), config is not None
+    team, other_data, folder = workers.of(strategy), config is not None, directory.of(workdir)
 
     def read() -> tuple:
-        model, columns, class_names = read_model(workdir)
-        own = directory.read_json(workdir, "config.json")["config"]
-        asked = config if other_data else configs.from_json(own)
+        result, found = read_model(folder)
+        asked = config if other_data else _own_config(folder)
         configs.validate(asked)
         source, rows = inputs.read_data(asked)
+        columns, class_names = found.feature_names, found.class_names
         if columns != source.columns:
             raise InputError(
                 f"data: expected the run's {len(columns)} features, {describe(columns)}. Received: "
                 f"{len(source.columns)}, {describe(source.columns)}."
             )
         # Labels are named as the run names them: a file may lack a class, or order them otherwise.
-        return model, asked, with_classes(source, class_names), rows
+        return result, found, asked, with_classes(source, class_names), rows
 
     # Each worker reads files of its own, any of which may be bad or missing.
-    model, config, source, rows = team.together(read)
+    result, found, config, source, rows = team.together(read)
+    model = coefficients.build(found)
     sizes = {role: len(ids) for role, ids in rows.items()}
     team.same((sizes, source.columns, source.class_names), "data")
     if other_data and set(rows) == {"train"}:
@@ -56,13 +54,17 @@ def evaluate_run(
     for ids in rows.values():
         inputs.scan_rows(source, ids, team)
     numbers, _ = measuring.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)
-    record = {"config": config.to_dict(), "metrics": numbers}
-    team.from_chief(lambda: directory.write_json(workdir, "evaluation.json", record))
+
+    def write() -> None:
+        with directory.finished_run(folder, result) as mine:
+            mine.write_json("evaluation.json", {"config": config.to_dict(), "metrics": numbers})
+
+    team.from_chief(write)
     return numbers
 
 
 def export_run(workdir: str, version: int | None = None, *, overwrite: bool = False) -> str:
-    """Writes a finished run's SavedModel again, from `model.keras` and `coefficients.npz`.
+    """Writes a finished run's SavedModel again, from `coefficients.npz`.
 
     Args:
         workdir: of a finished run.
@@ -77,32 +79,54 @@ def export_run(workdir: str, version: int | None = None, *, overwrite: bool = Fa
     Raises:
         InputError: no finished run, or a version that is there.
     """
-    model, feature_names, class_names = read_model(workdir)
+    folder = directory.of(workdir)
+    result, found = read_model(folder)
+    model = coefficients.build(found)
 
     def save(path: str) -> None:
-        export.save(export.serving_module(model, feature_names, class_names), path)
+        export.save(export.serving_module(model, found.feature_names, found.class_names), path)
 
-    if version is None:
-        # What is served may be read at any moment, so versions stay where they are.
-        directory.write_within(workdir, "export", save)
-        return f"{workdir}/export"
-    folder = Path(workdir) / "export" / str(version)
-    if folder.exists() and not overwrite:
-        raise InputError(
-            f"--version: expected a number that is not there. Received: {version}, but {str(folder)!r} exists; "
-            "--overwrite replaces it."
-        )
-    directory.write_with(str(folder.parent), folder.name, save)
-    return str(folder)
+    with directory.finished_run(folder, result) as mine:
+        if version is None:
+            # What is served may be read at any moment, so versions stay where they are.
+            mine.publish("export", save, export.MARKER, within=True)
+            return mine.where("export")
+        versions = mine.below("export")
+        if versions.holds(str(version)) and not overwrite:
+            raise InputError(
+                f"--version: expected a number that is not there. Received: {version}, but "
+                f"{versions.where(str(version))!r} exists; --overwrite replaces it."
+            )
+        versions.publish(str(version), save, export.MARKER)
+        return versions.where(str(version))
 
 
-def read_model(workdir: str) -> tuple[keras.Sequential, tuple[str, ...], tuple[str, ...]]:
-    """A finished run's model in raw units, its feature names and its class names.
+def read_model(folder: storage.Folder) -> tuple[dict, coefficients.Coefficients]:
+    """A finished run's result and its model in raw units.
 
     Raises:
-        InputError: no finished run.
+        InputError: no finished run of ours, or a damaged file.
     """
-    directory.read_json(workdir, "result.json")
-    with np.load(Path(workdir) / "coefficients.npz", allow_pickle=False) as arrays:
-        names = tuple(tuple(arrays[key].tolist()) for key in ("feature_names", "class_names"))
-    return keras.models.load_model(Path(workdir) / "model.keras"), *names
+    directory.read_record(folder)
+    result, found = directory.read_result(folder), coefficients.read(folder)
+    directory.check_agreement(folder, result, found)
+    return result, found
+
+
+def _own_config(folder: storage.Folder) -> ConfigDict:
+    """The config that a run was made with, while the data are as it read them.
+
+    Raises:
+        InputError: `config.json` is damaged, or the data have changed.
+    """
+    record = directory.read_record(folder)
+    try:
+        config = configs.from_json(record["config"])
+        configs.validate(config)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:  # an InputError is a ValueError
+        where = folder.where("config.json")
+        raise InputError(f"--workdir: cannot use {where!r}: its 'config' is damaged: {error}") from None
+    if "data" in record:
+        remedy = "Give --config to measure the run on other data."
+        directory.check_data(folder, record, lambda known: inputs.digests(config, known), remedy=remedy)
+    return config

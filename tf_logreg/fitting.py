@@ -33,6 +33,7 @@ def fit_minibatch(
     device_memory_fraction: float = 0.5,
     weight_of_class: np.ndarray | None = None,
     validation_metric: Callable[[], float | None] = lambda: None,
+    record: Callable[[str, float, int], None] = lambda name, value, step: None,
 ) -> FitResult:
     """Trains the model on rows, in training units, by the config's optimiser."""
     options, stopping = config.minibatch, config.minibatch.early_stopping
@@ -72,7 +73,7 @@ def fit_minibatch(
 
         def report(step: int, objective: float, steps_per_second: float) -> None:
             show(step, objective, steps_per_second * batch_size)
-            tf.summary.scalar("train/objective", objective, step=step)
+            record("train/objective", objective, step)
 
         return minibatch.fit(
             model,

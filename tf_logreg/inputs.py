@@ -4,8 +4,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import workers
-from tf_logreg.data import pipeline, split, standardize
-from tf_logreg.data.load import load
+from tf_logreg.data import digest, pipeline, split, standardize
+from tf_logreg.data.load import files, load, version
 from tf_logreg.data.source import Source, describe, with_offset, with_positive_class
 from tf_logreg.errors import InputError
 from tf_logreg.model import dense
@@ -22,6 +22,35 @@ def read_data(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray]]:
         source = with_offset(source, config.data.offset, outputs)
     names = set(config.data) - {"source", "args", "positive_class", "offset"}
     return source, split.split_rows(source, seed=config.seed, **{name: config.data[name] for name in names})
+
+
+def digests(config: ConfigDict, known: dict) -> dict:
+    """What the data are: the source's version and digests of its files.
+
+    Args:
+        config: its data section is read.
+        known: an earlier answer, which may save reading files again; {} for none.
+    """
+    source, args = config.data.source, config.data.args
+    return {
+        "version": version(source),
+        "files": digest.digests(files(source, **args), known.get("files", {})),
+    }
+
+
+def read_unchanged(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray], dict]:
+    """`read_data`, and the digests of what it read.
+
+    Raises:
+        InputError: a file changed while it was read.
+    """
+    before = digests(config, {})
+    source, rows = read_data(config)
+    after = digests(config, before)
+    for name, file in before["files"].items():
+        if after["files"].get(name, {}).get("sha256") != file["sha256"]:
+            raise InputError(f"data: {name!r} changed while it was read. Start again when it is whole.")
+    return source, rows, after
 
 
 def scan_rows(source: Source, rows: np.ndarray, team: workers.Workers | None = None) -> standardize.Scan:

@@ -56,6 +56,7 @@ def fit_full_batch(
     weight_of_class: np.ndarray | None = None,
     start: tuple[np.ndarray, np.ndarray] | None = None,
     resident: Callable = passes.resident,
+    record: Callable[[str, float, int], None] = lambda name, value, step: None,
 ) -> FitResult:
     """Fits the model, in training columns, to a certified gap.
 
@@ -74,6 +75,7 @@ def fit_full_batch(
         weight_of_class: [C], or [C, C] for one against the rest, or None.
         start: raw kernel [p, m] and bias [m] to begin at; zeros when None.
         resident: places rows and gives their passes; another one may count what it is asked.
+        record: called with (name, value, step) for TensorBoard.
 
     Raises:
         InputError: penalty_factor of another length, or a checkpoint that does not fit or cannot be written.
@@ -116,7 +118,7 @@ def fit_full_batch(
 
         def report(number: float, value: float, gap: float) -> None:
             show(number, value, gap)
-            tf.summary.scalar("train/objective", value, step=int(number))
+            record("train/objective", value, int(number))
 
         outcome = full_batch.solve(
             solvers.load(solver),

@@ -1,8 +1,9 @@
 """The one module that opens, writes, lists and removes what lies in a work directory.
 
-A file or folder is written aside, under a name that begins with `.writing-`, and put in place whole: a reader
-never sees half of one, and a write that fails leaves what was there. Nothing but reading, writing, listing and
-the renaming of single files is taken for granted: folders need not be renamed or synced, locks may be missing.
+A file or folder is written aside, under a name that begins with `.writing-`, and put in place whole: a
+reader never sees half of one, and a write that fails leaves what was there. Nothing but reading, writing,
+listing and the renaming of single files is taken for granted: folders that cannot be renamed or synced, and
+file systems without locks, are enough.
 Whatever the disk refuses is an InputError that names the file. Nothing that is read here can run code.
 """
 
@@ -21,6 +22,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 import psutil
@@ -54,7 +56,7 @@ def local_path(text: str, field: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{field}: expected a path in UTF-8. Received: {ascii(text)}.") from None
+        raise InputError(f"{field}: expected a path in UTF-8. Received: {text!a}.") from None
     if "\0" in text:
         raise InputError(f"{field}: expected a path without NUL bytes. Received: {text!r}.")
     found = os.path.expanduser(text)
@@ -117,6 +119,11 @@ class Folder:
     def where(self, name: str) -> str:
         """The path of `name`."""
         return os.path.join(self.path, name)
+
+    def check_owner(self) -> None:
+        """Whether this process may write here: RunError when the directory is another's by now, or gone."""
+        if self.owner:
+            self.owner.check()
 
     def names(self) -> list[str]:
         """What is there, sorted; nothing in a folder that is not there."""
@@ -185,11 +192,19 @@ class Folder:
         """
         with self.opened(name) as file:
             try:
-                with np.load(file, allow_pickle=False) as arrays:
-                    return {key: arrays[key] for key in arrays.files}
-            except Exception as error:  # NumPy and zipfile raise whatever their parsers of any bytes raise
-                why = " ".join(str(error).split()) or type(error).__name__
-                raise self._damaged(name, f"it is not an .npz of plain arrays ({why})") from None
+                return arrays(file)
+            except ValueError as error:
+                raise self._damaged(name, str(error)) from None
+
+    def check_file(self, name: str) -> None:
+        """Looks whether a file is there and holds anything.
+
+        Raises:
+            InputError: it does not.
+        """
+        with self.opened(name) as file:
+            if not file.read(1):
+                raise self._damaged(name, "it is empty")
 
     def check_archive(self, name: str) -> None:
         """Looks whether a file is a whole zip archive, by its directory, which stands at its end.
@@ -237,15 +252,14 @@ class Folder:
         with self._writing(name) as aside:
             save(aside)
             _sync_file(aside)
-            if self.owner:
-                self.owner.check()
+            self.check_owner()
             target = self.where(name)
             if os.path.isdir(target) and not os.path.islink(target):
                 _remove(target)
             os.replace(aside, target)
             _sync_folder(self.path)
 
-    def publish(self, name: str, save: Callable[[str], None], marker: str) -> None:
+    def publish(self, name: str, save: Callable[[str], None], marker: str, *, within: bool = False) -> None:
         """Lets `save(path)` write a folder aside, then puts it in place.
 
         Where folders cannot be renamed (gcsfuse: EMFILE) its files are moved one by one.
@@ -253,30 +267,26 @@ class Folder:
         Args:
             name: of the folder.
             save: writes it.
-            marker: the file in it without which it counts as absent; it comes last.
+            marker: the file in it without which it counts as absent; it goes first and comes last.
+            within: keep what else is in the folder.
         """
         with self._writing(name) as aside:
             save(aside)
             for folder, _, files in os.walk(aside):
                 for file in files:
                     _sync_file(os.path.join(folder, file))
-            if self.owner:
-                self.owner.check()
+            self.check_owner()
             target = self.where(name)
-            try:
-                if os.path.lexists(target):
-                    os.rename(target, f"{aside}.old")
-                os.rename(aside, target)
-            except OSError:
+            if within or not _renamed(aside, target):
                 _remove(os.path.join(target, marker))
-                _remove(target)
+                if not within:
+                    _remove(target)
                 _move_files(aside, target, marker)
             _sync_folder(self.path)
 
     def remove(self, name: str) -> None:
         """Deletes a file or a folder; missing is fine. A link is deleted, not what it points to."""
-        if self.owner:
-            self.owner.check()
+        self.check_owner()
         try:
             _remove(self.where(name))
         except OSError as error:
@@ -315,8 +325,8 @@ class Folder:
             while (lock := _take(path, owner.token)) is None:
                 if time.monotonic() >= until:
                     raise InputError(
-                        f"{self.field}: {self.path!r} is in use by {_who(_read_owner(path))}. Wait for it, stop "
-                        "it, or give another directory."
+                        f"{self.field}: {self.path!r} is in use by {_who(_read_owner(path))}. "
+                        "Wait for it, stop it, or give another directory."
                     )
                 time.sleep(_SECONDS_BETWEEN_TRIES)
         except OSError as error:
@@ -334,8 +344,7 @@ class Folder:
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[str]:
         """A path to write `name` at, in a folder aside that is deleted afterwards."""
-        if self.owner:
-            self.owner.check()
+        self.check_owner()
         try:
             if self.owner is None or self.path != self.owner.folder:
                 os.makedirs(self.path, exist_ok=True)
@@ -344,13 +353,26 @@ class Folder:
             ) as aside:
                 yield os.path.join(aside, os.path.basename(name))
         except OSError as error:
-            if self.owner:
-                self.owner.check()  # a directory that is gone is not a disk that refuses
+            self.check_owner()  # a directory that is gone is not a disk that refuses
             why = error.strerror or str(error)
             raise InputError(f"{self.field}: cannot write {self.where(name)!r}: {why}.") from None
 
     def _damaged(self, name: str, why: str) -> InputError:
         return InputError(f"{self.field}: cannot use {self.where(name)!r}: {why}.")
+
+
+def arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+    """All arrays of an open .npz file.
+
+    Raises:
+        ValueError: it is none, or holds pickles, which could run code.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            return {key: found[key] for key in found.files}
+    except Exception as error:  # NumPy and zipfile raise whatever their parsers of any bytes raise
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"it is not an .npz of plain arrays ({why})") from None
 
 
 def _myself() -> dict:
@@ -437,6 +459,17 @@ def _remove(path: str) -> None:
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _renamed(source: str, target: str) -> bool:
+    """Whether a folder could be renamed, after the one that it replaces."""
+    try:
+        if os.path.lexists(target):
+            os.rename(target, f"{source}.old")
+        os.rename(source, target)
+    except OSError:
+        return False
+    return True
 
 
 def _move_files(source: str, target: str, marker: str) -> None:

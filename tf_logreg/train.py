@@ -1,5 +1,6 @@
 """The whole story, read top to bottom: data -> fit -> evaluate -> save -> export."""
 
+import contextlib
 import json
 import logging
 
@@ -11,14 +12,14 @@ from ml_collections import ConfigDict
 import tf_logreg
 from tf_logreg import choosing, fitting, inputs, measuring, optimum, workers
 from tf_logreg import config as configs
-from tf_logreg.data import standardize
+from tf_logreg.data import digest, standardize
 from tf_logreg.data.source import Source, describe
 from tf_logreg.distribute import make_strategy
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.fit import checkpoint, class_weight, progress
 from tf_logreg.fit.result import Status
 from tf_logreg.model import dense
-from tf_logreg.results import export
+from tf_logreg.results import coefficients, events, export
 from tf_logreg.results import path as path_files
 from tf_logreg.results import workdir as directory
 
@@ -56,26 +57,55 @@ def train_and_evaluate(
 
     Raises:
         InputError: the config, the data or the directory cannot be used; nothing was written.
-        RunError: the fit diverged; no result was written.
+        RunError: the fit diverged, or the directory was deleted or taken over; no result was written.
         InterruptError: SIGINT or SIGTERM came; a checkpoint is saved, the same call resumes.
     """
+    with contextlib.ExitStack() as held:
+        return _train_and_evaluate(
+            config,
+            workdir,
+            held,
+            strategy=strategy or make_strategy(),
+            dtype=dtype,
+            device_memory_fraction=device_memory_fraction,
+            overwrite=overwrite,
+            record=record or {},
+        )
+
+
+def _train_and_evaluate(
+    config: ConfigDict,
+    workdir: str,
+    held: contextlib.ExitStack,
+    *,
+    strategy: tf.distribute.Strategy,
+    dtype: str,
+    device_memory_fraction: float,
+    overwrite: bool,
+    record: dict,
+) -> dict:
+    """The story; `held` lets go of the work directory when it ends, however it ends."""
     clock = progress.Clock()
-    strategy = strategy or make_strategy()
     team = workers.of(strategy)
     team.together(lambda: _check(config, dtype, device_memory_fraction))
     # As JSON gives it back, so that it equals what an earlier run wrote.
-    record = json.loads(json.dumps({"config": config.to_dict(), "dtype": dtype, **(record or {})}))
+    record = json.loads(json.dumps({"config": config.to_dict(), "dtype": dtype, **record}))
     team.same({key: record[key] for key in ("config", "dtype")}, "--config, --dtype")
-    finished = team.from_chief(lambda: directory.find_run(workdir, record, overwrite=overwrite))
+
+    def digests(known: dict) -> dict:
+        return inputs.digests(config, known)
+
+    run = directory.of(workdir)
+    finished = team.from_chief(lambda: directory.find_run(run, record, digests, overwrite=overwrite))
     if finished:
         log.info("%s holds this run, finished.", workdir)
         return finished
     clock.lap("setup")
 
     # Everything that bad data can break happens before the directory is touched.
-    source, rows = team.together(lambda: inputs.read_data(config))
-    sizes = {role: len(ids) for role, ids in rows.items()}
-    team.same((sizes, source.columns, source.class_names), "data")
+    source, rows, record["data"] = team.together(lambda: inputs.read_unchanged(config))
+    sizes, what = {role: len(ids) for role, ids in rows.items()}, digest.summary(record["data"])
+    team.same((sizes, source.columns, source.class_names, what), "data")
     shape = _shape(config, source)
     path = None
     minibatch = config.solver.name == "minibatch"
@@ -102,11 +132,25 @@ def train_and_evaluate(
     start = None
     if config.solver.warm_start:
         start = team.from_chief(
-            lambda: directory.read_coefficients(
-                config.solver.warm_start, source.columns, source.class_names, shape["output"]
+            lambda: coefficients.read_start(
+                directory.of(config.solver.warm_start, "solver.warm_start"),
+                source.columns,
+                source.class_names,
+                shape["output"],
             )
         )
-    team.from_chief(lambda: directory.start_run(workdir, record, overwrite=overwrite))
+
+    def take_directory() -> dict | None:
+        nonlocal run
+        run = held.enter_context(run.owned())
+        # Another process may have been there while the data were read.
+        if (finished := directory.find_run(run, record, digests, overwrite=overwrite)) is None:
+            directory.start_run(run, record, overwrite=overwrite)
+        return finished
+
+    if finished := team.from_chief(take_directory):
+        log.info("%s holds this run, finished.", workdir)
+        return finished
     clock.lap("data")
 
     # Fit in training units; the weights are float32 even when X is kept in 16 bit. What comes out is
@@ -133,10 +177,11 @@ def train_and_evaluate(
         return numbers["validation"][metric]
 
     checkpoints = checkpoint.Checkpoints(
-        folder=f"{workdir}/checkpoints",
+        folder=run.below("checkpoints"),
         fingerprint={
             "config": record["config"],
             "dtype": dtype,
+            "data": what,
             "shape": [shape["num_features"], shape["num_classes"]],
             "TensorFlow major version": tf.__version__.split(".")[0],
         },
@@ -145,12 +190,10 @@ def train_and_evaluate(
         team=team,
     )
 
-    def events() -> tf.summary.SummaryWriter:
-        if not team.is_chief:
-            return tf.summary.create_noop_writer()
-        return tf.summary.create_file_writer(f"{workdir}/events")
+    def recorder() -> contextlib.AbstractContextManager[events.Record]:
+        return events.recorder(run) if team.is_chief else contextlib.nullcontext(events.silent)
 
-    with events().as_default():
+    with recorder() as note:
         common = {
             "strategy": strategy,
             "dtype": dtype,
@@ -167,6 +210,7 @@ def train_and_evaluate(
                 columns,
                 length=length,
                 validation_metric=validation_metric,
+                record=note,
                 **common,
             )
         else:
@@ -194,6 +238,7 @@ def train_and_evaluate(
                 solver=solver,
                 class_weight_sum=scans["train"].class_weight_sum,
                 start=start,
+                record=note,
                 **common,
             )
     if result.status is Status.DIVERGED:
@@ -208,26 +253,23 @@ def train_and_evaluate(
     clock.lap("fit")
 
     numbers, arrays = measuring.evaluate_model(config.evaluate.max_rows, raw_model, source, rows, strategy)
-    with events().as_default(step=result.iterations):
+    with recorder() as note:
         for role, values in numbers.items():
             for name in ("log_loss", "accuracy"):
-                tf.summary.scalar(f"{role}/{name}", values[name])
+                note(f"{role}/{name}", values[name], result.iterations)
     clock.lap("evaluate")
 
     if team.is_chief:
-        directory.write_with(workdir, "model.keras", raw_model.save)
-        names = {"feature_names": np.array(source.columns), "class_names": np.array(source.class_names)}
-        directory.write_arrays(workdir, "coefficients.npz", {"kernel": kernel, "bias": bias, **names})
-        directory.write_arrays(workdir, "metrics.npz", arrays)
-        if path is not None:
-            path_files.write(workdir, path, source.columns, source.class_names)
-        directory.write_with(
-            workdir,
-            "export",
-            lambda path: export.save(
-                export.serving_module(raw_model, source.columns, source.class_names), path
-            ),
+        names = source.columns, source.class_names
+        run.write_with("model.keras", raw_model.save)
+        coefficients.write(
+            run, coefficients.Coefficients(kernel, bias, *names, shape["output"], weight_dtype)
         )
+        run.write_arrays("metrics.npz", arrays)
+        if path is not None:
+            path_files.write(run, path, *names)
+        module = export.serving_module(raw_model, *names)
+        run.publish("export", lambda folder: export.save(module, folder), export.MARKER)
     clock.lap("export")
 
     certificate = result.certificate
@@ -275,7 +317,7 @@ def train_and_evaluate(
         seconds = team.seconds_to_reduce(numbers_a_pass) * reductions
         found["communication"] = min(1.0, seconds / clock.seconds["fit"])
     if team.is_chief:
-        directory.write_json(workdir, "result.json", found)
+        run.write_json("result.json", found)
     return found
 
 

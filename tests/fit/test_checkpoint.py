@@ -2,14 +2,13 @@
 
 import contextlib
 import logging
-import os
 
 import numpy as np
 import pytest
 
-from tf_logreg import train
+from tf_logreg import storage, train
 from tf_logreg.errors import InputError, InterruptError
-from tf_logreg.fit import checkpoint, interrupt
+from tf_logreg.fit import interrupt
 from tf_logreg.fit.checkpoint import Checkpoints
 
 STATE = {"weights/0": np.arange(6.0).reshape(2, 3), "history": np.zeros((0, 2))}
@@ -17,7 +16,10 @@ STATE = {"weights/0": np.arange(6.0).reshape(2, 3), "history": np.zeros((0, 2))}
 
 def folder(tmp_path, keep=2, **fingerprint):
     return Checkpoints(
-        str(tmp_path / "checkpoints"), {"config": {"l2": 0.1}} | fingerprint, every_steps=1, keep=keep
+        storage.Folder(str(tmp_path / "checkpoints")),
+        {"config": {"l2": 0.1}} | fingerprint,
+        every_steps=1,
+        keep=keep,
     )
 
 
@@ -29,7 +31,7 @@ def test_round_trip_and_keep(tmp_path):
     step, arrays = checkpoints.latest()
     assert step == 15
     np.testing.assert_array_equal(arrays["weights/0"], STATE["weights/0"])
-    assert sorted(os.listdir(checkpoints.folder)) == ["step-000000000010", "step-000000000015"]
+    assert checkpoints.folder.names() == ["step-000000000010", "step-000000000015"]
 
 
 @pytest.mark.parametrize("place", [0, 40, 100, 500, -1])
@@ -69,8 +71,8 @@ def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
-    with pytest.raises(InputError, match=r"cannot write a checkpoint.*No space left"):
+    monkeypatch.setattr(storage.os, "fsync", full)
+    with pytest.raises(InputError, match=r"cannot write '.*step-000000000010'.*No space left"):
         checkpoints.save(10, STATE)
     assert checkpoints.latest()[0] == 5
 
@@ -118,6 +120,6 @@ def test_a_read_only_work_directory_is_named(small_config, tmp_path, monkeypatch
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(checkpoint.Path, "mkdir", refuse)
+    monkeypatch.setattr(storage.os, "makedirs", refuse)
     with pytest.raises(InputError, match=r"cannot write.*Permission denied"):
         train.train_and_evaluate(small_config, str(tmp_path / "run"))

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from problems import random_problem
 
+from tf_logreg import storage
 from tf_logreg.data import standardize
 from tf_logreg.data.source import from_arrays
 from tf_logreg.fit import full_batch, passes, penalized
@@ -59,7 +60,7 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
         certify=certify,
         exact=problems.value_and_gradient,  # X is in float64 already
         separation=lambda w, k: (None, True),
-        checkpoints=Checkpoints(folder, {}, every_steps=0, keep=1),
+        checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
         report=lambda *_: None,
     )
     return problems.centred(outcome.w, np.arange(len(l2))), outcome.status, outcome.passes

@@ -50,5 +50,26 @@ def load(source: str, **args) -> Source:
     return _loader(source)(**args)
 
 
+def files(source: str, **args) -> dict[str, str]:
+    """Paths of the files that a source reads, by the names that a run records them under.
+
+    None for a source that reads none, or whose files are not there yet.
+
+    Raises:
+        InputError: as `load`.
+    """
+    module = _module(source)
+    return module.files(**args) if hasattr(module, "files") else {}
+
+
+def version(source: str) -> int:
+    """Of what a source makes without files; it rises when the same arguments give other rows."""
+    return getattr(_module(source), "VERSION", 0)
+
+
 def _loader(name: str):
-    return importlib.import_module(f"{sources.__name__}.{name}").load
+    return _module(name).load
+
+
+def _module(name: str):
+    return importlib.import_module(f"{sources.__name__}.{name}")

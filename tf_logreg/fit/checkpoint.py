@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill at any moment: written aside, synced, renamed, and checked when read.
+"""Checkpoints that survive a kill at any moment: written whole by `storage`, and checked when read.
 
 A file is one line, `tf_logreg checkpoint 1 sha256=...`, and an .npz of plain arrays: the weights,
 the optimiser's state and the step. The order of rows is a function of (seed, epoch, position), so
@@ -10,12 +10,11 @@ import hashlib
 import io
 import json
 import logging
-import os
-from pathlib import Path
+import re
 
 import numpy as np
 
-from tf_logreg import workers
+from tf_logreg import storage, workers
 from tf_logreg.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -29,43 +28,39 @@ class Checkpoints:
 
     Attributes:
         folder: where they are.
-        fingerprint: what must be the same to resume: the config, the shape, TensorFlow's major version.
+        fingerprint: what must be the same to resume: the config, the data, the shape, TensorFlow's major
+            version.
         every_steps: save when this many steps have passed since the last; 0 only when interrupted.
         keep: how many of the newest stay.
         team: the workers of the run, whose chief alone writes and reads; None for one process.
     """
 
-    folder: str
+    folder: storage.Folder
     fingerprint: dict
     every_steps: int
     keep: int
     team: workers.Workers | None = None
+
+    def below(self, name: str) -> "Checkpoints":
+        """Those of a part of the run, in a folder of their own."""
+        return dataclasses.replace(self, folder=self.folder.below(name))
 
     def save(self, step: int, arrays: dict[str, np.ndarray]) -> None:
         """Writes the state after `step` updates and deletes what is older than the `keep` newest.
 
         Raises:
             InputError: the disk is full or cannot be written; earlier checkpoints are intact.
+            RunError: the work directory is not this run's any more.
         """
         if self.team and not self.team.is_chief:
             return
         payload = io.BytesIO()
         np.savez(payload, allow_pickle=False, fingerprint=json.dumps(self.fingerprint), step=step, **arrays)
         payload = payload.getvalue()
-        target = Path(self.folder) / f"step-{step:012d}"
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            aside = target.with_suffix(".writing")
-            with aside.open("wb") as file:
-                file.write(_MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, target)
-            _sync_folder(target.parent)
-        except OSError as error:
-            raise InputError(f"--workdir: cannot write a checkpoint to {self.folder!r}: {error}.") from None
-        for old in self._files()[: -self.keep]:
-            old.unlink()
+        head = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
+        self.folder.write(f"step-{step:012d}", head + payload)
+        for old in self._names()[: -self.keep]:
+            self.folder.remove(old)
 
     def latest(self) -> tuple[int, dict[str, np.ndarray]] | None:
         """The newest checkpoint that is whole: its step and arrays; None when there is none.
@@ -76,42 +71,33 @@ class Checkpoints:
         return self.team.from_chief(self._latest) if self.team else self._latest()
 
     def _latest(self) -> tuple[int, dict[str, np.ndarray]] | None:
-        for path in reversed(self._files()):
+        for name in reversed(self._names()):
+            path = self.folder.where(name)
             try:
-                arrays = _read(path)
-            except ValueError as error:
+                arrays = _arrays(self.folder.read(name))
+                found, step = json.loads(str(arrays.pop("fingerprint"))), int(arrays.pop("step"))
+            except (ValueError, KeyError, TypeError) as error:  # an InputError is a ValueError
                 log.warning("Passing over a damaged checkpoint, %s: %s.", path, error)
                 continue
-            found = json.loads(str(arrays.pop("fingerprint")))
             for key, expected in self.fingerprint.items():
                 if found.get(key) != expected:
                     raise InputError(
-                        f"--workdir: {str(path)!r} is a checkpoint of another {key}: expected {expected!r}. "
+                        f"--workdir: {path!r} is a checkpoint of another {key}: expected {expected!r}. "
                         f"Received: {found.get(key)!r}. Give --overwrite to start again."
                     )
-            return int(arrays.pop("step")), arrays
+            return step, arrays
         return None
 
-    def _files(self) -> list[Path]:
+    def _names(self) -> list[str]:
         """Finished checkpoints, oldest first."""
-        return sorted(path for path in Path(self.folder).glob("step-*") if not path.suffix)
+        return [name for name in self.folder.names() if re.fullmatch(r"step-\d{12}", name)]
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint file; ValueError when a byte is not what was written."""
-    head, _, payload = path.read_bytes().partition(b"\n")
+    head, _, payload = data.partition(b"\n")
     if not head.startswith(_MAGIC):
         raise ValueError("it does not begin as one")
     if head[len(_MAGIC) :].decode("ascii", "replace") != hashlib.sha256(payload).hexdigest():
         raise ValueError("its checksum is wrong")
-    with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename in the folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return storage.arrays(io.BytesIO(payload))

@@ -155,7 +155,7 @@ def solve(
     problems = certified.problems
     count = len(problems.l2)
     # Memory may hold more or less when a run resumes: it goes on in the batches that it began with.
-    sizes = dataclasses.replace(checkpoints, folder=f"{checkpoints.folder}/size")
+    sizes = checkpoints.below("size")
     if (found := sizes.latest()) is None:
         sizes.save(0, {"size": np.array(len(parts[0]))})
     else:
@@ -185,7 +185,7 @@ def solve(
             certify=mine.certify,
             exact=mine.exact,
             separation=mine.separated,
-            checkpoints=dataclasses.replace(checkpoints, folder=f"{checkpoints.folder}/batch-{number:04d}"),
+            checkpoints=checkpoints.below(f"batch-{number:04d}"),
             report=report,
             interrupted=interrupted,
         )

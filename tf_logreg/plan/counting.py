@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from tf_logreg import distribute, inputs, optimum
+from tf_logreg import distribute, inputs, optimum, storage
 from tf_logreg.data import load
 from tf_logreg.data.source import from_arrays
 from tf_logreg.fit import passes
@@ -66,7 +66,7 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
     output = dense.resolve_output(config.model.output, num_classes)
     model = dense.build(num_features, num_classes, output=output, bias=config.model.bias, dtype="float32")
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, tf.summary.create_noop_writer().as_default():
+    with tempfile.TemporaryDirectory() as folder:
         result = optimum.fit_full_batch(
             config,
             model,
@@ -78,7 +78,7 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
             ),
             strategy=distribute.make_strategy(),
             dtype=dtype,
-            checkpoints=Checkpoints(folder, {}, every_steps=0, keep=1),
+            checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
             class_weight_sum=scan.class_weight_sum,
             resident=counted,
         )

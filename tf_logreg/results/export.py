@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from tf_logreg.model import dense, linear, losses
 
+MARKER = "saved_model.pb"  # without it TensorFlow takes a folder for none of its own
+
 
 def serving_module(
     model: keras.Sequential, feature_names: tuple[str, ...], class_names: tuple[str, ...]
@@ -64,5 +66,12 @@ def save(module: tf.Module, path: str) -> None:
     `serving_default`: features [None, p] float32 (float64 for a float64 run) -> logits [B, 1 or C],
     probabilities [B, C], class_id int64 [B], class_name string [B].
     `names`: nothing -> feature_names string [p], class_names string [C], which are attributes too.
+
+    Raises:
+        OSError: the disk refuses it.
     """
-    tf.saved_model.save(module, path, signatures={"serving_default": module.serve, "names": module.names})
+    signatures = {"serving_default": module.serve, "names": module.names}
+    try:
+        tf.saved_model.save(module, path, signatures=signatures)
+    except tf.errors.OpError as error:
+        raise OSError(error.message) from None

@@ -6,17 +6,17 @@ import io
 import numpy as np
 from matplotlib.figure import Figure
 
+from tf_logreg import storage
 from tf_logreg.results import figures
-from tf_logreg.results import workdir as directory
 
 _COLUMNS = ("status", "score", "nonzeros", "objective", "certified_gap", "passes")
 
 
-def write(workdir: str, path, columns: tuple[str, ...], class_names: tuple[str, ...]) -> None:
+def write(folder: storage.Folder, path, columns: tuple[str, ...], class_names: tuple[str, ...]) -> None:
     """Writes the three files.
 
     Args:
-        workdir: of the run.
+        folder: the work directory.
         path: N strengths x F folds, as `choosing.Path` has them.
         columns: p names. class_names: C names.
     """
@@ -34,9 +34,9 @@ def write(workdir: str, path, columns: tuple[str, ...], class_names: tuple[str, 
         "feature_names": np.array(columns),
         "class_names": np.array(class_names),
     }
-    directory.write_arrays(workdir, "path.npz", arrays)
-    directory.write_text(workdir, "path.csv", table(path))
-    directory.write_with(workdir, "path.png", lambda name: picture(path).savefig(name, dpi=150))
+    folder.write_arrays("path.npz", arrays)
+    folder.write_text("path.csv", table(path))
+    folder.write_with("path.png", lambda name: picture(path).savefig(name, dpi=150))
 
 
 def table(path) -> str:

@@ -1,18 +1,20 @@
-"""The work directory: whose it is, and writing into it so that a reader never sees half a file."""
+"""The work directory: which run it holds, whether that is ours, and what is in it when it is finished.
+
+`config.json` says so: its `format` and `version`. A directory without it is somebody else's: nothing in it is
+read, written or deleted.
+"""
 
 import contextlib
-import json
-import os
-import shutil
-import tempfile
-import zipfile
+import logging
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import numpy as np
-
+from tf_logreg import storage
 from tf_logreg.errors import InputError
+from tf_logreg.results import coefficients
 
+log = logging.getLogger(__name__)
+
+FORMAT, VERSION = "tf_logreg run", 2
 ARTEFACTS = (
     "config.json",
     "result.json",
@@ -29,165 +31,265 @@ ARTEFACTS = (
     "events",
     "checkpoints",
 )
+_NOTES = ("selftest.txt", "plan.json")  # what other modes than training leave, in a directory of their own
+_SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
+
+# What is printed of a result, and its types.
+_NUMBER = (int, float)
+_RESULT = {
+    "status": str,
+    "message": str,
+    "objective": _NUMBER,
+    "certified_gap": (*_NUMBER, type(None)),
+    "relative_gap": (*_NUMBER, type(None)),
+    "passes": _NUMBER,
+    "metrics": dict,
+    "path": (dict, type(None)),
+    "communication": (*_NUMBER, type(None)),
+    "num_workers": int,
+    "num_features": int,
+    "num_classes": int,
+}
+
+# What is known of the data -> what they are now: {'version': ..., 'files': {name: {'sha256': ...}}}.
+Digests = Callable[[dict], dict]
 
 
-def find_run(workdir: str, record: dict, *, overwrite: bool) -> dict | None:
+def of(workdir: str, field: str = "--workdir") -> storage.Folder:
+    """The folder of a run.
+
+    Args:
+        workdir: its path.
+        field: the flag or config field that it came from.
+
+    Raises:
+        InputError: the path is empty, or cannot be one on this machine.
+    """
+    if not workdir:
+        raise InputError(f"{field}: expected a directory for the run's files. Received: ''.")
+    return storage.Folder(storage.local_path(workdir, field), field)
+
+
+def find_run(folder: storage.Folder, record: dict, digests: Digests, *, overwrite: bool) -> dict | None:
     """Looks at a work directory before a run; writes and deletes nothing.
 
     Args:
-        workdir: the path.
+        folder: the work directory, which need not be there.
         record: what `config.json` will hold; 'config' and 'dtype' make it the same run.
+        digests: of the data's files as they are now; what is known of them may save reading them.
         overwrite: whether a run that is there may be replaced.
 
     Returns:
         The result of the same run when it is there and finished, else None.
 
     Raises:
-        InputError: the path is empty or a file, or holds another run or other files.
+        InputError: the path is a file; the directory holds another run, other files, damaged ones, or a run
+            whose data have changed.
     """
-    if not workdir:
-        raise InputError("--workdir: expected a directory for the run's files. Received: ''.")
-    path = Path(workdir)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"--workdir: expected a directory. Received: {workdir!r}, a file.")
-    if not path.exists() or not any(path.iterdir()):
+    if not _names(folder):
         return None
-    if not (path / "config.json").exists():
-        raise InputError(
-            f"--workdir: expected an empty directory or a run's. Received: {workdir!r}, with other files."
-        )
+    there = read_record(folder)
     if overwrite:
         return None
-    there = read_json(workdir, "config.json")
     if any(there.get(key) != record[key] for key in ("config", "dtype")):
         raise InputError(
-            f"--workdir: {workdir!r} holds a run of another config. "
+            f"--workdir: {folder.path!r} holds a run of another config. "
             "Give another directory, or --overwrite to delete it."
         )
-    return read_json(workdir, "result.json") if (path / "result.json").exists() else None
+    finished = folder.holds("result.json")
+    if "data" in there:
+        remedy = "Give --overwrite to fit them as they are now, or another directory."
+        for name in check_data(folder, there, digests, remedy=remedy):
+            if finished:
+                log.warning("%s is gone: the result in %s is of what it held.", name, folder.path)
+    elif finished:
+        log.warning("%s is of an earlier version, which does not know whether its data changed.", folder.path)
+    elif folder.holds("checkpoints"):
+        raise InputError(
+            f"--workdir: {folder.path!r} holds an unfinished run of an earlier version, which does not know "
+            "whether its data changed. Give another directory, or --overwrite to start again."
+        )
+    if not finished:
+        return None
+    result = read_result(folder)
+    check_artefacts(folder, result)
+    return result
 
 
-def start_run(workdir: str, record: dict, *, overwrite: bool) -> None:
-    """Makes the directory, deletes what an earlier run of ours left, and writes `config.json`.
+def start_run(folder: storage.Folder, record: dict, *, overwrite: bool) -> None:
+    """Deletes what an earlier run of ours left, and writes `config.json`.
 
     Checkpoints are deleted by `overwrite` alone: without it they are this run's own, to resume from.
+
+    Args:
+        folder: the work directory, owned, after `find_run`.
+        record: 'config', 'dtype', 'data' and further facts.
+        overwrite: whether checkpoints go too.
 
     Raises:
         InputError: the directory cannot be written.
     """
-    path = Path(workdir)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        for name in ARTEFACTS:
-            if name != "config.json" and (overwrite or name != "checkpoints"):
-                _remove(path / name)
-        write_json(workdir, "config.json", record)
-    except OSError as error:
-        raise InputError(f"--workdir: cannot write to {workdir!r}: {error}.") from None
-
-
-def read_json(workdir: str, name: str) -> dict:
-    """Reads one of the run's JSON files.
-
-    Raises:
-        InputError: it is missing or is not JSON.
-    """
-    path = Path(workdir) / name
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"--workdir: expected a finished run. Received: {workdir!r}, without {name}."
-        ) from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"--workdir: {str(path)!r} is not JSON: {error}.") from None
-
-
-def read_coefficients(
-    workdir: str, columns: tuple[str, ...], class_names: tuple[str, ...], output: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel [p, m] and bias [m] of another run, in raw units, to start from.
-
-    Raises:
-        InputError: no such run, or one over other features, classes or outputs.
-    """
-    path = Path(workdir) / "coefficients.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("kernel", "bias", "feature_names", "class_names")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"solver.warm_start: expected a finished run. Received: {workdir!r} ({error})."
-        ) from None
-    for name, expected in (("feature_names", columns), ("class_names", class_names)):
-        if tuple(found[name].tolist()) != expected:
-            raise InputError(
-                f"solver.warm_start: expected a run with the same {name}, {len(expected)} of them. "
-                f"Received: {workdir!r} with {len(found[name])}."
-            )
-    outputs = 1 if output == "sigmoid" else len(class_names)
-    if found["kernel"].shape[1] != outputs:
-        raise InputError(
-            f"solver.warm_start: expected a run with model.output={output!r}, {outputs} outputs. "
-            f"Received: {workdir!r} with {found['kernel'].shape[1]}."
-        )
-    return found["kernel"], found["bias"]
-
-
-def write_json(workdir: str, name: str, value: dict) -> None:
-    """Writes a JSON file; NaN and infinity are refused, they are not JSON."""
-    text = json.dumps(value, indent=2, allow_nan=False)
-    with aside(workdir, name) as path:
-        path.write_text(text + "\n")
-
-
-def write_text(workdir: str, name: str, text: str) -> None:
-    """Writes a text file, in a directory that is made if need be."""
-    try:
-        Path(workdir).mkdir(parents=True, exist_ok=True)
-        with aside(workdir, name) as path:
-            path.write_text(text)
-    except OSError as error:
-        raise InputError(f"--workdir: cannot write to {workdir!r}: {error}.") from None
-
-
-def write_arrays(workdir: str, name: str, arrays: dict[str, np.ndarray]) -> None:
-    """Writes an .npz file without pickles."""
-    with aside(workdir, name) as path, path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-
-
-def write_with(workdir: str, name: str, save: Callable[[str], None]) -> None:
-    """Lets `save(path)` write a file or a folder aside, then puts it in place."""
-    with aside(workdir, name) as path:
-        save(str(path))
-
-
-def write_within(workdir: str, name: str, save: Callable[[str], None]) -> None:
-    """Lets `save(path)` write a folder aside, then puts each thing in it in place; all else there stays."""
-    (Path(workdir) / name).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=workdir) as folder:
-        new = Path(folder) / name
-        save(str(new))
-        for part in sorted(new.iterdir()):
-            write_with(f"{workdir}/{name}", part.name, part.rename)
+    for name in ARTEFACTS:
+        if name != "config.json" and (overwrite or name != "checkpoints"):
+            folder.remove(name)
+    folder.sweep()
+    folder.write_json("config.json", {"format": FORMAT, "version": VERSION, **record})
 
 
 @contextlib.contextmanager
-def aside(workdir: str, name: str) -> Iterator[Path]:
-    """A path to write to that is renamed to workdir/name when the block ends well."""
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=workdir) as folder:
-        path = Path(folder) / name
-        yield path
-        target = Path(workdir) / name
-        if target.is_dir():
-            _remove(target)
-        os.replace(path, target)
+def finished_run(folder: storage.Folder, result: dict) -> Iterator[storage.Folder]:
+    """Owns a finished run's directory to add to it.
+
+    Args:
+        folder: the work directory.
+        result: its result when it was read.
+
+    Raises:
+        InputError: another process owns it, it cannot be written, or it holds another result by now.
+    """
+    if not folder.names():
+        raise InputError(f"--workdir: expected a finished run. Received: {folder.path!r}, empty or missing.")
+    with folder.owned(wait=_SECONDS_TO_WAIT) as mine:
+        mine.sweep()
+        if mine.read_json("result.json") != result:
+            raise InputError(f"--workdir: another run was written into {folder.path!r} meanwhile. Repeat.")
+        yield mine
 
 
-def _remove(path: Path) -> None:
-    """Deletes a file or a folder; missing is fine."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def write_note(folder: storage.Folder, name: str, text: str) -> None:
+    """Writes the text that a mode prints, into a run's directory or one of its own.
+
+    Raises:
+        InputError: the directory holds others' files, or cannot be written.
+    """
+    if not set(_names(folder)) <= set(_NOTES):
+        read_record(folder)
+    folder.write_text(name, text)
+
+
+def read_record(folder: storage.Folder) -> dict:
+    """`config.json`, of this version or the one before.
+
+    Raises:
+        InputError: it is missing, damaged, another program's or a later version's.
+    """
+    if not folder.names():
+        raise InputError(f"{folder.field}: expected a finished run. Received: {folder.path!r}, no directory.")
+    if not folder.holds("config.json"):
+        raise InputError(
+            f"{folder.field}: expected an empty directory or a run's. Received: {folder.path!r}, with other "
+            "files."
+        )
+    found = folder.read_json("config.json")
+    version = found.get("version")
+    if found.get("format") == FORMAT and isinstance(version, int) and version > VERSION:
+        raise InputError(
+            f"{folder.field}: {folder.path!r} is of a later tf_logreg, of format {version}. "
+            f"This one reads up to {VERSION}."
+        )
+    if not (_is_ours(found) or _is_of_version_one(found)):
+        raise InputError(
+            f"{folder.field}: expected an empty directory or a run's. Received: {folder.path!r}, whose "
+            "config.json is not ours or lacks a section. Nothing of it is touched."
+        )
+    return found
+
+
+def read_result(folder: storage.Folder) -> dict:
+    """`result.json`, whole enough to be printed.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    found = folder.read_json("result.json")
+    for name, kinds in _RESULT.items():
+        if not isinstance(found.get(name), kinds):
+            raise InputError(
+                f"{folder.field}: cannot use {folder.where('result.json')!r}: its {name!r} is missing or "
+                "of another kind."
+            )
+    return found
+
+
+def check_artefacts(folder: storage.Folder, result: dict) -> None:
+    """Looks whether all is there that 'Everything is in ...' promises, without reading large files.
+
+    Raises:
+        InputError: it names the file, and what writes it again.
+    """
+    try:
+        check_agreement(folder, result, coefficients.read(folder))
+        for name in ("metrics.npz", "model.keras", *(("path.npz",) if result["path"] else ())):
+            folder.check_archive(name)
+        for name in ("export/saved_model.pb", *(("path.csv", "path.png") if result["path"] else ())):
+            folder.check_file(name)
+    except InputError as error:
+        remedy = "--mode=export writes export/ again, --overwrite all"
+        raise InputError(f"{error} {remedy}.") from None
+
+
+def check_agreement(folder: storage.Folder, result: dict, found: coefficients.Coefficients) -> None:
+    """Raises InputError when the result is of other features or classes than the coefficients."""
+    expected = len(found.feature_names), len(found.class_names)
+    if (result["num_features"], result["num_classes"]) != expected:
+        raise InputError(
+            f"{folder.field}: cannot use {folder.where('result.json')!r}: it has {result['num_features']} "
+            f"features and {result['num_classes']} classes, coefficients.npz {expected[0]} and {expected[1]}."
+        )
+
+
+def _names(folder: storage.Folder) -> list[str]:
+    """What is in a directory, but for what owners and killed runs leave."""
+    return [n for n in folder.names() if n != storage.OWNER and not n.startswith(storage.ASIDE)]
+
+
+def _is_ours(record: dict) -> bool:
+    """Whether `config.json` says that it is ours, and holds what we write."""
+    has = isinstance(record.get("config"), dict) and isinstance(record.get("dtype"), str)
+    return has and record.get("format") == FORMAT and isinstance(record.get("version"), int)
+
+
+def _is_of_version_one(record: dict) -> bool:
+    """Whether it is what the versions up to 0.5 wrote, which did not say whose it is."""
+    config = record.get("config")
+    return (
+        {"config", "dtype"} <= set(record) <= {"config", "dtype", "flags"}
+        and record["dtype"] in ("float32", "float64", "bfloat16")
+        and isinstance(config, dict)
+        and {"seed", "data", "model", "l1", "l2", "standardize", "minibatch", "checkpoint"} <= set(config)
+        and isinstance(config["data"], dict)
+        and {"source", "args", "train_split"} <= set(config["data"])
+    )
+
+
+def check_data(folder: storage.Folder, record: dict, digests: Digests, *, remedy: str) -> list[str]:
+    """Compares the data's files with what the run read.
+
+    Args:
+        folder: the work directory.
+        record: its `config.json`.
+        digests: of the files as they are now.
+        remedy: a sentence for those whose files changed.
+
+    Returns:
+        Names of files that are gone.
+
+    Raises:
+        InputError: a file has other bytes now, or there is another one.
+    """
+    known = record["data"]
+    files = known.get("files") if isinstance(known, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(file, dict) for file in files.values()):
+        raise InputError(
+            f"{folder.field}: cannot use {folder.where('config.json')!r}: its 'data' are damaged."
+        )
+    now = digests(known)
+    if now["version"] != known.get("version"):
+        raise InputError(
+            f"data: the source gives other rows than for the run in {folder.path!r}: its version is "
+            f"{now['version']}, not {known.get('version')}. {remedy}"
+        )
+    for name, file in now["files"].items():
+        if files.get(name, {}).get("sha256") != file["sha256"]:
+            raise InputError(f"data: {name!r} has changed since the run in {folder.path!r} read it. {remedy}")
+    return sorted(files.keys() - now["files"].keys())

@@ -57,3 +57,8 @@ def load(path: str) -> Source:
         )
     except InputError as error:
         raise InputError(f"{error} File: {path!r}.") from None
+
+
+def files(path: str) -> dict[str, str]:
+    """The file itself."""
+    return {path: path}

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_logreg.data.source import Batch, Source, default_columns, no_offset
 from tf_logreg.errors import InputError
 
+VERSION = 1  # of the rows that given arguments make
 _BLOCK_ELEMENTS = 2**22  # labels are drawn in blocks of this many features
 
 

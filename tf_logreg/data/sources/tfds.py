@@ -59,6 +59,17 @@ def load(name: str = "", data_dir: str = "", download: bool = True, folder: str 
     )
 
 
+def files(name: str = "", data_dir: str = "", download: bool = True, folder: str = "") -> dict[str, str]:
+    """The files of the prepared set, by their names in its folder; none before it is prepared."""
+    if name and not folder:
+        try:
+            folder = str(tfds.builder(name, data_dir=data_dir or None).data_path)
+        except tfds.core.DatasetNotFoundError:
+            return {}  # `load` says so
+    found = (os.path.join(top, file) for top, _, names in os.walk(folder) for file in names)
+    return {os.path.relpath(path, folder): path for path in sorted(found)}
+
+
 def _builder(name: str, data_dir: str, download: bool, folder: str) -> tfds.core.DatasetBuilder:
     """The builder of a prepared set."""
     if bool(name) == bool(folder):

@@ -1,0 +1,60 @@
+"""Which bytes the data's files hold, so that a run knows whether they changed.
+
+Two files of the same bytes are the same, whatever their times. Size and times only save reading a file again:
+where they are what they were, its bytes are taken to be so too.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+
+from tf_logreg.errors import InputError
+
+
+def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, dict]:
+    """Digests of files.
+
+    Args:
+        files: paths by the names that they are recorded under.
+        known: what an earlier call gave; names may be missing or others.
+
+    Returns:
+        name -> {'sha256': hexadecimal, 'stamp': [bytes, and nanoseconds of the last change of the contents
+        and of the file]}; what is no file is left out.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    found = {}
+    for name, path in files.items():
+        if not os.path.isfile(path):
+            continue
+        stamp = _stamp(path)
+        before = known.get(name, {})
+        found[name] = {
+            "sha256": before["sha256"]
+            if before.get("stamp") == stamp and "sha256" in before
+            else _sha256(path),
+            "stamp": stamp,
+        }
+    return found
+
+
+def summary(data: Mapping) -> str:
+    """One digest of a source's version and of all its files' names and bytes."""
+    files = sorted((name, file["sha256"]) for name, file in data["files"].items())
+    return hashlib.sha256(json.dumps([data["version"], files]).encode()).hexdigest()
+
+
+def _stamp(path: str) -> list[int]:
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _sha256(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"data: cannot read {path!r}: {error.strerror or error}.") from None
