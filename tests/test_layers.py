@@ -12,6 +12,7 @@ from tf_logreg.solvers import load as solvers
 ROOT = Path(tf_logreg.__file__).parent
 # A room may import its own modules and those of the rooms to its right.
 ALLOWED = {
+    "__main__": {"cli", "signals"},
     "cli": {
         "storage",
         "train",
@@ -22,6 +23,7 @@ ALLOWED = {
         "config",
         "distribute",
         "workers",
+        "signals",
         "errors",
     },
     "finished": {"storage", "measuring", "inputs", "workers", "config", "data", "results", "errors"},
@@ -41,6 +43,7 @@ ALLOWED = {
         "model",
         "fit",
         "results",
+        "signals",
         "errors",
     },
     "measuring": {"data", "model", "results", "workers"},
@@ -50,7 +53,7 @@ ALLOWED = {
     "optimum": {"data", "model", "solvers", "fit", "workers", "errors"},
     "config": {"storage", "faults", "errors"},
     "faults": {"storage", "data", "fit", "solvers"},
-    "fit": {"storage", "data", "model", "solvers", "workers", "errors"},
+    "fit": {"storage", "data", "model", "solvers", "workers", "signals", "errors"},
     "solvers": set(),
     "results": {"storage", "model", "errors"},
     "data": {"storage", "errors"},
@@ -58,7 +61,8 @@ ALLOWED = {
     "distribute": {"cluster", "errors"},
     "workers": {"cluster", "errors"},
     "cluster": {"errors"},
-    "storage": {"errors"},
+    "storage": {"signals", "errors"},
+    "signals": set(),
     "errors": set(),
 }
 MODULES = sorted(

@@ -15,7 +15,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_logreg import config as configs
-from tf_logreg import distribute, finished, selftest, train, workers
+from tf_logreg import distribute, finished, selftest, signals, train, workers
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.results import workdir as directory
 
@@ -309,7 +309,8 @@ def exit_code(argv: list[str], values: flags.FlagValues) -> int:
 
 
 def main() -> None:
-    """The console script and `run.py`."""
+    """The program, behind `__main__.main`."""
+    signals.hear()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("tf_logreg").setLevel(logging.INFO)
     if any(argument in ("-h", "--help", "--helpfull", "--helpshort") for argument in sys.argv[1:]):

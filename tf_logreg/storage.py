@@ -27,6 +27,7 @@ from typing import BinaryIO
 import numpy as np
 import psutil
 
+from tf_logreg import signals
 from tf_logreg.errors import InputError, RunError
 
 log = logging.getLogger(__name__)
@@ -348,9 +349,11 @@ class Folder:
         try:
             if self.owner is None or self.path != self.owner.folder:
                 os.makedirs(self.path, exist_ok=True)
-            with tempfile.TemporaryDirectory(
-                prefix=ASIDE, dir=self.path, ignore_cleanup_errors=True
-            ) as aside:
+            # A signal waits for the moment that this takes, so that nothing is left aside.
+            with (
+                signals.noted(),
+                tempfile.TemporaryDirectory(prefix=ASIDE, dir=self.path, ignore_cleanup_errors=True) as aside,
+            ):
                 yield os.path.join(aside, os.path.basename(name))
         except OSError as error:
             self.check_owner()  # a directory that is gone is not a disk that refuses

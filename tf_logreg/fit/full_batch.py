@@ -189,6 +189,9 @@ def solve(
             value = loop.state.value[slowest] + (fns.l1[slowest] * np.abs(loop.state.w[slowest])).sum()
             loop.history.append((penalized.passes[slowest], value, loop.state.gap[slowest]))
             report(*loop.history[-1])
+        # What follows the fit may be killed too.
+        if checkpoints.every_steps and time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
+            save()
     finally:
         penalized.sum_rows = tape.close()
     return Outcome(

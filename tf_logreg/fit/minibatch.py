@@ -20,6 +20,8 @@ from tf_logreg.fit.early_stopping import EarlyStopping
 from tf_logreg.fit.result import FitResult, Status
 from tf_logreg.model import linear, losses
 
+_SECONDS_WORTH_SAVING = 1.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Length:
@@ -159,7 +161,8 @@ def fit(
         step, arrays = found
         history = [(int(at), float(value)) for at, value in arrays.pop("history")]
         _restore(layer, optimizer, early_stopping, arrays)
-    saved, stopped = step, bool(early_stopping) and early_stopping.waited > early_stopping.patience
+    saved, saved_at = step, time.monotonic()
+    stopped = bool(early_stopping) and early_stopping.waited > early_stopping.patience
     while step < length.steps and not stopped:
         count, start = (
             length.next_look(step, each_epoch=early_stopping is not None) - step,
@@ -174,10 +177,14 @@ def fit(
             return FitResult(Status.DIVERGED, step, step / length.steps_per_epoch, history)
         if early_stopping and step % length.steps_per_epoch == 0:
             stopped = early_stopping.should_stop(layer.get_weights())
-        stop_now = interrupted() and step < length.steps and not stopped
-        if stop_now or (checkpoints.every_steps and step - saved >= checkpoints.every_steps):
+        stop_now, ended = interrupted(), stopped or step >= length.steps
+        # The end is saved too when it took a while to come there: what follows may be killed as well.
+        due = step - saved >= checkpoints.every_steps or (
+            ended and time.monotonic() - saved_at > _SECONDS_WORTH_SAVING
+        )
+        if stop_now or (checkpoints.every_steps and due):
             checkpoints.save(step, _state(layer, optimizer, early_stopping, history))
-            saved = step
+            saved, saved_at = step, time.monotonic()
         if stop_now:
             return FitResult(Status.INTERRUPTED, step, step / length.steps_per_epoch, history)
     if early_stopping and early_stopping.restore_best and early_stopping.best_weights:

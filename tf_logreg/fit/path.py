@@ -13,7 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
-from tf_logreg.errors import InputError
+from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.fit import full_batch, preconditioner
 from tf_logreg.fit.certified import Certified
 from tf_logreg.fit.checkpoint import Checkpoints
@@ -174,7 +174,7 @@ def solve(
     for number, part in enumerate(parts[done:], done):
         w[part] = ahead(w, part, together, strength, sparse=bool(problems.l1.any()))
         mine = dataclasses.replace(certified, problems=problems.some(part))
-        w[part] = near(method, mine.problems, w[part], noise)
+        w[part] = near(method, mine.problems, w[part], noise, interrupted)
         outcome = full_batch.solve(
             method,
             mine.problems,
@@ -246,10 +246,19 @@ def _solved(w: np.ndarray, which: np.ndarray) -> np.ndarray:
     return there
 
 
-def near(method: ModuleType, problems: Penalized, w: np.ndarray, noise: float) -> np.ndarray:
+def near(
+    method: ModuleType,
+    problems: Penalized,
+    w: np.ndarray,
+    noise: float,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> np.ndarray:
     """Takes K problems from w [K, P] to the optimum of a sample of the rows, where there are many.
 
     A sample of n rows puts it about P / n nats above the true one, from where a few steps on all rows remain.
+
+    Raises:
+        InterruptError: a signal came; these steps are made again, what was finished before them is not.
     """
     sample = _ROWS_PER_COEFFICIENT * problems.size
     every = problems.num_rows // sample
@@ -268,6 +277,10 @@ def near(method: ModuleType, problems: Penalized, w: np.ndarray, noise: float) -
             break
         with problems.blas_threads():
             state = method.step(fns, state)
+        if interrupted():
+            raise InterruptError(
+                f"Interrupted at the start of a batch of the path: {Status.INTERRUPTED.explain()}."
+            )
     return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)
 
 

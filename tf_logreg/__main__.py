@@ -1,0 +1,15 @@
+"""`python -m tf_logreg`, the console script and `run.py`: signals are heard before the slow imports begin."""
+
+from tf_logreg import signals
+
+
+def main() -> None:
+    """Runs the command line and exits with its code."""
+    signals.hear()
+    from tf_logreg import cli  # imports TensorFlow, for seconds
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
