@@ -150,7 +150,8 @@ def fit_full_batch(
             if found.gap is None
             else f"at most {found.gap / null.sum():.1e} of the null model's loss"
         )
-        message = f"after {passes_made:.0f} passes the gap is {gap} ({found.reason}); {message}"
+        remedy = f"not certified: {found.remedy}" if found.remedy else message
+        message = f"after {passes_made:.0f} passes the gap is {gap} ({found.reason}); {remedy}"
     if status is Status.SEPARATED:
         found = dataclasses.replace(found, gap=None, reason="none: the data are separated")
         moved, all_of_them = certified.running_off(outcome.running_off[worst], worst)
@@ -245,11 +246,13 @@ def _sum_of(found: list[certificate.Certificate]) -> certificate.Certificate:
         return None if None in values else float(sum(values))
 
     without = [one.reason for one in found if one.gap is None]
+    remedies = [one.remedy for one in found if one.remedy]
     names = ("objective", "gap", "rounding", "gradient_bound")
     return certificate.Certificate(
         **{name: total(name) for name in names},
         reason=without[0] if without else found[0].reason,
         gradient=np.concatenate([one.gradient for one in found], axis=1),
+        remedy=remedies[0] if remedies else "",
     )
 
 

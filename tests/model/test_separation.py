@@ -39,6 +39,29 @@ def test_quasi_separation_names_the_column(classes):
     assert "y" in names
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_fit_whose_margins_are_all_above_zero_needs_no_programme(monkeypatch, classes):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 40)), rng.integers(0, classes, 30)
+    monkeypatch.setattr(separation, "_LARGEST_PROGRAMME", 10)
+    problem = problem_at(x, np.zeros((41, 1 if classes == 2 else 3)), bias=True, l1=0, l2=0, classes=classes)
+    unknown = separation.separating_direction(one_block(x, y, np.ones(30)), problem, np.ones(40))
+    assert unknown == (None, False)
+    codes = np.eye(classes)[y][:, 1:] if classes == 2 else np.eye(classes)[y]
+    columns = np.hstack([x - problem.centre, np.ones((30, 1))])
+    w = np.linalg.lstsq(columns, 2 * codes - 1, rcond=None)[0]
+    l2 = problem.l2.copy()
+    l2[3] = 1e-3  # the others separate without it
+    w[3] = 0
+    for one in (dataclasses.replace(problem, w=w), dataclasses.replace(problem, w=w, l2=l2)):
+        direction, settled = separation.separating_direction(
+            one_block(x, y, np.ones(30)), dataclasses.replace(one, w=w), np.ones(40)
+        )
+        assert settled
+        assert direction is not None
+        assert (direction[3] == 0).all()
+
+
 def test_one_flipped_row_makes_the_optimum_finite():
     x, y = quasi_separated()
     x[np.flatnonzero(y == 0)[0], 3] = 1

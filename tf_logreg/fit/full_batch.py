@@ -240,6 +240,11 @@ class _Loop:
         settled = not certificate.unclear
         if certificate.unclear:
             self.running_off[k], settled = separation(state.w[k], k)
+            if not settled:
+                reason = f"{certificate.reason}; too large to settle whether the data are separated"
+                self.certificates[k] = dataclasses.replace(
+                    certificate, reason=reason, remedy="add some l2, or leave columns out"
+                )
         if self.running_off[k] is not None:
             self.end(k, Status.SEPARATED)
         elif certificate.gap is not None and certificate.gap <= self.target[k] and settled:

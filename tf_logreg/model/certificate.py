@@ -23,6 +23,7 @@ from tf_logreg.model.host import Block, Problem
 
 _EPS = np.finfo(np.float64).eps
 _ROUNDS = 3
+_REMEDY = "add some l2, or leave columns out"
 _INFEASIBLE = "none: no dual point is feasible this far from the optimum"
 
 
@@ -38,7 +39,8 @@ class Certificate:
             by l2 alone; else None.
         reason: which bound, or why none.
         gradient: [q, m] of the smooth part of F at w.
-        unclear: no dual point is strictly feasible, as when the data are separable.
+        unclear: no dual point is strictly feasible, or none was looked for, as when the data are separable.
+        remedy: what gives a bound where passes over the rows alone never will; else ''.
     """
 
     objective: float
@@ -48,6 +50,7 @@ class Certificate:
     reason: str
     gradient: np.ndarray
     unclear: bool = False
+    remedy: str = ""
 
 
 def certify(
@@ -68,10 +71,12 @@ def certify(
             size = abs(residual[-1, 0]) / np.sqrt(total.bias_move[-1])
             found[k] = _bound(blocks, problem, total, dual.delta, dual, residual, size, gather)
             continue
-        if total.onto is None and problem.constrained.any():
-            count = int(problem.constrained.sum())
-            reason = f"none: {count:,} unpenalised or active coefficients are too many to project on"
-            found[k] = _failed(problem, total, reason)
+        if total.obstacle:
+            # Separation needs no dual point to be found.
+            free = ((problem.l1 == 0) & (problem.l2 == 0))[: len(problem.centre)].any()
+            found[k] = dataclasses.replace(
+                _failed(problem, total, f"none: {total.obstacle}", unclear=bool(free)), remedy=_REMEDY
+            )
         else:
             step = projection.correction(total.onto, projection.residual_of(total.gradient, problem), problem)
             if np.isfinite(step).all():
@@ -92,7 +97,7 @@ def certify(
             residual = projection.residual_of(dual.gradient, problem)
             if not projection.solvable(total.onto, residual, problem):
                 reason = "none: columns without l2 depend on each other too closely"
-                found[k] = _failed(problem, total, reason)
+                found[k] = dataclasses.replace(_failed(problem, total, reason), remedy=_REMEDY)
                 continue
             step = projection.correction(total.onto, residual, problem)
             size = np.sqrt(max(np.vdot(step, residual), 0.0))

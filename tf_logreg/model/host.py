@@ -15,6 +15,7 @@ import threadpoolctl
 
 _SMALL = 2**15  # numbers of an array that malloc keeps between two uses (measured with glibc)
 _MOST_LOGITS = 2**20  # of many problems in a block
+_MOST_ELEMENTS = 2**22  # of a block's rows, or of its logits, that a large gradient may ask for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,10 +80,11 @@ def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
     """Features in a block of rows that `count` problems read.
 
     A core's cache in float64, or so many that a block's gradient is small; fewer where the logits of many
-    problems would take more memory than the rows.
+    problems would take more memory than the rows, or where either would take too much of it.
     """
-    rows = max(2**18 // num_features, 4 * outputs)
-    return num_features * min(rows, max(_MOST_LOGITS // (count * outputs), 4 * outputs))
+    enough = max(1, min(4 * outputs, _MOST_ELEMENTS // num_features, _MOST_ELEMENTS // outputs))
+    rows = max(2**18 // num_features, enough)
+    return num_features * min(rows, max(_MOST_LOGITS // (count * outputs), enough))
 
 
 def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:

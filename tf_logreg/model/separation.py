@@ -2,9 +2,10 @@
 
 If d moves only coefficients without a penalty, no row's logit of its own class falls behind another's
 along d, and some row's rises, then the loss falls for ever along d (Albert and Anderson, Biometrika
-71, 1984). When separation is complete the fit itself is such a direction; when it is quasi-complete a
-linear programme finds one (Konis, Linear programming algorithms for detecting separated data, 2007):
-maximise the sum of margins over the box |d| <= 1. Rows enter the programme only as they are violated.
+71, 1984). When separation is complete the fit itself, its coefficients without a penalty, is such a
+direction, of however many; when it is quasi-complete a linear programme finds one (Konis, Linear
+programming algorithms for detecting separated data, 2007): maximise the sum of margins over the box
+|d| <= 1. Rows enter the programme only as they are violated.
 """
 
 from collections.abc import Callable, Iterable
@@ -52,13 +53,15 @@ def separating_direction(
             yield x, y, relative_margins(direction, x, y)
 
     fitted = (problem.w / sizes[:, None])[features]
-    if free.all() and np.abs(fitted).max() > 0:
+    if np.abs(fitted).max() > 0:
         fitted = fitted / np.abs(fitted).max()
-        if min(m.min(initial=np.inf) for *_, m in margins(fitted)) > 0:
+        if min(m.min(initial=np.inf) for *_, m in margins(fitted)) > -NEGATIVE:
             return _whole(fitted * sizes[features][:, None], features, problem.w.shape), True
 
     size = features.size * moving
     rows_a_round = min(_ROWS_A_ROUND, _LARGEST_PROGRAMME // size)
+    if not rows_a_round:
+        return None, False
     gain, rows, candidate = np.zeros((features.size, moving)), np.zeros((0, size)), fitted
     for number in range(_ROUNDS):
         least, most, values, worst = np.inf, 0.0, np.zeros(0), np.zeros((0, size))

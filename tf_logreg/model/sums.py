@@ -24,14 +24,16 @@ class Sums:
     onto: the projection onto the equations of the constrained columns, or None.
     magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
     bias_move: [q], by what G falls as a sigmoid's bias moves the dual point: sum_i a_i p_i (1 - p_i) x_i.
+    obstacle: why `onto` is None, where it was asked for and there are such columns.
     """
 
     weight: float = 0.0
     loss: float = 0.0
     gradient: np.ndarray | float = 0.0
-    onto: projection.Projection | None = None
+    onto: projection.Projection | projection.Triangular | None = None
     magnitude: np.ndarray | float = 0.0
     bias_move: np.ndarray | float | None = None
+    obstacle: str = ""
 
 
 def first_pass(
@@ -103,9 +105,15 @@ def first_pass(
             total.magnitude = np.append(total.magnitude / total.weight, bias)
         if bias_alone:
             total.onto = projection.decompose(np.sqrt(total.bias_move[-1:, None]), total.weight, problems[k])
-        elif project and projection.can_project(problems[k], num_rows):
-            design = projection.gathered(designs.get(k), problems[k], gather)
-            total.onto = projection.decompose(design, total.weight, problems[k])
+        elif project and problems[k].constrained.any():
+            total.obstacle = projection.obstacle(problems[k], num_rows)
+            if not total.obstacle:
+                design = (
+                    projection.gathered(designs.get(k), problems[k], gather)
+                    if projection.in_blocks(problems[k])
+                    else projection.normal_matrix(blocks, problems[k], gather)
+                )
+                total.onto = projection.decompose(design, total.weight, problems[k])
         total.bias_move = total.bias_move / total.weight if bias_alone else None
     return totals
 

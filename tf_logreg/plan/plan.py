@@ -144,11 +144,8 @@ def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_class
         l1[-1] = l2[-1] = 0.0
     problem = host.Problem(np.zeros(shape), np.zeros(num_features), l1, l2, np.ones(num_classes))
     count = int(problem.constrained.sum())
-    if count and not projection.can_project(problem, num_rows):
-        return (
-            f"none at this size: {count:,} unpenalised coefficients and {num_rows:,} "
-            "rows are too many to project on; with l2 > 0, model.bias=False needs no projection"
-        ), 0
+    if obstacle := projection.obstacle(problem, num_rows):
+        return f"none at this size: {obstacle}; with l2 > 0, model.bias=False needs no projection", 0
     return "duality gap", count
 
 
