@@ -1,14 +1,18 @@
 """What can be done with a finished run: measure it again, export it again. Neither needs the fit."""
 
+import logging
+
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg import inputs, measuring, storage, workers
-from tf_logreg.data.source import describe, with_classes
+from tf_logreg.data import views
 from tf_logreg.errors import InputError
 from tf_logreg.results import coefficients, export
 from tf_logreg.results import workdir as directory
+
+log = logging.getLogger(__name__)
 
 
 def evaluate_run(
@@ -34,15 +38,12 @@ def evaluate_run(
         result, found = read_model(folder)
         asked = config if other_data else _own_config(folder)
         configs.validate(asked)
-        source, rows = inputs.read_data(asked)
-        columns, class_names = found.feature_names, found.class_names
-        if columns != source.columns:
-            raise InputError(
-                f"data: expected the run's {len(columns)} features, {describe(columns)}. Received: "
-                f"{len(source.columns)}, {describe(source.columns)}."
-            )
-        # Labels are named as the run names them: a file may lack a class, or order them otherwise.
-        return result, found, asked, with_classes(source, class_names), rows
+        # Classes and features as the run names them: a file may lack a class, or order them otherwise.
+        source, rows = inputs.read_data(asked, found.class_names, len(found.bias))
+        if source.columns != found.feature_names:
+            source = views.with_columns(source, found.feature_names)
+            log.info("The features come in another order than the run's: they are taken by name.")
+        return result, found, asked, source, rows
 
     # Each worker reads files of its own, any of which may be bad or missing.
     result, found, config, source, rows = team.together(read)

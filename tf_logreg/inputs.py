@@ -4,24 +4,46 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import workers
-from tf_logreg.data import digest, pipeline, split, standardize
+from tf_logreg.data import digest, names, pipeline, split, standardize, views
 from tf_logreg.data.load import files, load, version
-from tf_logreg.data.source import Source, describe, with_offset, with_positive_class
+from tf_logreg.data.source import Source, with_offset
 from tf_logreg.errors import InputError
 from tf_logreg.model import dense
 
 
-def read_data(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray]]:
-    """The source that the config names and its row ids by role: train, validation, test."""
-    source = load(config.data.source, **config.data.args)
-    if config.data.positive_class:
-        source = with_positive_class(source, config.data.positive_class)
-    if config.data.offset:
+def read_data(
+    config: ConfigDict, class_names: tuple[str, ...] = (), outputs: int = 0
+) -> tuple[Source, dict[str, np.ndarray]]:
+    """The source that the config names and its row ids by role: train, validation, test.
+
+    Args:
+        config: its section data is read, and model.output.
+        class_names: the classes of a finished run that is to be measured; without them they are those
+            that have rows, however many were declared.
+        outputs: of that run's model; without them what model.output stands for.
+
+    Raises:
+        InputError: data that cannot be used.
+    """
+    data, source = config.data, load(config.data.source, **config.data.args)
+    for name in (data.group, data.time):
+        source.extras.get(name)  # arrays that are read when they are asked for: now, with all else
+    splits = {data.train_split, data.validation_split, data.test_split} & set(source.splits)
+    present = views.present_classes(source, splits)
+    if class_names:
+        source = views.with_classes(source, class_names, present)
+    else:
+        there = tuple(name for name, used in zip(source.class_names, present, strict=True) if used)
+        source = views.with_classes(source, there, present)
+        if data.positive_class:
+            source = views.with_positive_class(source, data.positive_class)
+    if data.offset:
         output = dense.resolve_output(config.model.output, len(source.class_names))
-        outputs = 1 if output == "sigmoid" else len(source.class_names)
-        source = with_offset(source, config.data.offset, outputs)
-    names = set(config.data) - {"source", "args", "positive_class", "offset"}
-    return source, split.split_rows(source, seed=config.seed, **{name: config.data[name] for name in names})
+        source = with_offset(
+            source, data.offset, outputs or (1 if output == "sigmoid" else len(source.class_names))
+        )
+    options = set(data) - {"source", "args", "positive_class", "offset"}
+    return source, split.split_rows(source, seed=config.seed, **{name: data[name] for name in options})
 
 
 def digests(config: ConfigDict, known: dict) -> dict:
@@ -72,15 +94,25 @@ def scan_rows(source: Source, rows: np.ndarray, team: workers.Workers | None = N
     return found
 
 
-def check_training_classes(source: Source, scan: standardize.Scan) -> None:
-    """Every class must be there to be learnt.
+def check_training_classes(source: Source, rows: dict[str, np.ndarray], scan: standardize.Scan) -> None:
+    """Every class that has rows must have some to be learnt from.
+
+    Args:
+        source: the rows; classes without any are not among its own.
+        rows: row ids by role.
+        scan: of the training rows.
 
     Raises:
-        InputError: a class has no training row of weight > 0.
+        InputError: a class has no training row of weight > 0. It says where its rows are.
     """
-    absent = tuple(np.array(source.class_names)[scan.class_weight_sum == 0].tolist())
-    if absent:
-        raise InputError(
-            f"y: expected training rows of every class. Received: none of {describe(absent)}, of "
-            f"{len(source.class_names)} classes."
-        )
+    absent = np.flatnonzero(scan.class_weight_sum == 0)
+    if not absent.size:
+        return
+    counts = {role: np.isin(source.labels(ids), absent).sum() for role, ids in rows.items()}
+    places = ", ".join(f"{count} in {role}" for role, count in counts.items() if count)
+    classes = names.told_apart(source.class_names)
+    raise InputError(
+        f"y: expected training rows with a weight > 0 of every class that has rows. Received: none of "
+        f"{names.describe(tuple(classes[c] for c in absent))}, of {len(classes)} classes; of their rows "
+        f"there are {places or 'none'}. Leave such rows out, or let some train."
+    )

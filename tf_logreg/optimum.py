@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from tf_logreg import workers
 from tf_logreg.data import standardize
-from tf_logreg.data.source import Source, describe
+from tf_logreg.data.names import describe, told_apart
+from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
 from tf_logreg.fit import checkpoint, full_batch, interrupt, passes, path, penalized, placement, progress
 from tf_logreg.fit.certified import Certified
@@ -155,8 +156,9 @@ def fit_full_batch(
     if status is Status.SEPARATED:
         found = dataclasses.replace(found, gap=None, reason="none: the data are separated")
         moved, all_of_them = certified.running_off(outcome.running_off[worst], worst)
-        names = source.class_names if count == 1 else ("the others", source.class_names[worst])
-        features, names = separation.names(moved, source.columns, names)
+        classes = told_apart(source.class_names)
+        names = classes if count == 1 else ("the others", classes[worst])
+        features, names = separation.names(moved, told_apart(source.columns), names)
         which = "Running off" if all_of_them else "Running off, perhaps among others"
         message = f"{message}. {which}: {describe(features)}; classes {describe(names)}"
     return FitResult(

@@ -13,7 +13,8 @@ import tf_logreg
 from tf_logreg import choosing, fitting, inputs, measuring, optimum, workers
 from tf_logreg import config as configs
 from tf_logreg.data import digest, standardize
-from tf_logreg.data.source import Source, describe
+from tf_logreg.data.names import describe
+from tf_logreg.data.source import Source
 from tf_logreg.distribute import make_strategy
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.fit import checkpoint, class_weight, progress
@@ -106,13 +107,15 @@ def _train_and_evaluate(
     source, rows, record["data"] = team.together(lambda: inputs.read_unchanged(config))
     sizes, what = {role: len(ids) for role, ids in rows.items()}, digest.summary(record["data"])
     team.same((sizes, source.columns, source.class_names, what), "data")
-    shape = _shape(config, source)
+    shape, absent = _shape(config, source), source.absent_classes
+    if absent:
+        log.warning("%s", _without_rows(absent, source))
     path = None
     minibatch = config.solver.name == "minibatch"
     if minibatch:
         length = fitting.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
     scans = {role: inputs.scan_rows(source, ids, team) for role, ids in rows.items()}
-    inputs.check_training_classes(source, scans["train"])
+    inputs.check_training_classes(source, rows, scans["train"])
     if minibatch:
         columns = standardize.affine(
             scans["train"], standardize=config.standardize, bias=config.model.bias, dtype=source.x_dtype
@@ -279,9 +282,10 @@ def _train_and_evaluate(
         objective = measuring.minibatch_objective(
             config, numbers, trained, source, rows, columns, weight_of_class, strategy
         )
+    message = result.message or result.status.explain()
     found = {
         "status": result.status,
-        "message": result.message or result.status.explain(),
+        "message": "; ".join([message] + [_without_rows(absent, source)] * bool(absent)),
         "objective": objective,
         # Both bounds hold for the weights in float64; what is saved rounds them to the model's dtype.
         "certified_gap": certificate.gap if result.relative_gap is not None else None,
@@ -296,6 +300,7 @@ def _train_and_evaluate(
         "num_rows": int(rows["train"].size),
         "num_features": shape["num_features"],
         "num_classes": shape["num_classes"],
+        "absent_classes": list(absent),
         "path": None if path is None else path_files.summary(path),
         "metrics": numbers,
         "seconds": clock.seconds,
@@ -349,6 +354,12 @@ def _shape(config: ConfigDict, source: Source) -> dict:
         "output": output,
         "bias": config.model.bias,
     }
+
+
+def _without_rows(absent: tuple[str, ...], source: Source) -> str:
+    """Which declared classes are not in the model, for people."""
+    declared = len(absent) + len(source.class_names)
+    return f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
 
 
 def _warn_if_rounded(kernel: np.ndarray, columns: standardize.Affine, dtype: str) -> None:

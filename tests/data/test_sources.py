@@ -8,8 +8,8 @@ from sklearn.datasets import load_digits
 
 from tf_logreg.data import labels
 from tf_logreg.data.load import faults, known, load
-from tf_logreg.data.source import with_positive_class
 from tf_logreg.data.sources import synthetic
+from tf_logreg.data.views import with_positive_class
 from tf_logreg.errors import InputError
 
 

@@ -9,7 +9,8 @@ import dataclasses
 import numpy as np
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
-from tf_logreg.data.source import Source, describe
+from tf_logreg.data.names import describe, told_apart
+from tf_logreg.data.source import Source
 from tf_logreg.data.split import values_of
 from tf_logreg.errors import InputError
 
@@ -78,7 +79,7 @@ def make(
         if sizes[rarest] < count:
             raise InputError(
                 f"cv.folds: expected at most {sizes[rarest]}, the training rows of class "
-                f"{source.class_names[rarest]!r}. Received: {count}."
+                f"{told_apart(source.class_names)[rarest]!r}. Received: {count}."
             )
         parts = StratifiedKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(y)), y)
     for number, (_, test) in enumerate(parts):
@@ -98,7 +99,7 @@ def check_classes(folds: Folds, class_weight_sums: np.ndarray, class_names: tupl
         InputError: a class without weight, and the fold.
     """
     for f, sums in enumerate(class_weight_sums):
-        absent = tuple(np.array(class_names)[sums == 0].tolist())
+        absent = tuple(np.array(told_apart(class_names))[sums == 0].tolist())
         if absent:
             raise InputError(
                 f"cv.folds: expected training rows of every class beside each fold. Received: none of "

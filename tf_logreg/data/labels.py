@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tf_logreg.data import names
 from tf_logreg.errors import InputError
 
 
@@ -9,36 +10,41 @@ def encode(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.nd
     """Encodes labels as indices.
 
     Args:
-        labels: [n] integers, whole floats, booleans or strings. Without `class_names` the classes
-            are the distinct labels in increasing order, so 1..C, -1/+1 or 10/50/20 are all fine.
+        labels: [n] integers, whole floats of any size, booleans, strings or UTF-8 bytes. Without
+            `class_names` the classes are the distinct labels in increasing order, so 1..C, -1/+1 or
+            10/50/20 are all fine.
         class_names: when given, labels are either indices into it or members of it.
 
     Returns:
         y int32 [n] with values 0..C-1, and the C class names.
 
     Raises:
-        InputError: labels are fractional, not finite, of another kind, or outside class_names.
+        InputError: labels are fractional, not finite, of another kind, not Unicode, outside class_names
+            or the name of two classes.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:
         raise InputError(f"y: expected one label a row, shape [n]. Received: shape {labels.shape}.")
     if labels.dtype.kind == "f":
-        bad = np.flatnonzero(~(labels == np.floor(labels)) | np.isinf(labels))
+        bad = np.flatnonzero(~(labels == np.floor(labels)) | (np.abs(labels) > np.finfo(np.float64).max))
         if bad.size:
             raise InputError(
                 "y: expected classes (integers, strings or booleans). "
-                f"Received: {labels[bad[0]]} in row {bad[0]}."
+                f"Received: {labels[bad[0]]!s} in row {bad[0]}."
             )
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "biuUS":
+    elif labels.dtype.kind not in "biuUS":
         raise InputError(f"y: expected integers, strings or booleans. Received: dtype {labels.dtype}.")
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
+    if labels.dtype.kind in "US":
+        values, y = np.unique(labels, return_inverse=True)
+        texts = tuple(_text(value, labels) for value in values.tolist())
+        if not class_names:
+            return y.astype(np.int32), texts
+        return _look_up(texts, class_names, y)[y], class_names
     if not class_names:
         values, y = np.unique(labels, return_inverse=True)
-        return y.astype(np.int32), tuple(str(value) for value in values)
-    if labels.dtype.kind == "U":
-        return _look_up(labels, class_names), class_names
+        # Floats are whole numbers here, of any size: 1e300 and 2e300 are two classes.
+        number = int if labels.dtype.kind == "f" else lambda value: value
+        return y.astype(np.int32), tuple(str(number(value)) for value in values.tolist())
     bad = np.flatnonzero((labels < 0) | (labels >= len(class_names)))
     if bad.size:
         raise InputError(
@@ -48,11 +54,22 @@ def encode(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.nd
     return labels.astype(np.int32), class_names
 
 
-def _look_up(labels: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-    """Indices of string labels in class_names; int32 [n]."""
-    index = {name: k for k, name in enumerate(class_names)}
-    y = np.array([index.get(label, -1) for label in labels.tolist()], np.int32)
-    if (y < 0).any():
-        row = int(np.argmax(y < 0))
-        raise InputError(f"y: expected one of the class names. Received: {str(labels[row])!r} in row {row}.")
-    return y
+def _text(label: str | bytes, labels: np.ndarray) -> str:
+    """The name of the class that a label stands for."""
+    text = names.text(label)
+    if text is None:
+        raise InputError(
+            f"y: expected Unicode text, or bytes in UTF-8. Received: {label!a} in row "
+            f"{np.argmax(labels == label)}."
+        )
+    return text
+
+
+def _look_up(found: tuple[str, ...], class_names: tuple[str, ...], y: np.ndarray) -> np.ndarray:
+    """Indices in class_names of the distinct labels; int32. y [n] says where each is found."""
+    known = set(class_names)
+    unknown = [k for k, label in enumerate(found) if label not in known]
+    if unknown:
+        row = int(np.argmax(np.isin(y, unknown)))
+        raise InputError(f"y: expected one of the class names. Received: {found[y[row]]!r} in row {row}.")
+    return np.array(names.positions(found, class_names, "y"), np.int32)

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.data import memory
+from tf_logreg.data import memory, names
+from tf_logreg.data.names import describe
 from tf_logreg.errors import InputError
 
 
@@ -44,6 +45,8 @@ class Source:
         place: says where a row id lies, for messages ('row 17 of the file x.npz').
         extras: further values of each row by name, [num_rows, ...] on the host: to split by, offsets.
         offset_columns: m of the offsets that `read` gives.
+        declared: the class names as they came, where `class_names` are not all of them in that order.
+        positions: of each of `class_names` among those, -1 for one that is not there.
     """
 
     columns: tuple[str, ...]
@@ -56,6 +59,14 @@ class Source:
     extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     offset_columns: int = 1
     host: Callable[[np.ndarray], Batch] | None = None
+    declared: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()
+
+    @property
+    def absent_classes(self) -> tuple[str, ...]:
+        """Classes that were declared and are left out, because no row has them."""
+        kept = set(self.positions)
+        return tuple(name for k, name in enumerate(names.told_apart(self.declared)) if k not in kept)
 
 
 def from_arrays(
@@ -73,10 +84,11 @@ def from_arrays(
     """A source over arrays in memory, kept in the dtype they came in.
 
     Args:
-        x: [n, p], any real dtype; float64 and wide integers are read as float64, the rest float32.
-        y: [n] int32, 0..C-1.
-        class_names: C names.
-        columns: p names; 'x0', 'x1', ... when empty.
+        x: [n, p], any real dtype, byte order and layout; float64 and wide integers are read as float64,
+            long doubles are rounded to it, the rest is read as float32.
+        y: [n] integers, 0..C-1.
+        class_names: C names; they may be empty or occur twice.
+        columns: p names, likewise; 'x0', 'x1', ... when empty.
         weight: [n] or None for ones.
         splits: named ranges of rows; all rows are 'train' when None.
         unit: what one step of x is worth (1/255 for images kept as uint8).
@@ -84,8 +96,10 @@ def from_arrays(
         extras: further values by name, [n] each.
 
     Raises:
-        InputError: there are no rows or no columns, or lengths disagree.
+        InputError: there are no rows or no columns, lengths disagree, dtypes are not numbers, or a long
+            double is beyond float64.
     """
+    x = _plain(x)
     if x.ndim != 2 or 0 in x.shape:
         raise InputError(f"x: expected rows and columns [n, p], n and p >= 1. Received: shape {x.shape}.")
     for name, array, size in (("y", y, x.shape[0]), ("weight", weight, x.shape[0])):
@@ -93,16 +107,24 @@ def from_arrays(
             raise InputError(
                 f"{name}: expected {size} values, one a row of x. Received: shape {array.shape}."
             )
+    if y.dtype.kind not in "iub" or y.min() < 0 or y.max() >= len(class_names):
+        raise InputError(f"y: expected integers in 0..{len(class_names) - 1}. Received: {y.dtype} outside.")
     if weight is not None and weight.dtype.kind not in "fiub":
         raise InputError(f"weight: expected real numbers. Received: dtype {weight.dtype}.")
     if columns and len(columns) != x.shape[1]:
         raise InputError(
             f"feature names: expected {x.shape[1]}, one a column of x. Received: {len(columns)}."
         )
+    class_names = names.checked(class_names, "class_names")
+    columns = names.checked(columns, "feature_names") or default_columns(x.shape[1])
 
-    # float32 holds every integer up to 2^24, so narrow integers lose nothing in it.
-    wide = x.dtype == np.float64 or (x.dtype.kind in "iu" and x.dtype.itemsize > 2)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+        x = _rounded(x, place, columns)
+    # float32 holds every integer up to 2^24, so narrow integers lose nothing in it. Kind and size are
+    # compared, not the dtype: float64 of the other byte order does not equal float64.
+    wide = x.dtype.itemsize > (4 if x.dtype.kind == "f" else 2)
     x_dtype = np.dtype(np.float64 if wide else np.float32)
+    y = y.astype(np.int32, copy=False)
     weight = np.ones(len(y), np.float32) if weight is None else weight.astype(np.float32)
 
     @functools.cache
@@ -135,7 +157,7 @@ def from_arrays(
         )
 
     return Source(
-        columns=columns or default_columns(x.shape[1]),
+        columns=columns,
         class_names=class_names,
         splits=splits or {"train": range(x.shape[0])},
         read=read,
@@ -145,6 +167,33 @@ def from_arrays(
         extras=extras or {},
         host=host,
     )
+
+
+def _plain(x: np.ndarray) -> np.ndarray:
+    """X as an array of numbers, without a copy; booleans as bytes 0 and 1. InputError for other kinds."""
+    if np.ma.is_masked(x):
+        raise InputError("x: expected a value everywhere. Received: a masked array.")
+    x = np.asarray(x)
+    if x.dtype.kind == "b":
+        return x.view(np.uint8)
+    # What has no kind of its own is bfloat16 and its like, when it can be read as a number.
+    if x.dtype.kind not in "fiu" and not (x.dtype.kind == "V" and np.can_cast(x.dtype, np.float64)):
+        raise InputError(f"x: expected real numbers. Received: dtype {x.dtype}.")
+    return x
+
+
+def _rounded(x: np.ndarray, place: Callable[[int], str], columns: tuple[str, ...]) -> np.ndarray:
+    """Long doubles [n, p] as float64; InputError where one is too large or too small for it."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = x.astype(np.float64)
+    lost = (np.isinf(rounded) & np.isfinite(x)) | ((rounded == 0) & (x != 0))
+    if lost.any():
+        i, j = np.argwhere(lost)[0]
+        raise InputError(
+            f"x: expected numbers that float64 holds. Received: {x[i, j]!s} in {place(i)}, column "
+            f"{names.told_apart(columns)[j]!r}."
+        )
+    return rounded
 
 
 def no_offset(rows: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
@@ -157,7 +206,8 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
 
     Args:
         source: the rows.
-        name: the extra, [num_rows] for a sigmoid or [num_rows, C] for a softmax; finite.
+        name: the extra, [num_rows] for a sigmoid or [num_rows, C] for a softmax, with a column for each
+            class in the order in which they came; finite.
         num_outputs: m, 1 or C.
 
     Raises:
@@ -171,17 +221,30 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
     values = source.extras[name]
     if values.dtype.kind not in "fiub":
         raise InputError(f"data.offset: expected real numbers. Received: dtype {values.dtype} of {name!r}.")
-    if values.shape != (len(values), num_outputs) and not (values.ndim == 1 and num_outputs == 1):
-        expected = "one value a row" if num_outputs == 1 else f"{num_outputs} values a row, one a class"
+    given = 1 if num_outputs == 1 else len(source.declared or source.class_names)
+    if values.shape != (len(values), given) and not (values.ndim == 1 and given == 1):
+        expected = "one value a row" if given == 1 else f"{given} values a row, one a class"
         raise InputError(f"data.offset: expected {expected}. Received: shape {values.shape} of {name!r}.")
-    values = values.reshape(len(values), num_outputs).astype(source.x_dtype)
-    gaps = np.argwhere(~np.isfinite(values))
+    values = values.reshape(len(values), given)
+    if given > 1 and source.positions:
+        without = [
+            name for name, place in zip(source.class_names, source.positions, strict=True) if place < 0
+        ]
+        if without:
+            raise InputError(
+                f"data.offset: expected a value for class {without[0]!r}. Received: none of {name!r}."
+            )
+        values = values[:, source.positions]
+    with np.errstate(over="ignore"):
+        rounded = values.astype(source.x_dtype)
+    gaps = np.argwhere(~np.isfinite(rounded))
     if gaps.size:
         row, output = gaps[0]
         raise InputError(
-            f"data.offset: expected a finite number in each row. Received: {values[row, output]} in "
-            f"{source.place(row)}."
+            f"data.offset: expected a finite number in each row, as {source.x_dtype} holds it. Received: "
+            f"{values[row, output]} in {source.place(row)}."
         )
+    values = rounded
     with tf.device("CPU:0"):
         offsets = tf.convert_to_tensor(values)
 
@@ -199,50 +262,6 @@ def default_columns(num_features: int) -> tuple[str, ...]:
     return tuple(f"x{j}" for j in range(num_features))
 
 
-def with_classes(source: Source, class_names: tuple[str, ...]) -> Source:
-    """The same rows with labels that are indices into `class_names`, which may hold more classes.
-
-    Raises:
-        InputError: the source has a class that is not among them.
-    """
-    if source.class_names == class_names:
-        return source
-    unknown = tuple(name for name in source.class_names if name not in class_names)
-    if unknown:
-        raise InputError(f"y: expected the classes {describe(class_names)}. Received: {describe(unknown)}.")
-    index = np.array([class_names.index(name) for name in source.class_names], np.int32)
-
-    def read(rows: tf.Tensor) -> Batch:
-        batch = source.read(rows)
-        return batch._replace(y=tf.gather(index, batch.y))
-
-    def host(rows: np.ndarray) -> Batch:
-        batch = source.host(rows)
-        return batch._replace(y=index[batch.y])
-
-    return dataclasses.replace(
-        source,
-        class_names=class_names,
-        read=read,
-        labels=lambda rows: index[source.labels(rows)],
-        host=source.host and host,
-    )
-
-
-def with_positive_class(source: Source, name: str) -> Source:
-    """The same binary source with class `name` as class 1, whose probability the sigmoid gives.
-
-    Raises:
-        InputError: the source is not binary or has no such class.
-    """
-    if name not in source.class_names or len(source.class_names) != 2:
-        raise InputError(
-            f"data.positive_class: expected one of the two classes of a binary problem. Received: "
-            f"{name!r}; the classes are {describe(source.class_names)}."
-        )
-    return source if source.class_names[1] == name else with_classes(source, source.class_names[::-1])
-
-
 def with_class_weight(source: Source, class_weight: np.ndarray) -> Source:
     """The same rows with weights multiplied by their class's, [C]."""
 
@@ -251,9 +270,3 @@ def with_class_weight(source: Source, class_weight: np.ndarray) -> Source:
         return batch._replace(weight=batch.weight * tf.gather(tf.cast(class_weight, tf.float32), batch.y))
 
     return dataclasses.replace(source, read=read, host=None)
-
-
-def describe(names: tuple[str, ...], most: int = 20) -> str:
-    """Names for a message: quoted, and cut after the first `most`."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tf_logreg.data.source import Source, describe
+from tf_logreg.data.names import describe
+from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
 
 
@@ -129,7 +130,7 @@ def values_of(source: Source, role: str, name: str, rows: np.ndarray) -> np.ndar
     if values.dtype.kind not in "biufUSM":
         raise InputError(f"data.{role}: expected numbers, strings or dates. Received: dtype {values.dtype}.")
     missing = {"f": np.isnan, "M": np.isnat}.get(
-        values.dtype.kind, lambda v: v == "" if v.dtype.kind in "U" else v != v
+        values.dtype.kind, lambda v: v == np.array("", v.dtype) if v.dtype.kind in "US" else v != v
     )
     gaps = np.flatnonzero(missing(values))
     if gaps.size:

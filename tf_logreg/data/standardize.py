@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tf_logreg.data import names
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
@@ -106,7 +107,7 @@ def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -
         expected = "finite numbers" if not np.isfinite(x[i, j]) else f"magnitudes below {_LARGEST:.0e}"
         raise InputError(
             f"x: expected {expected}. Received: {x[i, j]} in {source.place(row[i])}, "
-            f"column {source.columns[j]!r}."
+            f"column {names.told_apart(source.columns)[j]!r}."
         )
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if bad.size:

@@ -6,10 +6,12 @@ Political Analysis 9, 2001, eq. 7) undo it by a shift of the bias: for the sigmo
 -log(w_1 / w_0), for the softmax by -log w_c in each class.
 """
 
+import csv
 import math
 
 import numpy as np
 
+from tf_logreg.data import names
 from tf_logreg.errors import InputError
 
 
@@ -20,7 +22,8 @@ def parse(
 
     Args:
         text: '' for none; 'balanced' for W / (C * W_c), which gives all classes the same sum;
-            or 'name=weight,...', with 1 for classes that are not named.
+            or 'name=weight,...', with 1 for classes that are not named. A name with a comma stands in
+            double quotes, as in CSV: '"Smith, J"=2,other=3'; a quote within them is written twice.
         class_names: C names.
         class_weight_sum: [C], the sum of row weights of each class in training, W_c.
         one_vs_rest: 'balanced' is between each class and the others: W / (2 W_c) and W / (2 (W - W_c)).
@@ -29,7 +32,8 @@ def parse(
         [C] float64; of each class against the rest [C, C], row c being its own problem's; None for ''.
 
     Raises:
-        InputError: an unknown class, or a weight that is not a finite number above 0.
+        InputError: an unknown class, the name of two, one named twice, or a weight that is not a finite
+            number above 0.
     """
     if not text:
         return None
@@ -39,21 +43,39 @@ def parse(
         return np.where(np.eye(len(own), dtype=bool), total / (2 * own), rest)
     if text == "balanced":
         return class_weight_sum.sum() / (len(class_names) * class_weight_sum)
-    weights = dict.fromkeys(class_names, 1.0)
-    for part in text.split(","):
-        name, _, number = (piece.strip() for piece in part.rpartition("="))
-        if name not in weights:
-            raise InputError(
-                f"class_weight: expected '', 'balanced' or 'name=weight,...' with names of "
-                f"{', '.join(class_names)}. Received: {part!r} in {text!r}."
-            )
-        try:
-            weights[name] = float(number)
-        except ValueError:
-            weights[name] = math.nan
-        if not 0 < weights[name] < math.inf:
-            raise InputError(f"class_weight: expected a finite weight > 0. Received: {part!r} in {text!r}.")
-    return np.array(list(weights.values()))
+    parts, known = _parts(text), dict.fromkeys(class_names)
+    given = dict(_named_weight(part, text, known) for part in parts)
+    if len(given) < len(parts):
+        raise InputError(f"class_weight: expected each class once. Received: {text!r}.")
+    weights = np.ones(len(class_names))
+    weights[names.positions(tuple(given), class_names, "class_weight")] = list(given.values())
+    return weights
+
+
+def _parts(text: str) -> list[str]:
+    """'name=weight' of each class, with the quotes around names taken off."""
+    try:
+        return next(csv.reader([text], skipinitialspace=True))
+    except csv.Error as error:
+        raise InputError(f"class_weight: expected names in quotes. Received: {text!r} ({error}).") from None
+
+
+def _named_weight(part: str, text: str, known: dict[str, None]) -> tuple[str, float]:
+    """A class's name and its weight from 'name=weight', a part of text."""
+    name, _, number = part.rpartition("=")
+    name = name if name in known else name.strip()
+    if name not in known:
+        raise InputError(
+            f"class_weight: expected '', 'balanced' or 'name=weight,...' with names of "
+            f"{names.describe(tuple(known))}. Received: {part!r} in {text!r}."
+        )
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise InputError(f"class_weight: expected a finite weight > 0. Received: {part!r} in {text!r}.")
+    return name, weight
 
 
 def correct_prior(bias: np.ndarray, class_weight: np.ndarray) -> np.ndarray:

@@ -1,0 +1,90 @@
+"""Names of features and classes: text that can be written anywhere, and told apart where two are equal.
+
+Features and classes are known by their position. Names may be empty or occur twice (ImageNet has two
+classes 'crane'); they are refused only where a name must choose.
+"""
+
+import collections
+
+import numpy as np
+
+from tf_logreg.errors import InputError
+
+
+def read(array: np.ndarray, argument: str) -> tuple[str, ...]:
+    """Names from an array [k] of strings, of UTF-8 bytes or of numbers.
+
+    Args:
+        array: what came.
+        argument: what it is called, for messages.
+
+    Raises:
+        InputError: another shape or dtype, or text that is not Unicode, with its row.
+    """
+    if array.ndim != 1:
+        raise InputError(f"{argument}: expected a list of names, shape [k]. Received: shape {array.shape}.")
+    if array.dtype.kind not in "USbiuf":
+        raise InputError(f"{argument}: expected strings. Received: dtype {array.dtype}.")
+    return checked(tuple(array.tolist() if array.dtype.kind in "US" else map(str, array)), argument)
+
+
+def checked(names: tuple[str | bytes, ...], argument: str) -> tuple[str, ...]:
+    """The names as text that can be written as UTF-8.
+
+    Raises:
+        InputError: bytes in another coding, or text with a lone surrogate, with its row.
+    """
+    texts = tuple(map(text, names))
+    if None in texts:
+        row = texts.index(None)
+        raise InputError(
+            f"{argument}: expected Unicode text, or bytes in UTF-8. Received: {names[row]!a} in row {row}."
+        )
+    return texts
+
+
+def text(name: str | bytes) -> str | None:
+    """The text that a string or UTF-8 bytes stand for; None for other bytes, or half a surrogate pair."""
+    try:
+        if isinstance(name, bytes):
+            return name.decode()
+        name.encode()
+    except UnicodeError:
+        return None
+    return name
+
+
+def told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names for people to read: one that is empty or not the only one has its position behind it.
+
+    ('crane', '', 'crane', 'swan') -> ('crane #0', '#1', 'crane #2', 'swan').
+    """
+    count = collections.Counter(names)
+    return tuple(
+        name if name and count[name] == 1 else f"{name} #{position}".strip()
+        for position, name in enumerate(names)
+    )
+
+
+def describe(names: tuple[str, ...], most: int = 20) -> str:
+    """Names for a message: quoted, and cut after the first `most`."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
+
+
+def positions(chosen: tuple[str, ...], names: tuple[str, ...], argument: str) -> list[int]:
+    """Where each of some names stands among the names of all classes; they are there.
+
+    Raises:
+        InputError: several classes have one of them, so that it cannot choose.
+    """
+    places = collections.defaultdict(list)
+    for place, name in enumerate(names):
+        places[name].append(place)
+    for name in chosen:
+        if len(places[name]) > 1:
+            raise InputError(
+                f"{argument}: expected the name of one class. Received: {name!r}, the name of classes "
+                f"{' and '.join(map(str, places[name]))}, counted from 0."
+            )
+    return [places[name][0] for name in chosen]

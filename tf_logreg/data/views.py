@@ -1,0 +1,143 @@
+"""The same rows seen otherwise: features in another order, classes in another order or fewer of them."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.data import names
+from tf_logreg.data.names import describe
+from tf_logreg.data.source import Batch, Source
+from tf_logreg.errors import InputError
+
+_BLOCK_ROWS = 2**20
+
+
+def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
+    """The same rows with the features in the order of `columns`, brought there by their names.
+
+    Raises:
+        InputError: the source has other features, or two of one name in another order.
+    """
+    if source.columns == columns:
+        return source
+    missing, other = (
+        tuple(name for name in some if name not in known)
+        for some, known in ((columns, set(source.columns)), (source.columns, set(columns)))
+    )
+    if missing or other:
+        differences = [f"without {describe(missing)}"] * bool(missing) + [f"with {describe(other)}"] * bool(
+            other
+        )
+        raise InputError(
+            f"data: expected the run's {len(columns)} features. Received: {len(source.columns)}, "
+            f"{' and '.join(differences)}."
+        )
+    twice = tuple(_several(columns) | _several(source.columns))
+    if twice:
+        raise InputError(
+            f"data: expected the run's {len(columns)} features in its order, since several are called "
+            f"{describe(twice)}. Received: {len(source.columns)} in another order."
+        )
+    at = {name: j for j, name in enumerate(source.columns)}
+    order = np.array([at[name] for name in columns])
+
+    def read(rows: tf.Tensor) -> Batch:
+        batch = source.read(rows)
+        return batch._replace(x=tf.gather(batch.x, order, axis=1))
+
+    def host(rows: np.ndarray) -> Batch:
+        batch = source.host(rows)
+        return batch._replace(x=batch.x[:, order])
+
+    return dataclasses.replace(source, columns=columns, read=read, host=source.host and host)
+
+
+def present_classes(source: Source, splits: set[str]) -> np.ndarray:
+    """Which classes have rows in some named splits: bool [C].
+
+    All are taken to be present where rows are not in memory, since reading them all would be dear.
+    """
+    if source.host is None:
+        return np.ones(len(source.class_names), bool)
+    present = np.zeros(len(source.class_names), bool)
+    for rows in (source.splits[split] for split in splits):
+        for start in range(rows.start, rows.stop, _BLOCK_ROWS):
+            present[source.labels(np.arange(start, min(start + _BLOCK_ROWS, rows.stop)))] = True
+    return present
+
+
+def with_classes(source: Source, class_names: tuple[str, ...], present: np.ndarray | None = None) -> Source:
+    """The same rows with labels that are indices into `class_names`, which may hold more classes.
+
+    Where the present classes are `class_names`, they are taken by position; else by name.
+
+    Args:
+        source: the rows.
+        class_names: the classes to come.
+        present: bool [C], which of the source's classes count; all when None. Labels of others become -1.
+
+    Raises:
+        InputError: the source has a class that is not among them, or a name that stands for several.
+    """
+    if source.class_names == class_names:
+        return source
+    there = np.arange(len(source.class_names)) if present is None else np.flatnonzero(present)
+    found = tuple(source.class_names[k] for k in there)
+    index = np.full(len(source.class_names), -1, np.int32)
+    if found == class_names:
+        index[there] = np.arange(len(found))
+    else:
+        known = set(class_names)
+        unknown = tuple(name for name in found if name not in known)
+        if unknown:
+            raise InputError(
+                f"y: expected the classes {describe(class_names)}. Received: {describe(unknown)}."
+            )
+        names.positions(found, found, "y")
+        index[there] = names.positions(found, class_names, "y")
+    # Where each class stands in what was declared: also one without rows, if its name says so.
+    several = _several(source.class_names)
+    by_name = {name: k for k, name in enumerate(source.class_names) if name not in several}
+    own = {int(c): k for k, c in enumerate(index) if c >= 0}
+    before = source.positions or range(len(source.class_names))
+    places = [own.get(c, by_name.get(name, -1)) for c, name in enumerate(class_names)]
+
+    def read(rows: tf.Tensor) -> Batch:
+        batch = source.read(rows)
+        return batch._replace(y=tf.gather(index, batch.y))
+
+    def host(rows: np.ndarray) -> Batch:
+        batch = source.host(rows)
+        return batch._replace(y=index[batch.y])
+
+    return dataclasses.replace(
+        source,
+        class_names=class_names,
+        read=read,
+        labels=lambda rows: index[source.labels(rows)],
+        host=source.host and host,
+        declared=source.declared or source.class_names,
+        positions=tuple(before[place] if place >= 0 else -1 for place in places),
+    )
+
+
+def with_positive_class(source: Source, name: str) -> Source:
+    """The same binary source with class `name` as class 1, whose probability the sigmoid gives.
+
+    Raises:
+        InputError: the source is not binary, has no such class, or two.
+    """
+    if name not in source.class_names or len(source.class_names) != 2:
+        raise InputError(
+            f"data.positive_class: expected one of the two classes of a binary problem. Received: "
+            f"{name!r}; the classes are {describe(source.class_names)}."
+        )
+    (place,) = names.positions((name,), source.class_names, "data.positive_class")
+    return source if place == 1 else with_classes(source, source.class_names[::-1])
+
+
+def _several(some: tuple[str, ...]) -> dict[str, int]:
+    """The names that occur more than once, in their order, and how often."""
+    return {name: count for name, count in collections.Counter(some).items() if count > 1}
