@@ -1,6 +1,7 @@
 """Every config loads, validates and runs; every field can be overridden; all faults come at once."""
 
 import inspect
+import json
 
 import numpy as np
 import pytest
@@ -150,6 +151,7 @@ BAD = {
     "checkpoint.every_steps": (-1, "whole number >= 0"),
     "checkpoint.keep": (0, "whole number >= 1"),
     "evaluate.max_rows": (-1, "whole number >= 0"),
+    "evaluate.max_bytes": (-1, "whole number >= 0"),
 }
 
 
@@ -202,6 +204,17 @@ def test_every_field_is_explained_where_it_is_set():
     lines = inspect.getsource(configs.get_config).splitlines()
     comments = sum(line.strip().startswith("#") for line in lines)
     assert comments >= 0.6 * len(dict(fields(configs.get_config())))
+
+
+def test_a_config_of_an_older_version_has_the_defaults_of_newer_fields():
+    config = configs.load("linear_probe")
+    config.data.args.path = "my.npz"
+    values = config.to_dict()
+    assert configs.from_json(json.loads(json.dumps(values))) == config
+    del values["evaluate"]["max_bytes"], values["cv"]
+    found = configs.from_json(json.loads(json.dumps(values)))
+    assert found == config
+    configs.validate(found)
 
 
 def test_load_names_the_known():

@@ -131,8 +131,10 @@ def get_config() -> ConfigDict:
     config.checkpoint.keep = 2
 
     config.evaluate = ConfigDict()
-    # The areas need all logits of a split in host memory; beyond this many rows they are left out.
+    # The areas need all logits of a split in host memory; beyond this many rows, or bytes of logits (4 a
+    # row and class, 8 in float64), they are left out.
     config.evaluate.max_rows = 10_000_000
+    config.evaluate.max_bytes = 2**29
     return config
 
 
@@ -158,17 +160,15 @@ def load(name: str) -> ConfigDict:
 
 
 def from_json(values: dict) -> ConfigDict:
-    """A config that was written as JSON, which has no tuples."""
+    """A config that was written as JSON, which has no tuples; fields that are newer have their defaults."""
 
     def typed(values: dict, default: ConfigDict) -> dict:
-        found = {}
-        for name, value in values.items():
-            kind = default.get(name)
+        found = {**default, **values}
+        for name, kind in default.items():
             if isinstance(kind, tuple):
-                value = tuple(value)
+                found[name] = tuple(found[name])
             elif isinstance(kind, ConfigDict):
-                value = typed(value, kind)
-            found[name] = value
+                found[name] = typed(values.get(name, {}), kind)
         return found
 
     return ConfigDict(typed(values, get_config()))

@@ -131,7 +131,8 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
             )
     yield from check("checkpoint.every_steps", lambda v: v >= 0, "a whole number >= 0")
     yield from check("checkpoint.keep", lambda v: v >= 1, "a whole number >= 1")
-    yield from check("evaluate.max_rows", lambda v: v >= 0, "a whole number >= 0")
+    for field in ("evaluate.max_rows", "evaluate.max_bytes"):
+        yield from check(field, lambda v: v >= 0, "a whole number >= 0")
     yield from sources.faults(data.source, data.args)
     l1 = config.l1 if config.solver.name == "minibatch" else 0.0
     yield from optimizers.faults(config.minibatch.optimizer, config.minibatch.optimizer_args, l1)

@@ -54,7 +54,7 @@ def evaluate_run(
         rows = {"all": rows["train"]}
     for ids in rows.values():
         inputs.scan_rows(source, ids, team)
-    numbers, _ = measuring.evaluate_model(config.evaluate.max_rows, model, source, rows, strategy)
+    numbers, _ = measuring.evaluate_model(config.evaluate, model, source, rows, strategy)
 
     def write() -> None:
         with directory.finished_run(folder, result) as mine:

@@ -11,15 +11,26 @@ from tf_logreg.data.source import Source, with_class_weight
 from tf_logreg.model import dense
 from tf_logreg.results import evaluate
 
+# The section evaluate where only sums are wanted: areas need all logits kept and sorted.
+NO_AREAS = ConfigDict({"max_rows": 0, "max_bytes": 0})
+
 
 def evaluate_model(
-    max_rows: int,
+    options: ConfigDict,
     model: keras.Sequential,
     source: Source,
     rows: dict[str, np.ndarray],
     strategy: tf.distribute.Strategy,
 ) -> tuple[dict[str, dict], dict[str, np.ndarray]]:
-    """Metrics of a raw-unit model by role, and their arrays under 'role/name'; areas up to max_rows rows."""
+    """Metrics of a raw-unit model by role, and their arrays under 'role/name'.
+
+    Args:
+        options: the config's section evaluate, which says for how many rows areas are found.
+        model: in raw units.
+        source: where rows are read.
+        rows: row ids by role.
+        strategy: where the replicas live.
+    """
     numbers, arrays = {}, {}
     for role, ids in rows.items():
 
@@ -29,7 +40,9 @@ def evaluate_model(
                 ids,
                 replicas=strategy.num_replicas_in_sync,
                 mine=mine,
-                dtype=tf.as_dtype(model.dtype),
+                # The model's own dtype is Keras's default, whatever its layers have.
+                dtype=tf.as_dtype(model.get_layer("logits").dtype),
+                width=max(len(source.columns), len(source.class_names)),
             )
 
         numbers[role], found = evaluate.evaluate(
@@ -37,7 +50,7 @@ def evaluate_model(
             pipeline.distribute(strategy, batches),
             strategy=strategy,
             num_classes=len(source.class_names),
-            max_rows=max_rows,
+            **options,
             every=workers.of(strategy).every,
         )
         arrays |= {f"{role}/{name}": array for name, array in found.items()}
@@ -68,7 +81,9 @@ def minibatch_objective(
         )
         dense.set_weights(raw_model, *standardize.fold_out(*trained, columns))
         weighted = with_class_weight(source, weight_of_class)
-        weighted_numbers, _ = evaluate_model(0, raw_model, weighted, {"train": rows["train"]}, strategy)
+        weighted_numbers, _ = evaluate_model(
+            NO_AREAS, raw_model, weighted, {"train": rows["train"]}, strategy
+        )
         training_loss = weighted_numbers["train"]["log_loss"]
     penalised = trained[0].astype(np.float64)
     return training_loss + float(

@@ -174,9 +174,8 @@ def _train_and_evaluate(
     def validation_metric() -> float | None:
         set_raw_weights(*dense.get_weights(model))
         metric, validation = config.minibatch.early_stopping.metric, {"validation": rows["validation"]}
-        # Only the area needs all logits kept and sorted.
-        max_rows = config.evaluate.max_rows if metric == "roc_auc" else 0
-        numbers, _ = measuring.evaluate_model(max_rows, raw_model, source, validation, strategy)
+        options = config.evaluate if metric == "roc_auc" else measuring.NO_AREAS
+        numbers, _ = measuring.evaluate_model(options, raw_model, source, validation, strategy)
         return numbers["validation"][metric]
 
     checkpoints = checkpoint.Checkpoints(
@@ -255,7 +254,7 @@ def _train_and_evaluate(
     _warn_if_rounded(kernel, columns, weight_dtype)
     clock.lap("fit")
 
-    numbers, arrays = measuring.evaluate_model(config.evaluate.max_rows, raw_model, source, rows, strategy)
+    numbers, arrays = measuring.evaluate_model(config.evaluate, raw_model, source, rows, strategy)
     with recorder() as note:
         for role, values in numbers.items():
             for name in ("log_loss", "accuracy"):

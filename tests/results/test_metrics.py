@@ -1,14 +1,18 @@
 """Metrics against scikit-learn, for uneven batches, row weights and any number of replicas."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from ml_collections import ConfigDict
 from problems import random_problem
 from sklearn import metrics as peer
 
+from tf_logreg import measuring
 from tf_logreg.data import pipeline
-from tf_logreg.data.source import from_arrays
+from tf_logreg.data.source import Batch, from_arrays
 from tf_logreg.model import dense
 from tf_logreg.results import evaluate, metrics
 
@@ -42,6 +46,7 @@ def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind):
         strategy=strategy,
         num_classes=classes,
         max_rows=1000,
+        max_bytes=2**20,
     )
     predicted, one_hot = probabilities.argmax(axis=1), np.eye(classes)[y]
     with_weight = {"sample_weight": weight}
@@ -104,18 +109,125 @@ def calibration_error(probabilities, y, weight):
     return error
 
 
-def test_beyond_max_rows_the_area_is_left_out(fitted, strategies):
+@pytest.mark.parametrize("classes", [3, 40])
+def test_many_classes_over_few_features(strategies, monkeypatch, classes):
+    """Blocks count the wider of features and classes; the confusion of many classes is told by pairs."""
+    x, _, weight = random_problem(2 * classes + 150, 4, 2)
+    weight = weight.astype(np.float32).astype(np.float64)  # as batches have it
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.arange(len(x)) % classes).astype(np.int32)
+    model = dense.build(4, classes, output="softmax", bias=True, dtype="float64")
+    kernel, bias = rng.normal(size=(4, classes)), rng.normal(size=classes)
+    dense.set_weights(model, kernel, bias)
+    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))))
+    monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 100 * classes)
+    monkeypatch.setattr(metrics, "MOST_DENSE_CLASSES", 10)
+    monkeypatch.setattr(evaluate, "_TOGETHER", 7 * len(x))  # areas of seven classes at a time
+    sizes, sums = [], metrics.sums
+    monkeypatch.setattr(
+        metrics, "sums", lambda logits, *args: sizes.append(logits.shape) or sums(logits, *args)
+    )
+    options = ConfigDict({"max_rows": 10**6, "max_bytes": 2**30})
+    rows = {"test": np.arange(len(x))}
+    numbers, arrays = measuring.evaluate_model(options, model, source, rows, strategies["one_device"])
+    numbers, arrays = numbers["test"], {name.removeprefix("test/"): a for name, a in arrays.items()}
+    assert max(size[0] for size in sizes) == 100 * classes // max(4, classes)
+
+    logits = x @ kernel + bias
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    one_hot, predicted = np.eye(classes)[y], p.argmax(axis=1)
+    confusion = np.zeros((classes, classes))
+    np.add.at(confusion, (y, predicted), weight)
+    total, hits = weight.sum(), np.diag(confusion)
+    order = (p > p[np.arange(len(y)), y][:, None]).sum(axis=1)
+    expected = {
+        "log_loss": -(weight @ np.log(p[np.arange(len(y)), y])) / total,
+        "accuracy": hits.sum() / total,
+        "balanced_accuracy": np.mean(hits / confusion.sum(axis=1)),
+        "brier_score": weight @ np.square(p - one_hot).sum(axis=1) / total,
+        "accuracy_baseline": confusion.sum(axis=1).max() / total,
+        "label/mean": confusion.sum(axis=1) / total,
+        "prediction/mean": weight @ p / total,
+        "roc_auc": np.mean(
+            [peer.roc_auc_score(y == c, p[:, c], sample_weight=weight) for c in range(classes)]
+        ),
+        "pr_auc": np.mean(
+            [peer.average_precision_score(y == c, p[:, c], sample_weight=weight) for c in range(classes)]
+        ),
+    }
+    if classes >= 6:
+        expected["top_5_accuracy"] = weight @ (order < 5) / total
+    for name, value in expected.items():
+        np.testing.assert_allclose(numbers[name], value, rtol=1e-12, err_msg=name)
+    recall = [found or 0 for found in hits / confusion.sum(axis=1)]
+    np.testing.assert_allclose(numbers["per_class"]["recall"], recall, rtol=1e-12)
+    if classes == 3:
+        found = arrays["confusion"]
+    else:
+        assert "confusion" not in arrays
+        true, predicted, share = (arrays[f"confusion_{name}"] for name in ("true", "predicted", "weight"))
+        assert len(true) == np.count_nonzero(confusion)
+        assert true.dtype == predicted.dtype == np.int64
+        found = np.zeros((classes, classes))
+        found[true, predicted] = share
+    np.testing.assert_allclose(found, confusion, rtol=1e-12)
+
+
+def test_workers_add_up_to_one(strategies, monkeypatch):
+    """The sums and areas of two workers' rows are those of all rows; columns are told a few at a time."""
+    x, y, weight = random_problem(300, 4, 3)
+    source = from_arrays(x, y, weight=weight, class_names=("a", "b", "c"))
+    model = dense.build(4, 3, output="softmax", bias=True, dtype="float64")
+    dense.set_weights(model, np.random.default_rng(0).normal(size=(4, 3)), np.zeros(3))
+
+    def found(rows, every):
+        batches = pipeline.sequential_batches(source, rows)
+        return evaluate.evaluate(
+            model, pipeline.distribute(strategies["one_device"], lambda _: batches), strategy=strategies["one_device"],
+            num_classes=3, max_rows=300, max_bytes=2**20, every=every,
+        )  # fmt: skip
+
+    told = []
+    found(np.arange(200, 300), lambda value: told.append(value) or [value])
+    other, answers = iter(told), []
+    monkeypatch.setattr(evaluate, "_TOGETHER", 300)
+
+    def every(value):
+        answers.append(value)
+        if len(answers) <= 4:  # the sums, then what is told of rows
+            return [value, next(other)]
+        c = len(answers) - 5
+        return [value, told[4][:, c : c + 1]]
+
+    numbers, arrays = found(np.arange(200), every)
+    assert [answer.shape for answer in answers[4:]] == [(200, 1)] * 3
+    whole, whole_arrays = found(np.arange(300), lambda value: [value])
+    assert set(numbers) == set(whole)
+    for name in ("log_loss", "accuracy", "brier_score", "roc_auc", "pr_auc", "num_rows"):
+        assert numbers[name] == pytest.approx(whole[name], rel=1e-12), name
+    np.testing.assert_allclose(arrays["confusion"], whole_arrays["confusion"], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"max_rows": 500, "max_bytes": 2**20}, "more than evaluate.max_rows=500 rows"),
+        ({"max_rows": 501, "max_bytes": 4007}, "more than evaluate.max_bytes=4007"),
+    ],
+)
+def test_beyond_the_limits_the_area_is_left_out(fitted, strategies, limits, reason):
     source, model, *_ = fitted
     numbers, _ = evaluate.evaluate(
         model,
         pipeline.distribute(strategies["off"], lambda _: pipeline.sequential_batches(source, np.arange(501))),
         strategy=strategies["off"],
         num_classes=len(source.class_names),
-        max_rows=500,
+        **limits,
     )
     assert numbers["roc_auc"] is None
     assert numbers["pr_auc"] is None
-    assert "max_rows=500" in numbers["areas_missing"]
+    assert reason in numbers["areas_missing"]
 
 
 def test_extreme_logits_have_finite_loss():
@@ -125,11 +237,23 @@ def test_extreme_logits_have_finite_loss():
     np.testing.assert_allclose(np.exp(metrics.log_probabilities(logits)).sum(axis=1), 1)
 
 
+def of_rows(logits, y, weight, classes):
+    """Metrics of given logits: those of a model whose kernel is one, on rows that are the logits."""
+    outputs = logits.shape[1]
+    model = dense.build(
+        outputs, classes, output="sigmoid" if outputs == 1 else "softmax", bias=False, dtype="float64"
+    )
+    dense.set_weights(model, np.eye(outputs), None)
+    rows = Batch(*map(tf.constant, (logits, y, weight, np.zeros((len(y), 1)), np.arange(len(y)))))
+    return evaluate.evaluate(
+        model, [rows], strategy=tf.distribute.get_strategy(), num_classes=classes, max_rows=100, max_bytes=10**6
+    )[0]  # fmt: skip
+
+
 def test_the_areas_of_a_missing_class_are_none_with_the_reason():
-    found = metrics.areas(np.zeros((4, 3)), np.array([0, 1, 1, 0]), np.ones(4), 3)
-    assert found == {"roc_auc": None, "pr_auc": None, "areas_missing": "1 of 3 classes have no rows here"}
-    total = metrics.sums(np.zeros((4, 3)), np.array([0, 1, 1, 0]), np.ones(4), 3)
-    numbers = metrics.from_sums(total)
+    numbers = of_rows(np.zeros((4, 3)), np.array([0, 1, 1, 0]), np.ones(4), 3)
+    assert (numbers["roc_auc"], numbers["pr_auc"]) == (None, None)
+    assert numbers["areas_missing"] == "1 of 3 classes have no rows here"
     assert numbers["balanced_accuracy"] == 0.5  # of the two classes present
     assert numbers["per_class"]["f1"][2] == 0
     json.dumps(numbers, allow_nan=False)
@@ -137,33 +261,35 @@ def test_the_areas_of_a_missing_class_are_none_with_the_reason():
 
 def test_a_row_of_weight_0_is_absent():
     logits, y = np.array([[1.0], [-2.0], [np.inf]]), np.array([1, 0, 0])
-    with_row = metrics.from_sums(metrics.sums(logits, y, np.array([1.0, 2.0, 0.0]), 2))
-    without = metrics.from_sums(metrics.sums(logits[:2], y[:2], np.array([1.0, 2.0]), 2))
+    with_row = of_rows(logits, y, np.array([1.0, 2.0, 0.0]), 2)
+    without = of_rows(logits[:2], y[:2], np.array([1.0, 2.0]), 2)
     assert {**with_row, "num_rows": 2} == without
-    assert metrics.areas(logits, y, np.array([1.0, 2.0, 0.0]), 2) == {"roc_auc": 1.0, "pr_auc": 1.0}
+    assert (without["roc_auc"], without["pr_auc"]) == (1.0, 1.0)
 
 
 def test_two_columns_and_a_weight_of_0_in_the_areas():
-    logits = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 1.5], [0.0, np.inf]], np.float32)
+    logits = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 1.5], [0.0, 7.0]])
     y, weight = np.array([0, 1, 0, 0]), np.array([1.0, 2.0, 1.0, 0.0])
     difference = logits[:, 1:] - logits[:, :1]
-    assert metrics.areas(logits, y, weight, 2) == metrics.areas(difference, y, weight, 2)
-    three = np.hstack([logits, np.array([[0.0], [1.0], [4.0], [0.0]], np.float32)])
+    found = of_rows(logits, y, weight, 2)
+    for name in ("roc_auc", "pr_auc"):
+        assert found[name] == of_rows(difference, y, weight, 2)[name]
+    three = np.hstack([logits, np.array([[0.0], [1.0], [4.0], [0.0]])])
     y[2] = 2
-    assert metrics.areas(three, y, weight, 3) == metrics.areas(three[:3], y[:3], weight[:3], 3)
+    for name in ("roc_auc", "pr_auc"):
+        assert of_rows(three, y, weight, 3)[name] == of_rows(three[:3], y[:3], weight[:3], 3)[name]
 
 
 @pytest.mark.parametrize("num_classes", [2, 7])
 def test_without_any_weight_means_are_none(num_classes):
     logits = np.zeros((3, 1 if num_classes == 2 else num_classes))
-    total = metrics.sums(logits, np.array([0, 1, 1]), np.zeros(3), num_classes)
-    numbers = metrics.from_sums(total)
+    numbers = of_rows(logits, np.array([0, 1, 1]), np.zeros(3), num_classes)
     assert numbers.pop("num_rows") == 3
     assert numbers.pop("per_class") == dict.fromkeys(("precision", "recall", "f1"), [0.0] * num_classes)
+    assert numbers.pop("areas_missing") == f"{num_classes} of {num_classes} classes have no rows here"
     if num_classes == 7:
         assert numbers.pop("label/mean") == numbers.pop("prediction/mean") == [None] * 7
     assert set(numbers.values()) == {None}
-    assert metrics.areas(logits, np.array([0, 1, 1]), np.zeros(3), num_classes)["roc_auc"] is None
 
 
 @pytest.mark.parametrize("num_classes", [2, 7])
@@ -175,5 +301,6 @@ def test_sums_of_batches_add_up(num_classes):
     parts = [
         metrics.sums(logits[i:j], y[i:j], weight[i:j], num_classes) for i, j in ((0, 1), (1, 60), (60, 100))
     ]
+    together = functools.reduce(metrics.added, parts)
     for name, value in whole.items():
-        np.testing.assert_allclose(sum(part[name] for part in parts), value, rtol=1e-12)
+        np.testing.assert_allclose(together[name], value, rtol=1e-12, err_msg=name)

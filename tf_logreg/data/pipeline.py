@@ -14,7 +14,7 @@ from tf_logreg.data.source import Batch, Source
 from tf_logreg.data.standardize import Affine
 
 VIRTUAL_SHARDS = 64
-_BLOCK_ELEMENTS = 2**21  # features in a block of a sequential pass: 16 MiB in float64
+_BLOCK_ELEMENTS = 2**21  # numbers in a block of a sequential pass: 16 MiB in float64
 
 
 def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
@@ -160,8 +160,9 @@ def sequential_batches(
     mine: range | None = None,
     dtype: tf.DType | None = None,
     columns: Affine | None = None,
+    width: int | None = None,
 ) -> tf.data.Dataset:
-    """One pass over rows in their order, in blocks of a size that suits the number of features.
+    """One pass over rows in their order, in blocks of a size that suits what is made of a row.
 
     Args:
         source: where rows are read.
@@ -170,9 +171,10 @@ def sequential_batches(
         mine: those that are read here; all when None.
         dtype: of x in the batches; the source's own when None.
         columns: how training columns come from raw ones; None for raw ones.
+        width: numbers that a row takes, as logits may be more than features; the features when None.
     """
     dtype = dtype or tf.as_dtype(source.x_dtype)
-    block = max(1, min(-(-len(rows) // replicas), _BLOCK_ELEMENTS // len(source.columns)))
+    block = max(1, min(-(-len(rows) // replicas), _BLOCK_ELEMENTS // (width or len(source.columns))))
     together = block * replicas
     padded = np.full(-(-len(rows) // together) * together, -1, np.int64)
     padded[: len(rows)] = rows

@@ -1,7 +1,7 @@
 """A model and batches of raw rows -> metrics. Logits are computed on the devices, summed on the host."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -11,6 +11,8 @@ import tensorflow as tf
 from tf_logreg.model import dense, linear
 from tf_logreg.results import metrics
 
+_TOGETHER = 2**22  # logits that workers tell each other at a time
+
 
 def evaluate(
     model: keras.Sequential,
@@ -19,6 +21,7 @@ def evaluate(
     strategy: tf.distribute.Strategy,
     num_classes: int,
     max_rows: int,
+    max_bytes: int,
     every: Callable[[Any], list] = lambda value: [value],
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """Metrics over all rows, whatever the batches and the number of replicas.
@@ -28,18 +31,20 @@ def evaluate(
         batches: a distributed dataset of raw `Batch`es; rows < 0 are padding.
         strategy: where the replicas are.
         num_classes: C.
-        max_rows: up to how many rows the logits are kept for the areas, which need them all.
+        max_rows, max_bytes: how many rows, and bytes of their logits, are kept for the areas, which need
+            all of them: those of all workers together.
         every: a worker's value -> those of all workers, each of which has batches of its own.
 
     Returns:
-        numbers: those of `metrics.from_sums` and `metrics.areas`;
-        arrays: confusion [C, C], true class by predicted class, in row weights; calibration [15, 3], of
-        each bin the weight, the mean top probability and the accuracy.
+        numbers: those of `metrics.from_sums`, and roc_auc and pr_auc; the latter both None, and
+        areas_missing says why, where logits were not kept or a class has no rows;
+        arrays: what `metrics.confusion` gives; calibration [15, 3], of each bin the weight, the mean top
+        probability and the accuracy.
     """
     weights = [tf.constant(array) for array in dense.get_weights(model)]
     one_vs_rest = dense.is_one_vs_rest(model)
     logits_of = _distributed_logits(strategy)
-    total, kept = None, []
+    total, kept, bytes_a_row = None, [], 0
     for batch in batches:
         shares = (
             strategy.experimental_local_results(value) for value in (logits_of(batch.x, *weights), *batch[1:])
@@ -51,20 +56,43 @@ def evaluate(
         if one_vs_rest:
             logits = metrics.log_sigmoid(logits)
         part = metrics.sums(logits, y, weight, num_classes)
-        total = part if total is None else {name: total[name] + part[name] for name in part}
-        if total["num_rows"] <= max_rows:
-            kept.append((logits, y, weight))
+        total = part if total is None else metrics.added(total, part)
+        bytes_a_row = logits.shape[1] * logits.itemsize
+        if total["num_rows"] <= max_rows and total["num_rows"] * bytes_a_row <= max_bytes:
+            # Rows of weight 0 are absent.
+            real = weight > 0
+            kept.append((*metrics.ranking(logits[real], num_classes), y[real], weight[real]))
         else:
             kept.clear()
-    totals = every(total)
-    total = {name: sum(part[name] for part in totals) for name in total}
+    total = functools.reduce(metrics.added, every(total))
     numbers = metrics.from_sums(total)
-    if numbers["num_rows"] <= max_rows:
-        kept = [part for found in every(kept) for part in found]
-        numbers |= metrics.areas(*map(np.concatenate, zip(*kept, strict=True)), num_classes)
-    else:
+    num_bytes = int(total["num_rows"]) * bytes_a_row
+    absent = num_classes - np.unique(total["pairs"] // num_classes).size
+    if total["num_rows"] > max_rows:
         numbers |= metrics.no_areas(f"more than evaluate.max_rows={max_rows} rows")
-    return numbers, {"confusion": total["confusion"], "calibration": metrics.calibration(total)}
+    elif num_bytes > max_bytes:
+        numbers |= metrics.no_areas(f"logits of {num_bytes} bytes, more than evaluate.max_bytes={max_bytes}")
+    elif absent:
+        numbers |= metrics.no_areas(f"{absent} of {num_classes} classes have no rows here")
+    else:
+        columns, shift, y, weight = zip(*kept, strict=True)
+        shift, y, weight = (np.concatenate(every(np.concatenate(part))) for part in (shift, y, weight))
+        numbers |= metrics.areas(_columns(columns, shift, every), y, weight, num_classes)
+    return numbers, {**metrics.confusion(total), "calibration": metrics.calibration(total)}
+
+
+def _columns(
+    parts: tuple[np.ndarray, ...], shift: np.ndarray, every: Callable[[Any], list]
+) -> Iterator[np.ndarray]:
+    """Each column of all workers' rows, float64 [n], less the shift [n]; parts are a worker's own [B, m].
+
+    A few columns are told at a time: all may not fit.
+    """
+    width = max(1, _TOGETHER // max(len(shift), 1))
+    for start in range(0, parts[0].shape[1], width):
+        own = np.concatenate([part[:, start : start + width] for part in parts])
+        for column in np.concatenate(every(own)).T:
+            yield column - shift
 
 
 @functools.lru_cache(maxsize=8)

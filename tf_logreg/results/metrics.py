@@ -1,9 +1,16 @@
-"""Metrics in float64, as sums that can be added over batches and workers, and areas from sorted logits."""
+"""Metrics in float64, as sums that can be added over batches and workers, and areas from sorted logits.
+
+Memory grows with the rows of a batch and with the number of classes, not with the number of pairs of
+classes: the confusion is kept by the pairs that occur.
+"""
+
+from collections.abc import Iterable
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CALIBRATION_BINS = 15
+MOST_DENSE_CLASSES = 1000  # up to which a confusion is given as a matrix: 8 MB
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -37,35 +44,75 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
         num_classes: C.
 
     Returns:
-        num_rows; weight_sum; log_loss_sum in nats; confusion [C, C], true class by predicted class;
-        prediction_sum [C], of probabilities; brier_sum; top_5_sum; calibration [15, 3], in 15 bins of
-        the top probability the sums of weight, of that probability and of correct rows.
+        num_rows; weight_sum; log_loss_sum in nats; pairs int64 [k], true class * C + predicted class, in
+        order, each pair that occurs once, and pair_weights [k]; prediction_sum [C], of probabilities;
+        brier_sum; top_5_sum; calibration [15, 3], in 15 bins of the top probability the sums of weight,
+        of that probability and of correct rows.
     """
     num_rows = np.int64(len(y))
     # A row of weight 0 is absent, even when its loss is infinite.
     real = weight > 0
     logits, y, weight = logits[real], y[real], weight[real].astype(np.float64)
     log_p, rows, predicted = log_probabilities(logits), np.arange(len(y)), predicted_class(logits)
-    p = np.exp(log_p)
-    # Of two classes both would have the same error: it is counted once, as is usual.
-    error = np.square(p - np.eye(num_classes)[y]).sum(axis=1) / (2 if num_classes == 2 else 1)
-    top_p = p[rows, predicted]
+    own_log_p = log_p[rows, y]
+    # The row's class is among the first five when fewer than five are more probable.
+    in_top_5 = (log_p > own_log_p[:, None]).sum(axis=1) < 5
+    p = np.exp(log_p, out=log_p)
+    top_p, prediction_sum = p[rows, predicted], weight @ p
+    # p becomes the error. Of two classes both have the same: it is counted once, as is usual.
+    p[rows, y] -= 1
+    error = np.einsum("ij,ij->i", p, p) / (2 if num_classes == 2 else 1)
     # Bins are (0, 1/15], ..., (14/15, 1].
     bins = np.clip(np.ceil(top_p * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     per_bin = [weight, weight * top_p, weight * (predicted == y)]
+    pairs, place = np.unique(y * np.int64(num_classes) + predicted, return_inverse=True)
     return {
         "num_rows": num_rows,
         "weight_sum": weight.sum(),
-        "log_loss_sum": -(weight * log_p[rows, y]).sum(),
-        "confusion": np.bincount(y * num_classes + predicted, weight, num_classes**2).reshape(
-            num_classes, -1
-        ),
-        "prediction_sum": weight @ p,
+        "log_loss_sum": -(weight * own_log_p).sum(),
+        "pairs": pairs,
+        "pair_weights": np.bincount(place, weight, len(pairs)),
+        "prediction_sum": prediction_sum,
         "brier_sum": weight @ error,
-        # The row's class is among the first five when fewer than five are more probable.
-        "top_5_sum": weight @ ((log_p > log_p[rows, y][:, None]).sum(axis=1) < 5),
+        "top_5_sum": weight @ in_top_5,
         "calibration": np.stack([np.bincount(bins, v, CALIBRATION_BINS) for v in per_bin], axis=1),
     }
+
+
+def added(total: dict[str, np.ndarray], part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The sums of the rows of both."""
+    both = {name: total[name] + part[name] for name in total if name not in ("pairs", "pair_weights")}
+    pairs, weights = total["pairs"], total["pair_weights"]
+    place = np.searchsorted(pairs, part["pairs"])
+    known = np.zeros(len(place), bool)
+    inside = place < len(pairs)
+    known[inside] = pairs[place[inside]] == part["pairs"][inside]
+    weights = weights.copy()
+    weights[place[known]] += part["pair_weights"][known]
+    return both | {
+        "pairs": np.insert(pairs, place[~known], part["pairs"][~known]),
+        "pair_weights": np.insert(weights, place[~known], part["pair_weights"][~known]),
+    }
+
+
+def confusion(total: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The row weight of each true class and predicted class.
+
+    Returns:
+        confusion [C, C], true class by predicted class; of more than `MOST_DENSE_CLASSES` classes the pairs
+        that occur, as confusion_true int64 [k], confusion_predicted int64 [k] and confusion_weight [k].
+    """
+    num_classes, weights = len(total["prediction_sum"]), total["pair_weights"]
+    true, predicted = np.divmod(total["pairs"], num_classes)
+    if num_classes > MOST_DENSE_CLASSES:
+        return {
+            "confusion_true": true,
+            "confusion_predicted": predicted,
+            "confusion_weight": weights,
+        }
+    dense = np.zeros((num_classes, num_classes))
+    dense[true, predicted] = weights
+    return {"confusion": dense}
 
 
 def from_sums(total: dict[str, np.ndarray]) -> dict:
@@ -78,8 +125,12 @@ def from_sums(total: dict[str, np.ndarray]) -> dict:
     accuracy_baseline, the share of the largest class, label/mean and prediction/mean (of class 1, or
     of each class with more than two). None where it is undefined, as without any weight.
     """
-    weight, confusion = total["weight_sum"], total["confusion"]
-    hits, labels, predictions = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    weight, num_classes = total["weight_sum"], len(total["prediction_sum"])
+    true, predicted = np.divmod(total["pairs"], num_classes)
+    labels, predictions, hits = (
+        np.bincount(of, total["pair_weights"] * counts, num_classes)
+        for of, counts in ((true, 1), (predicted, 1), (true, true == predicted))
+    )
     recall, precision = _ratio(hits, labels), _ratio(hits, predictions)
     _, confidence, correct = total["calibration"].T
     means = {
@@ -115,35 +166,37 @@ def calibration(total: dict[str, np.ndarray]) -> np.ndarray:
         return np.hstack([weight, total["calibration"][:, 1:] / weight])
 
 
-def areas(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int) -> dict:
-    """Areas under the ROC curve and, as average precision, the precision-recall curve; exact.
-
-    From sorted logits; with two classes of class 1, with more the mean over classes of each against
-    the rest.
-
-    Args:
-        logits: [n, 1] or [n, C]. y: [n]. weight: [n].
-        num_classes: C.
+def ranking(logits: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """What rows are sorted by for the areas, from logits [B, 1] or [B, C].
 
     Returns:
-        roc_auc and pr_auc; both None, and areas_missing says why, when a class has no rows.
+        columns [B, m] and shift float64 [B]: columns - shift are the log odds of class 1 where there are two
+        classes, else log p of each.
     """
-    # Columns are taken out of the logits one at a time: a second [n, C] may not fit.
-    real = weight > 0
-    y, weight = y[real], weight[real]
-    absent = int((np.bincount(y, minlength=num_classes) == 0).sum())
-    if absent:
-        return no_areas(f"{absent} of {num_classes} classes have no rows here")
     if num_classes == 2:
-        score = logits[real, -1].astype(np.float64)
-        if logits.shape[1] == 2:
-            score -= logits[real, 0]
-        pairs = [_areas(y == 1, score, weight)]
-    else:
-        # Sorting log p is sorting p, without the ties where p rounds to 1.
-        top = logits.max(axis=1)[real].astype(np.float64)
-        rest = np.log(sum(np.exp(logits[real, c] - top) for c in range(num_classes)))
-        pairs = [_areas(y == c, logits[real, c] - top - rest, weight) for c in range(num_classes)]
+        shift = logits[:, 0].astype(np.float64) if logits.shape[1] == 2 else np.zeros(len(logits))
+        return logits[:, -1:], shift
+    # Sorting log p is sorting p, without the ties where p rounds to 1.
+    top = logits.max(axis=1).astype(np.float64)
+    return logits, top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+
+
+def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_classes: int) -> dict:
+    """Areas under the ROC curve and, as average precision, the precision-recall curve; exact.
+
+    With two classes of class 1, with more the mean over classes of each against the rest.
+
+    Args:
+        columns: float64 [n] of each class in turn, that by which rows are sorted; of class 1 alone where
+            there are two.
+        y: [n]. weight: [n], above 0.
+        num_classes: C, each of which has rows.
+
+    Returns:
+        roc_auc and pr_auc.
+    """
+    classes = [1] if num_classes == 2 else range(num_classes)
+    pairs = [_areas(y == c, score, weight) for c, score in zip(classes, columns, strict=True)]
     roc_auc, pr_auc = np.mean(pairs, axis=0).tolist()
     return {"roc_auc": roc_auc, "pr_auc": pr_auc}
 
