@@ -2,23 +2,34 @@
 PYTHON ?= python3
 VENV := .venv/bin/
 
+# The environments of test-versions are of three Pythons where those are installed, else all of $(PYTHON).
+python = $(or $(shell $(1) -c 'import sys; print(sys.executable)' 2>/dev/null),$(PYTHON))
+
 # Asked for nothing, libtpu does not wait for the metadata server of a machine that has a TPU.
 NO_TPU := TPU_SKIP_MDS_QUERY=1 TPU_ACCELERATOR_TYPE=v5litepod-4 TPU_WORKER_HOSTNAMES=localhost TPU_WORKER_ID=0 \
 	TPU_CHIPS_PER_HOST_BOUNDS=2,2,1 TPU_HOST_BOUNDS=1,1,1 ALLOW_MULTIPLE_LIBTPU_LOAD=1 JAX_PLATFORMS=cpu
 
-.PHONY: run test test-long test-deep test-tpu lint clean
+.PHONY: run test test-long test-deep test-tpu test-versions lint clean
 
 run: .venv/installed
 	$(VENV)python run.py --config=configs/digits.py --workdir=runs/digits
 
 test: .venv/installed
-	$(VENV)python -m pytest -m "not long and not deep and not tpu"
+	$(VENV)python -m pytest -m "not long and not deep and not tpu and not wheel"
 
 test-long: .venv/installed
 	$(VENV)python -m pytest -m "long and not deep"
 
 test-deep: .venv/installed
 	$(VENV)python -m pytest -m deep
+
+# The marked subset with the oldest versions allowed, with Colab's and with the newest; then what a user gets from the
+# wheel alone. A whole suite: .venv-oldest/bin/python -m pytest -m "not long and not deep and not tpu"
+test-versions: .venv-oldest/installed .venv-colab/installed .venv-newest/installed .venv-wheel/installed .venv/installed
+	.venv-oldest/bin/python -m pytest -m "versions and not long and not deep"
+	.venv-colab/bin/python -m pytest -m "versions and not long and not deep"
+	.venv-newest/bin/python -m pytest -m "versions and not long and not deep"
+	$(VENV)python -m pytest -m wheel
 
 # TensorFlow for TPUs lowers by the TPU's kernels; TensorFlow for CPUs is what --mode=plan runs on.
 test-tpu: .venv-tpu/installed .venv-plan/installed
@@ -46,5 +57,21 @@ lint: .venv/installed
 	.venv-plan/bin/pip install --quiet --disable-pip-version-check --constraint constraints-cpu.txt --editable '.[cpu,plan]' pytest
 	touch $@
 
+.venv-oldest/installed: made_by = $(call python,python3.11)
+.venv-colab/installed: made_by = $(call python,python3.13)
+.venv-newest/installed: made_by = $(call python,python3.12)
+.venv-oldest/installed .venv-colab/installed .venv-newest/installed: .venv-%/installed: pyproject.toml constraints-%.txt
+	$(made_by) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints-$*.txt --editable '.[cpu,dev]'
+	touch $@
+
+# Neither constraints nor test tools: what `pip install` of the wheel brings is all that is there.
+.venv-wheel/installed: pyproject.toml $(shell find tf_logreg configs -name '*.py')
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir .venv-wheel/dist .
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check "$$(echo .venv-wheel/dist/*.whl)[cpu]"
+	touch $@
+
 clean:
-	rm -rf .venv .venv-tpu .venv-plan runs dist
+	rm -rf .venv .venv-tpu .venv-plan .venv-oldest .venv-colab .venv-newest .venv-wheel runs dist

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -13,10 +14,33 @@ from absl import flags
 from tf_logreg import cli, distribute
 from tf_logreg import config as configs
 
+# What other versions break: what comes in and goes out, Keras's optimisers, the mathematics beside scikit-learn's, the
+# command line. Three minutes of `make test-versions` an environment.
+VERSIONS = (
+    "data/test_sources.py",
+    "fit/test_l1.py",
+    "fit/test_penalized.py",
+    "model/test_losses.py",
+    "model/test_objective.py",
+    "results/",
+    "test_cli.py",
+    "test_configs.py",
+    "test_errors.py",
+    "test_packaging.py",
+    "test_storage.py",
+)
+
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
 tf.config.list_logical_devices()  # from here on the devices are what they are
+
+
+def pytest_collection_modifyitems(items):
+    """Marks the tests of VERSIONS."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(VERSIONS):
+            item.add_marker(pytest.mark.versions)
 
 
 @pytest.fixture(scope="session")

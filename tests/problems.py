@@ -4,6 +4,7 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
 
 from tf_logreg import config as configs
 from tf_logreg import fitting, inputs, optimum, storage
@@ -168,3 +169,10 @@ def solve_arrays(
     )
     kernel, intercept = standardize.fold_out(*dense.get_weights(model), columns)
     return kernel, intercept, result
+
+
+def saga(l1_ratio: float, **arguments) -> LogisticRegression:
+    """scikit-learn's elastic net: until 1.8 `penalty` says that there is an l1_ratio, from 1.10 it is gone."""
+    named = LogisticRegression().get_params().get("penalty") == "l2"
+    penalty = {"penalty": "elasticnet"} if named else {}
+    return LogisticRegression(l1_ratio=l1_ratio, solver="saga", **penalty, **arguments)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_logreg import cluster
-from tf_logreg.errors import InputError
+from tf_logreg.errors import InputError, brief
 
 KINDS = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
 ALL_REDUCE = {"mirrored": ("nccl", "hierarchical_copy"), "multi_worker_mirrored": ("ring", "nccl")}
@@ -125,7 +125,7 @@ def _multi_worker_strategy(found: cluster.Cluster, all_reduce_alg: str, startup_
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise InputError(
             f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}: "
-            f"{str(error).splitlines()[0][:300]}"
+            f"{brief(error)}"
         ) from None
     # Workers get equally many batches of one static shape: none needs to ask the others whether it was
     # the last, and shapes stay static.
@@ -150,6 +150,13 @@ def _split_cpu(count: int) -> None:
 
 def _tpu_strategy(tpu: str, zone: str, project: str) -> tf.distribute.Strategy:
     """The sequence of TensorFlow's TPU guide, with each step named when it fails."""
+    named = tpu not in ("", "local") and "://" not in tpu
+    if named and not all(map(importlib.util.find_spec, ("googleapiclient", "oauth2client"))):
+        raise InputError(
+            "--tpu: a TPU's name is looked up with google-api-python-client and oauth2client, which are not here. "
+            "Install them with pip install 'tf_logreg[tpu_name]', or give an address, --tpu=grpc://HOST:8470. "
+            f"Received: {tpu!r}."
+        )
     tried = "TPUClusterResolver"
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
@@ -165,7 +172,7 @@ def _tpu_strategy(tpu: str, zone: str, project: str) -> tf.distribute.Strategy:
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise InputError(
             f"--distribution_strategy=tpu: {tried}(tpu={tpu or 'local'!r}) found no TPU: "
-            f"{type(error).__name__}: {str(error).splitlines()[0][:200]} "
+            f"{type(error).__name__}: {brief(error, 200)} "
             "On a Cloud TPU VM install tf_logreg[tpu] and see that `ls /dev/accel* /dev/vfio` lists the "
             "chips; in Colab choose a TPU runtime; for a remote TPU give --tpu=NAME or --tpu=grpc://HOST:8470."
         ) from None

@@ -1,4 +1,6 @@
-"""The errors that the command line turns into exit codes; the lowest module, it imports nothing."""
+"""The errors that the command line turns into exit codes; the lowest module, it imports nothing of ours."""
+
+import textwrap
 
 
 class InputError(ValueError):
@@ -14,3 +16,10 @@ class RunError(RuntimeError):
 
 class InterruptError(RuntimeError):
     """A run that was told to stop and has saved a checkpoint (exit code 3)."""
+
+
+def brief(error: object, width: int = 300) -> str:
+    """Another program's message on one line of at most `width` characters, cut between two words."""
+    text = " ".join(str(error).split())
+    # A single word that is longer, a path for one, is kept whole rather than lost.
+    return textwrap.shorten(text, max(width, len(text.partition(" ")[0]) + 4), placeholder=" ...")

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_logreg import cluster
-from tf_logreg.errors import InputError, RunError
+from tf_logreg.errors import InputError, RunError, brief
 
 _SMALLEST = 64  # numbers in a message; larger ones are rounded up to a power of two, to trace few shapes
 
@@ -104,7 +104,7 @@ class Workers:
         except InputError as found:
             error, mine = found, ["input", str(found)]
         except Exception as found:
-            error, mine = found, ["run", f"{type(found).__name__}: {' '.join(str(found).split())[:300]}"]
+            error, mine = found, ["run", f"{type(found).__name__}: {brief(found)}"]
         said = self.every(mine)
         for k, theirs in enumerate(said):
             if theirs is None:
@@ -159,7 +159,7 @@ class Workers:
                 raise
             lost = ", ".join(cluster.absent(self.cluster)) or "a worker, though all ports answer"
             raise RunError(
-                f"Lost {lost} ({type(error).__name__}: {' '.join(str(error).split())[:300]}). "
+                f"Lost {lost} ({type(error).__name__}: {brief(error)}). "
                 "Start the same command on every worker again: it resumes from the newest checkpoint."
             ) from None
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from celer import LogisticRegression as Celer
-from problems import objective, random_problem, solve_arrays
-from sklearn.linear_model import LogisticRegression
+from problems import objective, random_problem, saga, solve_arrays
 
 from tf_logreg.fit.result import Status
 
@@ -15,9 +14,7 @@ def test_l1_is_sagas_optimum_with_exact_zeros(strategies, tmp_path, classes, l1)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, tol=1e-14, standardize=False)
     kernel, bias, result = solve_arrays(x, y, l1=l1, **common)
-    peer = LogisticRegression(
-        C=1 / (l1 * len(y)), l1_ratio=1.0, solver="saga", tol=1e-14, max_iter=100_000
-    ).fit(x, y)
+    peer = saga(1.0, C=1 / (l1 * len(y)), tol=1e-14, max_iter=100_000).fit(x, y)
     ours = objective(x, y, kernel, bias, l1=l1)
     assert abs(ours - objective(x, y, peer.coef_.T, peer.intercept_, l1=l1)) < 1e-10
     assert ours - result.certificate.gap <= objective(x, y, peer.coef_.T, peer.intercept_, l1=l1)
@@ -45,9 +42,7 @@ def test_elastic_net_between_its_ends(strategies, tmp_path):
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, tol=1e-12, standardize=False)
     kernel, bias, _ = solve_arrays(x, y, l1=0.01, l2=0.05, **common)
-    peer = LogisticRegression(
-        C=1 / (0.06 * len(y)), l1_ratio=0.01 / 0.06, solver="saga", tol=1e-12, max_iter=100_000
-    ).fit(x, y)
+    peer = saga(0.01 / 0.06, C=1 / (0.06 * len(y)), tol=1e-12, max_iter=100_000).fit(x, y)
     # A kernel with l2 is unique; the bias up to a constant.
     np.testing.assert_allclose(kernel, peer.coef_.T, atol=1e-5)
     np.testing.assert_allclose(bias - bias.mean(), peer.intercept_ - peer.intercept_.mean(), atol=1e-5)

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import fit_arrays, objective
-from sklearn.linear_model import LogisticRegression
+from problems import fit_arrays, objective, saga
 
 from tf_logreg.fit import optimizers, proximal
 
@@ -36,9 +35,7 @@ def sparse_problem(request):
     kernel[:4] = rng.normal(size=(4, request.param)) * 1.5
     y = (x @ kernel + rng.gumbel(size=(400, request.param))).argmax(axis=1).astype(np.int32)
     l1 = 0.02
-    peer = LogisticRegression(
-        penalty="l1", C=1 / (l1 * len(y)), solver="saga", tol=1e-8, max_iter=20_000
-    ).fit(x, y)
+    peer = saga(1.0, C=1 / (l1 * len(y)), tol=1e-8, max_iter=20_000).fit(x, y)
     return x, y, l1, objective(x, y, peer.coef_.T, peer.intercept_, l1=l1), peer.coef_.T
 
 

@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Iterator
 
+from tf_logreg.errors import brief
+
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2}
 _BYTES |= {"s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8, "c64": 8, "token": 0}
 _SHAPE = re.compile(r"([a-z]\w*)\[([^\]]*)\](?:\{([^}]*)\})?")
@@ -249,7 +251,7 @@ def _closing(text: str, start: int = 0) -> int:
         depth += {"(": 1, ")": -1}.get(text[i], 0)
         if not depth:
             return i
-    raise ValueError(f"unbalanced: {text[:80]}")
+    raise ValueError(f"unbalanced: {brief(text, 80)}")
 
 
 def _shape(found: tuple[str, str, str]) -> Shape:

@@ -10,11 +10,20 @@ import os
 
 import numpy as np
 import psutil
-import tensorflow_datasets as tfds
 
 from tf_logreg.data import labels
 from tf_logreg.data.source import Source, from_arrays
-from tf_logreg.errors import InputError
+from tf_logreg.errors import InputError, brief
+
+try:
+    import tensorflow_datasets as tfds
+except (
+    Exception
+) as error:  # its dependencies raise errors of their own: protobuf's VersionError is no ImportError
+    raise InputError(
+        "data.source: 'tfds' needs TensorFlow Datasets and all that it imports; install tf_logreg's "
+        f"requirements again. Received: {type(error).__name__}: {brief(error)}"
+    ) from error
 
 _READ_ROWS = 1024  # rows decoded at a time
 
@@ -100,7 +109,7 @@ def _builder(name: str, data_dir: str, download: bool, folder: str) -> tfds.core
         except Exception as error:  # TFDS raises whatever its downloader and parsers raise
             raise InputError(
                 f"data.args.name: TFDS could not download and prepare {name!r}: "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}: {brief(error)}"
             ) from error
     return builder
 
