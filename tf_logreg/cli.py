@@ -7,12 +7,9 @@ import json
 import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 
-# What TensorFlow notes about itself, and protobuf 6 about TensorFlow 2.20 in forty lines, is not about the run.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-warnings.filterwarnings("ignore", "Protobuf gencode version", module="google.protobuf")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes are not about the run
 
 from absl import flags
 from ml_collections import config_flags
