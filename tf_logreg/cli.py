@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes are not about the run
 
@@ -193,9 +194,21 @@ def run(values: flags.FlagValues) -> None:
             "gcp_project",
         )
     }
-    strategy = distribute.make_strategy(values.distribution_strategy, **where)
+    strategy = distribute.make_strategy(values.distribution_strategy, **where, job=_job(values))
     with workers.of(strategy).watched():
         _run_mode(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})
+
+
+def _job(values: flags.FlagValues) -> dict[str, Any]:
+    """What every worker must be told alike: some flags, and each field of the config by its own name."""
+    fields = {} if values.config is None else values.config.to_dict()
+    while nested := [name for name, value in fields.items() if isinstance(value, dict) and value]:
+        for name in nested:
+            fields.update({f"{name}.{key}": value for key, value in fields.pop(name).items()})
+    return {
+        **{f"--{name}": values[name].value for name in ("mode", "dtype", "deterministic")},
+        **{f"--config.{name}": value for name, value in fields.items()},
+    }
 
 
 def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:

@@ -1,21 +1,20 @@
-"""Which machines work together: their addresses from flags or TF_CONFIG, and a meeting before the start.
-
-TensorFlow waits for absent workers for ever and says nothing. So the workers meet first, over plain
-TCP on the addresses that TensorFlow will use: who does not come is named.
-"""
+"""Which machines work together: the workers' addresses, from flags or TF_CONFIG, and sockets at its own."""
 
 import contextlib
 import dataclasses
 import errno
+import ipaddress
 import json
+import logging
 import socket
 import threading
-import time
+from collections.abc import Iterator
 
 from tf_logreg.errors import InputError
 
-_HELLO = b"tf_logreg worker "
-_PATIENCE = 2  # seconds for an answer
+log = logging.getLogger(__name__)
+
+_PATIENCE = 2  # seconds for a port to answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,99 +78,118 @@ def _checked(addresses: tuple[str, ...], index: int, source: str) -> Cluster:
     return Cluster(addresses, index)
 
 
-def meet(cluster: Cluster, timeout: float) -> None:
-    """Returns when every worker has reached every other.
-
-    Args:
-        cluster: who is awaited.
-        timeout: seconds until those who have not come are named.
-
-    Raises:
-        InputError: this worker's port is taken, or some did not come.
-    """
-    others = set(range(len(cluster.addresses))) - {cluster.index}
-    reached, came, deadline = set(), set(), time.monotonic() + timeout
-    hello = _HELLO + f"{cluster.index}\n".encode()
-    with _listener(cluster) as listener:
-        # A worker stays until all have been here too: then none still looks for the meeting when the
-        # port is TensorFlow's.
-        threading.Thread(target=_receive, args=(listener, hello, came), daemon=True).start()
-        while (missing := others - (reached & came)) and time.monotonic() < deadline:
-            reached |= {k for k in others - reached if _greets(cluster.addresses[k], hello, k, k in came)}
-            time.sleep(0.05)
-    if missing:
-        names = ", ".join(f"worker {k} ({cluster.addresses[k]})" for k in sorted(missing))
-        raise InputError(
-            f"--startup_timeout: {names} did not come within {timeout:g} s. "
-            "Start the same command there with its own --task_index, and see that its port is open to others."
-        )
-
-
 def absent(cluster: Cluster) -> list[str]:
     """Names of the workers whose port no longer answers."""
     names = []
     for k, address in enumerate(cluster.addresses):
         if k != cluster.index:
             try:
-                socket.create_connection(_endpoint(address), timeout=_PATIENCE).close()
+                socket.create_connection(endpoint(address), timeout=_PATIENCE).close()
             except OSError:
-                names.append(f"worker {k} ({address})")
+                names.append(name(cluster, k))
     return names
 
 
+def name(cluster: Cluster, k: int) -> str:
+    """What messages call worker k."""
+    return f"worker {k} ({cluster.addresses[k]})"
+
+
 @contextlib.contextmanager
-def _listener(cluster: Cluster):
-    address = cluster.addresses[cluster.index]
-    listener = socket.socket(socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if listener.family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(("", _port(address)))
-        listener.listen(len(cluster.addresses))
-    except OSError as error:
-        listener.close()
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error}"
-        raise InputError(f"--worker_hosts: the port of worker {cluster.index}, {address}, {why}.") from None
-    try:
-        yield listener
-    finally:
-        # `close` alone would leave the port taken while a thread waits in `accept`.
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
+def listeners(cluster: Cluster) -> Iterator[list[socket.socket]]:
+    """Sockets that listen at this worker's own address, while the block lasts.
 
-
-def _receive(listener: socket.socket, hello: bytes, came: set[int]) -> None:
-    """Answers greetings until the listener is closed."""
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return
-        with connection, contextlib.suppress(OSError, ValueError):
-            connection.settimeout(_PATIENCE)
-            greeting = connection.makefile("rb").readline(64)
-            if greeting.startswith(_HELLO):
-                came.add(int(greeting[len(_HELLO) :]))
-            connection.sendall(hello)
-
-
-def _greets(address: str, hello: bytes, index: int, came: bool) -> bool:
-    """Whether worker `index` answers at an address.
-
-    One that `came` here is awaited no longer than until its port is open: it may have left the meeting, and
-    the port is then TensorFlow's.
+    Raises:
+        InputError: its port is taken, or may not be opened.
     """
+    address = cluster.addresses[cluster.index]
+    host, port = endpoint(address)
+    with contextlib.ExitStack() as stack:
+        try:
+            found = [stack.enter_context(one) for one in _bound(host, port)]
+            for one in found:
+                # `close` alone would leave the port taken while a thread waits in `accept`.
+                stack.callback(_shut, one)
+                one.listen(128)
+        except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error.strerror}"
+            raise InputError(
+                f"--worker_hosts: the port of worker {cluster.index}, {address}, {why}."
+            ) from None
+        yield found
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to every address that the host's name has here; to all interfaces when it has none."""
+    places = _look_up(host, port)
+    # /etc/hosts often gives a machine's own name a loopback address, which no other machine can reach.
+    if host != "localhost" and not _is_ip(host) and any(_is_loopback(place[0]) for _, place in places):
+        places = set()
+    sockets = []
+    for family, place in sorted(places):
+        try:
+            sockets.append(_socket(family, place))
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                for one in sockets:
+                    one.close()
+                raise
+    if not sockets:
+        log.info("%s is no address that this machine can listen at: listening on all interfaces.", host)
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        sockets.append(_socket(family, ("", port)))
+    return sockets
+
+
+def _look_up(host: str, port: int) -> set[tuple[int, tuple]]:
+    """(family, socket address) of each address that a name has; none when that takes long."""
+    found = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, UnicodeError):
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+    # The resolver has no limit of time to be given.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PATIENCE)
+    return {(family, place) for family, _, _, _, place in found}
+
+
+def _socket(family: int, place: tuple) -> socket.socket:
+    """A socket bound to one address."""
+    one = socket.socket(family)
     try:
-        with socket.create_connection(_endpoint(address), timeout=_PATIENCE) as connection:
-            connection.sendall(hello)
-            return came or connection.makefile("rb").readline(64) == _HELLO + f"{index}\n".encode()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # One for all interfaces takes IPv4 too; beside an IPv4 address of the same name it may not.
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(place[0] != ""))
+        one.bind(place)
     except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _shut(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
         return False
+    return True
 
 
-def _endpoint(address: str) -> tuple[str, int]:
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def endpoint(address: str) -> tuple[str, int]:
+    """'HOST:PORT' or '[IPv6]:PORT' -> host, port."""
     return address.rsplit(":", 1)[0].strip("[]"), _port(address)
 
 

@@ -1,16 +1,21 @@
 """Which devices: one function from a name to a `tf.distribute.Strategy`, and nothing else."""
 
+import contextlib
 import glob
 import importlib.util
 import os
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_logreg import cluster
+from tf_logreg import cluster, meeting
 from tf_logreg.errors import InputError, brief
 
 KINDS = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
+_CONNECTING = 10  # seconds that TensorFlow gets at least, after a meeting that took all
 ALL_REDUCE = {"mirrored": ("nccl", "hierarchical_copy"), "multi_worker_mirrored": ("ring", "nccl")}
 
 
@@ -34,6 +39,7 @@ def make_strategy(
     tpu: str = "",
     tpu_zone: str = "",
     gcp_project: str = "",
+    job: Mapping[str, Any] | None = None,
 ) -> tf.distribute.Strategy:
     """Makes the strategy that a run's replicas live in.
 
@@ -46,9 +52,10 @@ def make_strategy(
             anywhere; 0 leaves it whole. Must come before TensorFlow's first operation.
         all_reduce_alg: how replicas add up, one of ALL_REDUCE[kind]; '' for TensorFlow's choice.
         worker_hosts, task_index: the workers' addresses and which this is, unless TF_CONFIG says it.
-        startup_timeout: seconds that workers wait for each other.
+        startup_timeout: seconds that workers wait for each other, until TensorFlow has connected them.
         tpu: the TPU's name or grpc:// address; '' and 'local' for one in this machine.
         tpu_zone, gcp_project: where a TPU's name is looked up; '' for the machine's own.
+        job: what all workers must be told alike, by the flag's name; they compare it when they meet.
 
     Raises:
         InputError: an unknown kind, devices or workers that are not there, a TPU that does not answer.
@@ -83,7 +90,12 @@ def make_strategy(
         workers = cluster.resolve(worker_hosts, task_index, os.environ.get("TF_CONFIG", ""))
         if num_gpus >= 0:
             tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:num_gpus], "GPU")
-        return _multi_worker_strategy(workers, all_reduce_alg, startup_timeout)
+        job = {
+            **(job or {}),
+            "--all_reduce_alg": all_reduce_alg,
+            "--num_gpus": found if num_gpus < 0 else num_gpus,
+        }
+        return _multi_worker_strategy(workers, all_reduce_alg, startup_timeout, job)
     gpus = [f"GPU:{i}" for i in range(found if num_gpus == -1 else num_gpus)]
     cpus = [f"CPU:{i}" for i in range(num_virtual_cpus or 1)]
     devices = gpus if gpus and not num_virtual_cpus else cpus
@@ -107,9 +119,14 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _multi_worker_strategy(found: cluster.Cluster, all_reduce_alg: str, startup_timeout: float):
+def _multi_worker_strategy(
+    found: cluster.Cluster, all_reduce_alg: str, startup_timeout: float, job: Mapping[str, Any]
+) -> tf.distribute.Strategy:
     """Waits for the workers, then lets TensorFlow connect them; each uses all its GPUs, or its CPU."""
-    cluster.meet(found, startup_timeout)
+    deadline = time.monotonic() + startup_timeout
+    meeting.meet(found, startup_timeout, job)
+    seconds = max(deadline - time.monotonic(), _CONNECTING)
+    _limit_connecting(len(found.addresses), seconds)
     communication = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=communication[all_reduce_alg.upper() or "AUTO"]
@@ -122,6 +139,12 @@ def _multi_worker_strategy(found: cluster.Cluster, all_reduce_alg: str, startup_
     )
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    except tf.errors.DeadlineExceededError:
+        lost = ", ".join(cluster.absent(found)) or "a worker, though all ports answer"
+        raise InputError(
+            f"--startup_timeout: {lost} came to the meeting, but TensorFlow did not connect it within "
+            f"{seconds:.0f} s. Start the same command on every worker again."
+        ) from None
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise InputError(
             f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}: "
@@ -131,6 +154,27 @@ def _multi_worker_strategy(found: cluster.Cluster, all_reduce_alg: str, startup_
     # the last, and shapes stay static.
     strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy
+
+
+def _limit_connecting(count: int, seconds: float) -> None:
+    """Has TensorFlow give up when `count` workers have not connected within `seconds`.
+
+    By itself it waits an hour for a worker that was lost after the meeting, and hears no signal while it
+    waits: the call holds the interpreter. There is no public option for that, and TensorFlow 2.18 has
+    none for the chief.
+    """
+    jobs = tf.compat.v1.ConfigProto.Experimental().coordination_config.coordinated_job_list
+    jobs.add(name="worker", num_tasks=count)
+    with contextlib.suppress(ImportError, AttributeError):
+        from tensorflow.python.eager import context
+
+        context.context().configure_coordination_service(
+            "standalone",
+            service_leader="/job:worker/replica:0/task:0",
+            cluster_register_timeout_in_ms=int(1000 * seconds),
+            coordinated_jobs=list(jobs),
+        )
+        context.context().coordination_service.cluster_register_with_barrier = True
 
 
 def _split_cpu(count: int) -> None:
