@@ -175,7 +175,7 @@ def test_workers_with_different_configs_are_named(tmp_path):
     assert codes == [2, 2]
     for said in err:
         assert re.search(
-            r"--config.*expected the same on every worker. Another on worker 1 \(localhost", said
+            r"--config.l2: expected the same on every worker. Received: \d.0 here, another on worker \d", said
         )
     assert not (tmp_path / "run").exists()
 

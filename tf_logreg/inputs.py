@@ -86,7 +86,7 @@ def scan_rows(source: Source, rows: np.ndarray, team: workers.Workers | None = N
     else:
         mine = pipeline.rows_of(rows, team.replicas, team.strategy.num_replicas_in_sync)
         own = team.together(lambda: standardize.scan(pipeline.host_batches(source, mine), source))
-        found = standardize.merged(team.every(own))
+        found = standardize.merged([standardize.Scan(**fields) for fields in team.every(vars(own))])
     if not found.weight_sum > 0:
         raise InputError(
             f"weight: expected some rows with a weight > 0. Received: {len(rows)} rows of weight 0."

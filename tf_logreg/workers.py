@@ -8,7 +8,6 @@ same order.
 import contextlib
 import dataclasses
 import functools
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg import cluster
+from tf_logreg import cluster, message
 from tf_logreg.errors import InputError, RunError, brief
 
 _SMALLEST = 64  # numbers in a message; larger ones are rounded up to a power of two, to trace few shapes
@@ -47,48 +46,56 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many."""
+        """Number of worker processes, 1 without a cluster."""
         return len(self.cluster.addresses) if self.cluster else 1
 
     @property
     def index(self) -> int:
-        """Which one this is."""
+        """This process's place among the workers, 0 without a cluster."""
         return self.cluster.index if self.cluster else 0
 
     @property
     def is_chief(self) -> bool:
-        """Whether this one writes."""
+        """Whether this is the first worker, which alone writes to the work directory."""
         return self.index == 0
 
     @property
     def replicas(self) -> range:
-        """Ids of the replicas in this process."""
+        """Ids of the replicas in this process, among those of all workers."""
         local = self.strategy.num_replicas_in_sync // self.count
         return range(self.index * local, (self.index + 1) * local)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """[count, *shape] float64: each worker's array, of one shape on all."""
-        array = np.asarray(array, np.float64)
+        return self._stacked(np.asarray(array, np.float64))
+
+    def _stacked(self, array: np.ndarray) -> np.ndarray:
+        """[count, *shape]: each worker's array of float64 or int64, as a sum of arrays 0 elsewhere."""
         if self.count == 1:
             return array[None]
         size = self.count * array.size
-        message = np.zeros(max(_SMALLEST, 1 << (size - 1).bit_length()))
-        message[self.index * array.size : (self.index + 1) * array.size] = array.ravel()
-        return _summed(self.strategy, len(self.replicas))(message).numpy()[:size].reshape(-1, *array.shape)
+        parts = np.zeros(max(_SMALLEST, 1 << (size - 1).bit_length()), array.dtype)
+        parts[self.index * array.size : (self.index + 1) * array.size] = array.ravel()
+        return _summed(self.strategy, len(self.replicas))(parts).numpy()[:size].reshape(-1, *array.shape)
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on any worker."""
+        """Whether the flag is set on any worker."""
         return bool(flag) if self.count == 1 else bool(self.gather(np.array(float(flag))).any())
 
     def every(self, value: Any) -> list:
-        """Each worker's value, a picklable object: the workers already run each other's programs."""
+        """Each worker's value.
+
+        Raises:
+            TypeError: a value that `message.encode` does not take, with one worker too.
+        """
         if self.count == 1:
+            message.outline(value, [])
             return [value]
-        data = pickle.dumps(value)
-        sizes = self.gather(np.array(len(data))).astype(int)
-        words = np.frombuffer(data.ljust(-(-sizes.max() // 4) * 4, b"\0"), np.uint32)
-        found = self.gather(words).astype(np.uint32)  # 32 bit are exact in a float64
-        return [pickle.loads(row.tobytes()[:size]) for row, size in zip(found, sizes, strict=True)]
+        data = message.encode(value)
+        sizes = self._stacked(np.array(len(data)))
+        words = np.frombuffer(data.ljust(-(-sizes.max() // 8) * 8, b"\0"), np.int64)
+        found = self._stacked(words)
+        return [message.decode(row.tobytes()[:size]) for row, size in zip(found, sizes, strict=True)]
 
     def together(self, function: Callable[[], Any]) -> Any:
         """The function's value; what fails on one worker fails on all, with the first such worker's words.
@@ -120,7 +127,7 @@ class Workers:
     def from_chief(self, function: Callable[[], Any]) -> Any:
         """The function's value on the chief, for all; only the chief calls it."""
         value = self.together(function if self.is_chief else lambda: None)
-        return self.every(value)[0] if self.count > 1 else value
+        return self.every(value)[0]
 
     def same(self, value: Any, what: str) -> None:
         """Raises InputError, on all, naming the workers whose value is not the chief's."""
@@ -176,7 +183,7 @@ def of(strategy: tf.distribute.Strategy) -> Workers:
 
 @functools.lru_cache(maxsize=8)
 def _summed(strategy: tf.distribute.Strategy, local: int):
-    """[size] float64 -> the sum over workers."""
+    """[size] float64 or int64 -> the sum over workers."""
 
     def replica(value):
         context = tf.distribute.get_replica_context()
