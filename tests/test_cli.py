@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +174,13 @@ def test_selftest(command, tmp_path):
     assert "device:CPU:0, device:CPU:1" in out
     assert "resident" in out
     assert (tmp_path / "out" / "selftest.txt").read_text() in out
+    # The documents show a block of the same lines.
+    shown = (
+        (Path(__file__).parent.parent / "docs" / "selftest.md").read_text().rpartition("    tf_logreg ")[2]
+    )
+    assert [line[4:16] for line in shown.splitlines()[1:]] == [
+        line[:12] for line in out.splitlines()[1:] if line
+    ][:11]
 
 
 def test_selftest_says_when_a_device_is_wrong(command, monkeypatch):

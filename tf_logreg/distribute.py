@@ -197,7 +197,7 @@ def _tpu_strategy(tpu: str, zone: str, project: str) -> tf.distribute.Strategy:
     named = tpu not in ("", "local") and "://" not in tpu
     if named and not all(map(importlib.util.find_spec, ("googleapiclient", "oauth2client"))):
         raise InputError(
-            "--tpu: a TPU's name is looked up with google-api-python-client and oauth2client, which are absent. "
+            "--tpu: google-api-python-client and oauth2client, which look up a TPU's name, are absent. "
             "Run pip install 'tf_logreg[tpu_name]', or give an address, --tpu=grpc://HOST:8470. "
             f"Received: {tpu!r}."
         )

@@ -1,0 +1,123 @@
+"""Every command and Python block of the documents runs, or stands here with the reason why it cannot run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+from sklearn.datasets import load_digits
+
+from tf_logreg import cli
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = re.compile(
+    r"!?(?:[A-Z_]+=\S+ )*(?:(?:python|python3) (?:-|[\w/]+\.py)|tf_logreg --|(?:make|pip|ls) \S|H=\S)"
+)
+# A part of a command -> why it does not run here. The first that fits counts.
+ELSEWHERE = {
+    "pip install": "installs; `make test-versions` makes environments",
+    "make ": "the tests themselves",
+    "benchmarks/": "takes hours, beside peers that are not installed",
+    "--mode=plan": "needs the TPU compiler; `make test-tpu` has it",
+    "=multi_worker_mirrored": "two machines; tests/test_workers.py runs two processes",
+    "H=": "names two machines",
+    "=tpu": "needs a TPU",
+    "ls /dev": "lists a TPU's chips",
+    "--config=mnist": "downloads; tests/test_wheel.py goes on to the network",
+    "=my_set": "a placeholder for the reader's own set",
+    "=STRATEGY": "a placeholder",
+}
+
+
+def blocks(document: Path) -> list[str]:
+    """Indented and fenced blocks, without their margin."""
+    text = document.read_text()
+    fenced = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```\w*\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"(?:(?<=\n\n)|^)((?: {4}.*\n)(?:(?: {4}.*)?\n)*)", text)
+    return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE).strip("\n") for block in [*indented, *fenced]]
+
+
+def is_python(block: str) -> bool:
+    return bool(re.match(r"import \w|from \w+ import|np\.", block))
+
+
+def commands(block: str) -> list[str]:
+    """The shell commands of a block, comments cut, continued lines joined."""
+    lines = re.sub(r"\\\n\s*", "", block).splitlines()
+    return [line.split(" #")[0].strip() for line in lines if COMMAND.match(line)]
+
+
+def reason(command: str) -> str:
+    return next((why for part, why in ELSEWHERE.items() if part in command), "")
+
+
+COMMANDS = [(path, command) for path in DOCUMENTS for block in blocks(path) for command in commands(block)]
+
+
+def test_the_documents_have_commands_and_each_reason_is_used():
+    runnable = [command for _, command in COMMANDS if not reason(command)]
+    assert "python run.py --config=configs/digits.py --workdir=runs/digits" in runnable
+    for part in ELSEWHERE:
+        assert any(part in command for _, command in COMMANDS), f"no document has {part!r} any more"
+
+
+def test_every_flag_and_make_target_exists():
+    known = flags.FlagValues()
+    cli.define_flags(known, ["tf_logreg"])
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path, command in COMMANDS:
+        words = shlex.split(command)
+        if "run.py" in words or words[0] == "tf_logreg":
+            for flag in (word[2:].partition("=")[0] for word in words if word.startswith("--")):
+                assert flag in known or flag.startswith("config."), f"{path.name}: {command}"
+    for path in DOCUMENTS:
+        for target in re.findall(r"`make ([\w-]+)`|^    make ([\w-]+)", path.read_text(), re.MULTILINE):
+            assert "".join(target) in targets, f"{path.name}: make {target}"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder like a checkout's, in which a reader's files may be made."""
+    for name in ("run.py", "configs", "tf_logreg"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if any(path == other and not reason(command) for other, command in COMMANDS)],
+    ids=lambda path: path.name,
+)
+def test_what_a_document_says_runs(document, checkout):
+    """All its blocks in their order: later ones read what earlier ones leave."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    digits, y = load_digits(return_X_y=True)
+    np.savez(checkout / "arrays.npz", x=digits, y=y)
+    given = (
+        "import numpy as np\nembeddings, labels = np.load('arrays.npz')['x'], np.load('arrays.npz')['y']\n"
+    )
+    for block in blocks(document):
+        python = (
+            "\n".join(line for line in block.splitlines() if not COMMAND.match(line))
+            if is_python(block)
+            else ""
+        )
+        jobs = [["python", "-c", given + python]] if python else []
+        jobs += [["bash", "-c", command] for command in commands(block) if not reason(command)]
+        for job in jobs:
+            done = subprocess.run(
+                job, cwd=checkout, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{document.name}: {job[-1]}\n{done.stdout}{done.stderr}"
