@@ -137,8 +137,13 @@ def test_blocks_of_many_problems_hold_fewer_rows():
     assert host.block_elements(4, 3, 225) // 4 * 3 * 225 <= 2**20
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("start", range(200, 10_000, 490))
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(start, marks=pytest.mark.long if start < 2000 else pytest.mark.deep)
+        for start in range(200, 10_000, 490)
+    ],
+)
 def test_the_bound_is_never_below_the_truth_at_length(start):
     assert sum(check_case(seed) for seed in range(start, start + 490)) > 490
 
