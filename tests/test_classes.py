@@ -79,6 +79,34 @@ def test_absent_classes_that_leave_two_or_one(command, tmp_path):
     assert "at least two classes. Received: only 'b'" in err
 
 
+def test_a_positive_class_beside_one_without_rows(command, tmp_path):
+    code, _, err, result = run(
+        command,
+        tmp_path,
+        "--config.data.positive_class=a",
+        y=np.minimum(Y, 1) * 2,
+        class_names=["a", "b", "c"],
+    )
+    assert code == 0, err
+    assert coefficients(tmp_path)["class_names"].tolist() == ["c", "a"]
+    assert result["absent_classes"] == ["b"]
+    code, _, err = command("--mode=evaluate", f"--workdir={tmp_path}/run")
+    assert code == 0, err
+    measured = json.loads((tmp_path / "run" / "evaluation.json").read_text())["metrics"]
+    assert measured["test"]["log_loss"] == pytest.approx(result["metrics"]["test"]["log_loss"], rel=1e-6)
+
+
+def test_rows_of_one_class_are_measured(command, tmp_path):
+    names = np.array(["a", "b", "c"])
+    run(command, tmp_path, y=names[Y])
+    code, err, found = evaluate(command, tmp_path, x=X[Y == 1], y=names[Y[Y == 1]])
+    assert code == 0, err
+    assert found["label/mean"] == [0, 1, 0]
+    code, err, _ = evaluate(command, tmp_path, x=X[Y == 1], y=np.full((Y == 1).sum(), "d"))
+    assert code == 2
+    assert "Received: 'd'" in err
+
+
 def test_a_class_that_no_training_row_has_is_an_error_that_says_where_it_is(command, tmp_path):
     late = np.where(np.arange(N) < 190, np.minimum(Y, 1), 2)
     code, _, err, _ = run(command, tmp_path, "--config.data.time=when", y=late, when=np.arange(N))

@@ -92,6 +92,16 @@ def test_long_doubles_are_rounded_to_float64_or_refused():
             from_arrays(beyond, Y, class_names=("a", "b"))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, ">i8"])
+def test_whole_numbers_that_float64_would_round(dtype):
+    large = np.full((50, 3), 2**55, dtype)
+    source = from_arrays(large, Y, class_names=("a", "b"))
+    np.testing.assert_array_equal(source.host(np.arange(50)).x, 2.0**55)
+    large[17, 2] += 1
+    with pytest.raises(InputError, match=f"Received: {2**55 + 1} in row 17, column 'x2'"):
+        from_arrays(large, Y, class_names=("a", "b"))
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [
@@ -99,6 +109,7 @@ def test_long_doubles_are_rounded_to_float64_or_refused():
         (X.astype(str), "dtype <U"),
         (X.astype("datetime64[s]"), "dtype datetime64"),
         (np.zeros((50, 3), "V4"), "dtype |V4"),
+        (np.zeros((50, 3), "V2"), r"dtype |V2; bfloat16 .*astype\(np\.float32\)"),
         (np.zeros((50, 3), [("a", float)]), "dtype"),
         (np.ma.masked_less(X, 1e9), "a masked array"),
         (np.float64(3), r"shape \(\)"),

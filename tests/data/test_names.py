@@ -94,6 +94,30 @@ def test_indices_need_no_unique_names():
     assert y.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("given", "class_names", "expected"),
+    [
+        ([1, 2, 3], ("1", "2", "3"), [0, 1, 2]),  # names, since 3 is no index
+        ([0, 1, 2], ("1", "2", "3"), [0, 1, 2]),  # indices, since 0 is no name
+        ([2.0, 1.0], ("0", "1", "2"), [2, 1]),  # the same either way
+        ([-1, 1], ("1", "-1"), [1, 0]),
+        ([0, 1], ("10", "x"), [0, 1]),
+    ],
+)
+def test_numbers_are_indices_or_names_that_are_numbers(given, class_names, expected):
+    assert labels.encode(np.array(given), class_names)[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "class_names"),
+    [([1, 2], ("1", "2", "3")), ([0, 1], ("1", "0")), ([True, False], ("True", "False"))],
+)
+def test_numbers_that_may_be_indices_or_names_of_other_classes(given, class_names):
+    with pytest.raises(InputError, match="either indices into class_names or names"):
+        labels.encode(np.array(given), class_names)
+    assert labels.encode(np.array(given), class_names, indices=True)[0].tolist() == [int(v) for v in given]
+
+
 def test_features_are_brought_into_order_by_name():
     same = views.with_columns(source(), ("r", "p", "q"))
     np.testing.assert_array_equal(same.host(ROWS).x, X[:, [2, 0, 1]])

@@ -6,7 +6,9 @@ from tf_logreg.data import names
 from tf_logreg.errors import InputError
 
 
-def encode(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.ndarray, tuple[str, ...]]:
+def encode(
+    labels: np.ndarray, class_names: tuple[str, ...] = (), *, indices: bool = False
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Encodes labels as indices.
 
     Args:
@@ -14,13 +16,14 @@ def encode(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.nd
             `class_names` the classes are the distinct labels in increasing order, so 1..C, -1/+1 or
             10/50/20 are all fine.
         class_names: when given, labels are either indices into it or members of it.
+        indices: numbers are indices, even where class names are numbers.
 
     Returns:
         y int32 [n] with values 0..C-1, and the C class names.
 
     Raises:
-        InputError: labels are fractional, not finite, of another kind, not Unicode, outside class_names
-            or the name of two classes.
+        InputError: labels are fractional, not finite, of another kind, not Unicode, outside class_names,
+            the name of two classes, or as well indices as names of other classes.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:
@@ -42,9 +45,11 @@ def encode(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.nd
         return _look_up(texts, class_names, y)[y], class_names
     if not class_names:
         values, y = np.unique(labels, return_inverse=True)
-        # Floats are whole numbers here, of any size: 1e300 and 2e300 are two classes.
-        number = int if labels.dtype.kind == "f" else lambda value: value
-        return y.astype(np.int32), tuple(str(number(value)) for value in values.tolist())
+        return y.astype(np.int32), _texts(values)
+    if not indices and any(name in ("False", "True") or name.lstrip("-").isdigit() for name in class_names):
+        values, y = np.unique(labels, return_inverse=True)
+        if _are_names(values, class_names):
+            return _look_up(_texts(values), class_names, y)[y], class_names
     bad = np.flatnonzero((labels < 0) | (labels >= len(class_names)))
     if bad.size:
         raise InputError(
@@ -52,6 +57,32 @@ def encode(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.nd
             f"Received: {labels[bad[0]]} in row {bad[0]}."
         )
     return labels.astype(np.int32), class_names
+
+
+def _texts(values: np.ndarray) -> tuple[str, ...]:
+    """The names of classes that are numbers; floats are whole here, of any size, and keep every digit."""
+    numbers = values.tolist()
+    return tuple(str(int(number) if values.dtype.kind == "f" else number) for number in numbers)
+
+
+def _are_names(values: np.ndarray, class_names: tuple[str, ...]) -> bool:
+    """Whether the distinct labels, numbers, are class names that are numbers too, rather than indices.
+
+    Raises:
+        InputError: they may be either, and not of the same classes.
+    """
+    texts = _texts(values)
+    if not set(texts) <= set(class_names):
+        return False
+    if min(values) < 0 or max(values) >= len(class_names):
+        return True
+    for value, text in zip(values, texts, strict=True):
+        if class_names[int(value)] != text:
+            raise InputError(
+                f"y: expected either indices into class_names or names in it. Received: {text}, the name "
+                f"of a class and the index of class {class_names[int(value)]!r}. Give y as strings."
+            )
+    return False
 
 
 def _text(label: str | bytes, labels: np.ndarray) -> str:

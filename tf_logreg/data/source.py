@@ -120,6 +120,8 @@ def from_arrays(
 
     if x.dtype.kind == "f" and x.dtype.itemsize > 8:
         x = _rounded(x, place, columns)
+    if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
+        _check_whole(x, place, columns)
     # float32 holds every integer up to 2^24, so narrow integers lose nothing in it. Kind and size are
     # compared, not the dtype: float64 of the other byte order does not equal float64.
     wide = x.dtype.itemsize > (4 if x.dtype.kind == "f" else 2)
@@ -178,7 +180,8 @@ def _plain(x: np.ndarray) -> np.ndarray:
         return x.view(np.uint8)
     # What has no kind of its own is bfloat16 and its like, when it can be read as a number.
     if x.dtype.kind not in "fiu" and not (x.dtype.kind == "V" and np.can_cast(x.dtype, np.float64)):
-        raise InputError(f"x: expected real numbers. Received: dtype {x.dtype}.")
+        remedy = "; bfloat16 has no name in a file, save x.astype(np.float32)" if x.dtype == "V2" else ""
+        raise InputError(f"x: expected real numbers. Received: dtype {x.dtype}{remedy}.")
     return x
 
 
@@ -194,6 +197,24 @@ def _rounded(x: np.ndarray, place: Callable[[int], str], columns: tuple[str, ...
             f"{names.told_apart(columns)[j]!r}."
         )
     return rounded
+
+
+def _check_whole(x: np.ndarray, place: Callable[[int], str], columns: tuple[str, ...]) -> None:
+    """InputError where float64 would round a whole number: of 2^55 and 2^55 + 1 it would make one."""
+    if max(int(x.max()), -int(x.min())) <= 2**53:
+        return
+    block = max(1, 2**20 // x.shape[1])
+    for start in range(0, len(x), block):
+        part = x[start : start + block]
+        # Compared as Python integers: NumPy would compare them as float64, rounded.
+        lost = part.astype(np.float64).astype(object) != part.astype(object)
+        if lost.any():
+            i, j = np.argwhere(lost)[0]
+            raise InputError(
+                f"x: expected whole numbers that float64 holds, as it does all up to 2^53. Received: "
+                f"{part[i, j]} in {place(start + i)}, column {names.told_apart(columns)[j]!r}. Subtract what "
+                "the column's numbers have in common."
+            )
 
 
 def no_offset(rows: tf.Tensor, dtype: np.dtype) -> tf.Tensor:

@@ -56,7 +56,7 @@ def load(name: str = "", data_dir: str = "", download: bool = True, folder: str 
         start += info.num_examples
     x, y = _read(builder, x_key, y_key, tuple(splits), start, feature)
     names = tuple(target.names) if isinstance(target, tfds.features.ClassLabel) and target.names else ()
-    y, class_names = labels.encode(y, names)
+    y, class_names = labels.encode(y, names, indices=True)
 
     def place(row: int) -> str:
         split = next(split for split, rows in splits.items() if row in rows)
