@@ -1,6 +1,7 @@
 """Another program's message inside ours: one line, whole words, nothing of it needed to fail again."""
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -35,4 +36,14 @@ def test_a_tpu_by_name_says_what_it_needs(command, tmp_path, monkeypatch):
     assert code == 2
     assert "tf_logreg[tpu_name]" in err
     assert "'my-tpu'" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_tfds_says_what_is_missing(command, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tf_logreg.data.sources.tfds", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)  # its import fails from here on
+    code, _, err = command("--config=mnist", f"--workdir={tmp_path}/run")
+    assert code == 2
+    assert "data.source: 'tfds' needs TensorFlow Datasets" in err
+    assert "ModuleNotFoundError" in err
     assert not (tmp_path / "run").exists()
