@@ -1,12 +1,15 @@
 """One clear message with exit code 2 for every bad flag, config, array and directory, and nothing written."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from problems import random_problem
 
 SMALL = ["--config=synthetic", "--config.data.args.num_rows=300", "--config.minibatch.epochs=1"]
+
+PATH = ["--config.l2=0.0", "--config.path.penalty=l2"]
 
 BAD_FLAGS = {
     "device memory": (["--config=digits", "--device_memory_fraction=1.5"], "a share in [0, 1]"),
@@ -104,6 +107,78 @@ BAD_FLAGS = {
         ["--config=iris", "--config.minibatch.batch_size=1", "--distribution_strategy=mirrored"]
         + ["--num_virtual_cpus=2"],
         "minibatch.batch_size: expected at least 2",
+    ),
+    "no flagfile": (["--flagfile=none.txt"], "flags: ERROR:: Unable to open flagfile"),
+    "a flagfile of bytes": ([f"--flagfile={sys.executable}"], "flags: 'utf-8' codec can't decode"),
+    "a config of bytes": (
+        [f"--config={sys.executable}"],
+        "--config: SyntaxError: source code string cannot",
+    ),
+    "config elsewhere": (["--config=gs://bucket/a.py"], "--config: expected a path on this machine"),
+    "data elsewhere": (
+        ["--config=numpy_arrays", "--config.data.args.path=gs://bucket/a.npz"],
+        "data.args.path: expected a path on this machine",
+    ),
+    "data of nobody": (
+        ["--config=numpy_arrays", "--config.data.args.path=~nobody-here/a.npz"],
+        "data.args.path",
+    ),
+    "warm start elsewhere": (
+        ["--config=digits", "--config.solver.warm_start=s3://b"],
+        "solver.warm_start: expected",
+    ),
+    "NaN seconds": (
+        ["--config=digits", "--startup_timeout=nan"],
+        "--startup_timeout: expected seconds from 0",
+    ),
+    "endless seconds": (
+        ["--config=digits", "--startup_timeout=inf"],
+        "--startup_timeout: expected seconds from 0",
+    ),
+    "NaN device memory": (["--config=digits", "--device_memory_fraction=nan"], "a share in [0, 1]"),
+    "a million CPUs": (
+        ["--config=digits", "--num_virtual_cpus=1000000"],
+        "--num_virtual_cpus: expected 0 to 64",
+    ),
+    "a quintillion rows": (["--config=synthetic", f"--config.data.args.num_rows={10**18}"], "GiB"),
+    "rows beyond 64 bit": (["--config=synthetic", f"--config.data.args.num_rows={10**30}"], "GiB"),
+    "a trillion features": (["--config=synthetic", f"--config.data.args.num_features={10**12}"], "GiB"),
+    "ten billion classes": (["--config=synthetic", f"--config.data.args.num_classes={10**10}"], "GiB"),
+    "negative seed of rows": (
+        ["--config=synthetic", "--config.data.args.seed=-1"],
+        "data.args.seed: expected",
+    ),
+    "epochs beyond 64 bit": (
+        ["--config=iris", f"--config.minibatch.epochs={10**30}"],
+        "a whole number of 64 bit",
+    ),
+    "steps beyond counting": (
+        ["--config=synthetic", f"--config.minibatch.epochs={10**18}"],
+        "minibatch.epochs: expected at most",
+    ),
+    "passes beyond 64 bit": (
+        ["--config=digits", f"--config.solver.max_passes={10**400}"],
+        "one of 401 digits",
+    ),
+    "more folds than rows": (
+        ["--config=breast_cancer", *PATH, "--config.path.num=3", "--config.cv.folds=1000000000"],
+        "cv.folds: expected at most",
+    ),
+    "a path beyond memory": (
+        ["--config=breast_cancer", *PATH, f"--config.path.num={10**12}", "--config.cv.folds=3"],
+        "1000000000000 strengths beside 3 folds of 31 coefficients takes about",
+    ),
+    "NaN for an optimiser": (
+        ["--config=synthetic", "--config.minibatch.optimizer_args.epsilon=nan"],
+        "minibatch.optimizer_args.epsilon: expected a finite number >= 0. Received: 'nan'",
+    ),
+    "a share above one": (
+        ["--config=synthetic", "--config.minibatch.optimizer_args.beta_1=2.0"],
+        "minibatch.optimizer_args.beta_1: expected a number in [0, 1). Received: 2.0",
+    ),
+    "a word for an optimiser": (
+        ["--config=synthetic", "--config.minibatch.optimizer_args.epsilon=hello"],
+        "minibatch.optimizer_args.epsilon: expected a finite number >= 0. Received: 'hello'",
     ),
     "missing file": (["--config=numpy_arrays", "--config.data.args.path=none.npz"], "no such file"),
     "unknown TFDS set": (["--config=mnist", "--config.data.args.name=mnst"], "such as"),
@@ -222,3 +297,56 @@ def test_bad_workdirs(command, tmp_path):
         code, _, err = command(f"--mode={mode}", f"--workdir={tmp_path}/none")
         assert code == 2
         assert "expected a finished run" in err
+
+
+def test_paths_begin_at_home(command, tmp_path, monkeypatch):
+    """As a shell writes them: it leaves a ~ behind '=' alone."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.savez(tmp_path / "a.npz", **arrays())
+    (tmp_path / "mine.py").write_text(
+        "from tf_logreg.config import load\nget_config = lambda: load('numpy_arrays')\n"
+    )
+    flags = ["--config=~/mine.py", "--config.data.args.path=~/a.npz"]
+    code, _, err = command(*flags, "--workdir=~/run")
+    assert code == 0, err
+    assert (tmp_path / "run" / "result.json").exists()
+    code, _, err = command(*flags, "--config.solver.warm_start=~/run", "--workdir=~/again")
+    assert code == 0, err
+    assert command("--mode=evaluate", "--workdir=~/run")[0] == 0
+    assert not any(path.name == "~" for path in tmp_path.rglob("*"))
+
+
+def test_what_no_memory_holds_is_one_line(command, tmp_path, monkeypatch):
+    """Where nobody could know before: the system refuses in the middle."""
+    from tf_logreg.data import split
+
+    def full(*_, **__):
+        raise MemoryError("Unable to allocate 9 TiB for an array with shape (9,)")
+
+    monkeypatch.setattr(split, "split_rows", full)
+    code, _, err = command(*SMALL, f"--workdir={tmp_path}/run")
+    assert code == 2
+    assert err.splitlines()[-1].startswith("memory: expected a job that fits. Unable to allocate 9 TiB")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_that_runs_away_with_finite_numbers_has_diverged(command, tmp_path):
+    code, out, err = command(*SMALL, "--config.minibatch.learning_rate=1e10", f"--workdir={tmp_path}/run")
+    assert code == 1
+    assert "The fit diverged: after" in err
+    assert "lower minibatch.learning_rate" in err
+    assert out == ""
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_labels_without_any_signal_have_not_diverged(command, tmp_path):
+    """A large rate on pure noise ends far above the loss of no features, and is a result."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "noise.npz", x=rng.normal(size=(100, 30)), y=rng.integers(0, 2, 100))
+    code, _, err = command(
+        "--config=numpy_arrays", f"--config.data.args.path={tmp_path}/noise.npz", "--config.solver.name=minibatch",
+        "--config.minibatch.learning_rate=1.0", "--config.minibatch.batch_size=10", f"--workdir={tmp_path}/run",
+    )  # fmt: skip
+    assert code == 0, err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["metrics"]["train"]["log_loss"] > 0.5

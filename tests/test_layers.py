@@ -26,7 +26,17 @@ ALLOWED = {
         "signals",
         "errors",
     },
-    "finished": {"storage", "measuring", "inputs", "workers", "config", "data", "results", "errors"},
+    "finished": {
+        "storage",
+        "distribute",
+        "measuring",
+        "inputs",
+        "workers",
+        "config",
+        "data",
+        "results",
+        "errors",
+    },
     "selftest": {"data", "model", "fit", "errors"},
     "plan": {"storage", "optimum", "inputs", "config", "distribute", "data", "model", "fit", "errors"},
     "train": {

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from tf_logreg import inputs, optimum, workers
 from tf_logreg.data import folds as make_folds
+from tf_logreg.data import memory as data_memory
 from tf_logreg.data import standardize
 from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError, RunError
@@ -96,6 +97,14 @@ def prepare(
         standardize.merged([parts[f] for f in folds.training(which)]) for which in range(len(folds.held_out))
     ]
     make_folds.check_classes(folds, np.array([s.class_weight_sum for s in scans]), source.class_names)
+    strengths, outputs = len(config.path["values"]) or config.path.num, len(source.class_names)
+    coefficients = (len(source.columns) + config.model.bias) * (1 if output == "sigmoid" else outputs)
+    # Starts, answers and raw copies of every problem's coefficients.
+    data_memory.check(
+        48.0 * strengths * len(scans) * coefficients,
+        f"path.num, path.values: {strengths} strengths beside {len(scans)} folds of {coefficients} "
+        "coefficients",
+    )
     # Beside the rows, and what a solver keeps on the host.
     memory = float(team.gather(np.array(placement.device_memory(strategy) / 4)).min())
     outputs = len(source.class_names) if output == "softmax" else 1

@@ -7,16 +7,18 @@ import json
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes are not about the run
 
+import tensorflow as tf
 from absl import flags
 from ml_collections import config_flags
 
 from tf_logreg import config as configs
-from tf_logreg import distribute, finished, selftest, signals, train, workers
+from tf_logreg import distribute, finished, selftest, signals, storage, train, workers
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.results import workdir as directory
 
@@ -129,8 +131,8 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
     argv = [
         _resolve_config(argument, previous) for previous, argument in zip(["", *argv[:-1]], argv, strict=True)
     ]
-    define_flags(values, argv)
     try:
+        define_flags(values, argv)
         rest = values(argv)
         if values.config is not None:
             values.config.lock()
@@ -141,9 +143,13 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
         TypeError,
         OSError,
     ) as error:
-        raise InputError(f"flags: {error}") from None
+        raise InputError(f"flags: {' '.join(str(error).split())}") from None
     except (KeyError, AttributeError) as error:  # an override below a field that has nothing below it
         raise InputError(f"--config: no such field: {' '.join(str(error.args[0]).split())}") from None
+    except Exception as error:  # a config is Python, and may raise anything
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(f"--config: {why} ({last.filename}:{last.lineno}).") from None
     if len(rest) > 1:
         raise InputError(f"flags: expected --name=value only. Received: {' '.join(rest[1:])}.")
 
@@ -156,10 +162,12 @@ def _resolve_config(argument: str, previous: str) -> str:
         prefix, name = argument.split("=", 1)[0] + "=", argument.split("=", 1)[1]
     else:
         return argument
-    if Path(name.split(":")[0]).is_file():
-        return argument
     known = configs.shipped()
+    if name.split(":")[0] not in known or Path(name.split(":")[0]).is_file():
+        name = storage.local_path(name, "--config")
     name, colon, rest = name.partition(":")  # what follows the colon goes to the file's get_config
+    if Path(name).is_file():
+        return prefix + name + colon + rest
     if name not in known:
         raise InputError(f"--config: expected a file or one of {', '.join(known)}. Received: {name!r}.")
     return prefix + str(known[name]) + colon + rest
@@ -318,6 +326,12 @@ def exit_code(argv: list[str], values: flags.FlagValues) -> int:
     except InterruptError as error:
         print(error, file=sys.stderr)
         return 3
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        why = " ".join(str(error).split())[:200] or "the system gave no more"
+        print(
+            f"memory: expected a job that fits. {why}. Take fewer rows, features or classes.", file=sys.stderr
+        )
+        return 2
     return 0
 
 

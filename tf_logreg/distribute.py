@@ -4,8 +4,12 @@ import contextlib
 import glob
 import importlib.util
 import os
+import queue
+import socket
+import threading
 import time
-from collections.abc import Mapping
+import urllib.parse
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -16,6 +20,8 @@ from tf_logreg.errors import InputError, brief
 
 KINDS = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
 _CONNECTING = 10  # seconds that TensorFlow gets at least, after a meeting that took all
+_MOST_REPLICAS = 64  # among which the shards of the rows are dealt (data/pipeline.py)
+_LONGEST_WAIT = 1e6  # seconds, eleven days; sockets take no more for granted
 ALL_REDUCE = {"mirrored": ("nccl", "hierarchical_copy"), "multi_worker_mirrored": ("ring", "nccl")}
 
 
@@ -25,6 +31,28 @@ def detect() -> str:
     if chips and importlib.util.find_spec("libtpu"):
         return "tpu"
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
+
+
+def check_surroundings(strategy: tf.distribute.Strategy | None = None) -> None:
+    """Looks whether TensorFlow is as our functions need it, before anything is made or written.
+
+    Args:
+        strategy: where the replicas will live, in whose own scope the caller may be.
+
+    Raises:
+        InputError: eager execution is off, a graph is being traced, or another strategy's scope is open.
+    """
+    if not tf.executing_eagerly():
+        raise InputError(
+            "TensorFlow: expected eager execution. Received: a graph (within tf.function or tf.Graph, or "
+            "after tf.compat.v1.disable_eager_execution); call from outside it, in a fresh process."
+        )
+    if tf.distribute.has_strategy() and tf.distribute.get_strategy() is not strategy:
+        received = type(tf.distribute.get_strategy()).__name__
+        raise InputError(
+            f"strategy: expected no open scope of another strategy. Received: a call within {received}'s; "
+            "leave its `with strategy.scope()`, or give it as the strategy."
+        )
 
 
 def make_strategy(
@@ -71,11 +99,15 @@ def make_strategy(
             "--worker_hosts, --task_index: expected --distribution_strategy=multi_worker_mirrored. "
             f"Received: {kind!r}."
         )
+    if not 0 <= startup_timeout <= _LONGEST_WAIT:  # NaN is neither
+        raise InputError(
+            f"--startup_timeout: expected seconds from 0 to {_LONGEST_WAIT:.0f}. Received: {startup_timeout}."
+        )
     if kind == "tpu":
-        return _tpu_strategy(tpu, tpu_zone, gcp_project)
+        return _tpu_strategy(tpu, tpu_zone, gcp_project, startup_timeout)
     several = kind == "multi_worker_mirrored"
-    if num_virtual_cpus < 0 or (several and num_virtual_cpus):
-        allowed = "0, for workers have one CPU each" if several else "a number >= 0"
+    if not 0 <= num_virtual_cpus <= (0 if several else _MOST_REPLICAS):
+        allowed = "0, for workers have one CPU each" if several else f"0 to {_MOST_REPLICAS}"
         raise InputError(f"--num_virtual_cpus: expected {allowed}. Received: {num_virtual_cpus}.")
     if num_virtual_cpus:
         _split_cpu(num_virtual_cpus)
@@ -192,7 +224,7 @@ def _split_cpu(count: int) -> None:
             ) from None
 
 
-def _tpu_strategy(tpu: str, zone: str, project: str) -> tf.distribute.Strategy:
+def _tpu_strategy(tpu: str, zone: str, project: str, timeout: float) -> tf.distribute.Strategy:
     """The sequence of TensorFlow's TPU guide, with each step named when it fails."""
     named = tpu not in ("", "local") and "://" not in tpu
     if named and not all(map(importlib.util.find_spec, ("googleapiclient", "oauth2client"))):
@@ -201,22 +233,70 @@ def _tpu_strategy(tpu: str, zone: str, project: str) -> tf.distribute.Strategy:
             "Run pip install 'tf_logreg[tpu_name]', or give an address, --tpu=grpc://HOST:8470. "
             f"Received: {tpu!r}."
         )
-    tried = "TPUClusterResolver"
-    try:
+    tried, remote = "TPUClusterResolver", tpu not in ("", "local")
+
+    def connect() -> tf.distribute.Strategy:
+        nonlocal tried
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
             tpu=tpu or "local", zone=zone or None, project=project or None
         )
-        if tpu not in ("", "local"):
+        if remote:
             tried = "experimental_connect_to_cluster"
             tf.config.experimental_connect_to_cluster(resolver)
         tried = "initialize_tpu_system"
         tf.tpu.experimental.initialize_tpu_system(resolver)
         tried = "TPUStrategy"
         return tf.distribute.TPUStrategy(resolver)
-    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+
+    try:
+        if not remote:
+            return connect()
+        _probe(tpu, timeout)
+        return _within(timeout, connect)
+    except TimeoutError:
+        raise InputError(
+            f"--tpu: {tpu!r} did not answer within --startup_timeout={timeout:g} s. Expected a TPU that is "
+            "ready, and a port that is open to this machine."
+        ) from None
+    except (ValueError, RuntimeError, OSError, ImportError, tf.errors.OpError) as error:
         raise InputError(
             f"--distribution_strategy=tpu: {tried}(tpu={tpu or 'local'!r}) found no TPU: "
             f"{type(error).__name__}: {brief(error, 200)} "
             "On a Cloud TPU VM install tf_logreg[tpu] and see that `ls /dev/accel* /dev/vfio` lists the "
             "chips; in Colab choose a TPU runtime; for a remote TPU give --tpu=NAME or --tpu=grpc://HOST:8470."
         ) from None
+
+
+def _probe(tpu: str, timeout: float) -> None:
+    """Opens and closes a connection to a grpc:// address: TensorFlow would try a silent one for minutes.
+
+    Raises:
+        OSError: nobody listens there. TimeoutError: nobody answers in time.
+    """
+    address = urllib.parse.urlsplit(tpu.split(",")[0])
+    if address.scheme == "grpc":
+        socket.create_connection((address.hostname, address.port or 8470), timeout=max(timeout, 1e-3)).close()
+
+
+def _within(timeout: float, function: Callable[[], tf.distribute.Strategy]) -> tf.distribute.Strategy:
+    """The function's value, from a thread of its own that is left behind when it takes longer.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    done = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((function(), None))
+        except Exception as error:
+            done.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = done.get(timeout=timeout)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return value

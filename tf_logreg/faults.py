@@ -34,6 +34,9 @@ def structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") 
             isinstance(expected, float) and type(config[name]) is int
         ):
             yield f"{field}: expected {type(expected).__name__}. Received: {config[name]!r}."
+        elif type(expected) is int and not -(2**63) <= config[name] < 2**63:
+            digits = len(str(config[name]))
+            yield f"{field}: expected a whole number of 64 bit. Received: one of {digits} digits."
 
 
 def value_faults(config: ConfigDict) -> Iterator[str]:

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from tf_logreg import config as configs
 from tf_logreg import inputs, measuring, storage, workers
 from tf_logreg.data import views
+from tf_logreg.distribute import check_surroundings
 from tf_logreg.errors import InputError
 from tf_logreg.results import coefficients, export
 from tf_logreg.results import workdir as directory
@@ -32,6 +33,7 @@ def evaluate_run(
         InputError: no finished run, data with other features or classes, or a file that the run read and
             that has changed.
     """
+    check_surroundings(strategy)
     team, other_data, folder = workers.of(strategy), config is not None, directory.of(workdir)
 
     def read() -> tuple:
@@ -80,6 +82,7 @@ def export_run(workdir: str, version: int | None = None, *, overwrite: bool = Fa
     Raises:
         InputError: no finished run, or a version that is there.
     """
+    check_surroundings()
     folder = directory.of(workdir)
     result, found = read_model(folder)
     model = coefficients.build(found)

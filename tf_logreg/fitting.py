@@ -18,6 +18,8 @@ from tf_logreg.fit.result import FitResult
 
 log = logging.getLogger(__name__)
 
+_MOST_STEPS = 2**53  # whole numbers that a float64 holds
+
 
 def fit_minibatch(
     config: ConfigDict,
@@ -101,6 +103,11 @@ def length_of_run(config: ConfigDict, num_rows: int, replicas: int) -> minibatch
         )
     per_epoch = pipeline.steps_per_epoch(num_rows, batch_size)
     length = minibatch.Length(per_epoch * options.epochs, per_epoch, options.steps_per_loop)
+    if length.steps > _MOST_STEPS:
+        raise InputError(
+            f"minibatch.epochs: expected at most {_MOST_STEPS // per_epoch} of {per_epoch} steps each. "
+            f"Received: {options.epochs}."
+        )
     schedule = options.schedule
     if schedule.warmup_steps + schedule.decay_steps > length.steps:
         raise InputError(

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import math
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from tf_logreg import config as configs
 from tf_logreg.data import digest, standardize
 from tf_logreg.data.names import describe
 from tf_logreg.data.source import Source
-from tf_logreg.distribute import make_strategy
+from tf_logreg.distribute import check_surroundings, make_strategy
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.fit import checkpoint, class_weight, progress
 from tf_logreg.fit.result import Status
@@ -26,6 +27,7 @@ from tf_logreg.results import workdir as directory
 
 log = logging.getLogger(__name__)
 
+_MOST_OF_START = 10  # times the loss at weights of zero, beyond which minibatch training has diverged
 DTYPES = ("float32", "float64", "bfloat16")
 
 
@@ -61,6 +63,7 @@ def train_and_evaluate(
         RunError: the fit diverged, or the directory was deleted or taken over; no result was written.
         InterruptError: SIGINT or SIGTERM came; a checkpoint is saved, the same call resumes.
     """
+    check_surroundings(strategy)
     with contextlib.ExitStack() as held:
         return _train_and_evaluate(
             config,
@@ -255,6 +258,8 @@ def _train_and_evaluate(
     clock.lap("fit")
 
     numbers, arrays = measuring.evaluate_model(config.evaluate, raw_model, source, rows, strategy)
+    if minibatch and not config.data.offset:
+        _refuse_nonsense(numbers["train"]["log_loss"], shape["num_classes"], result.iterations)
     with recorder() as note:
         for role, values in numbers.items():
             for name in ("log_loss", "accuracy"):
@@ -359,6 +364,23 @@ def _without_rows(absent: tuple[str, ...], source: Source) -> str:
     """Which declared classes are not in the model, for people."""
     declared = len(absent) + len(source.class_names)
     return f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
+
+
+def _refuse_nonsense(log_loss: float, num_classes: int, steps: int) -> None:
+    """Refuses minibatch training that ran away with finite numbers, as with a rate of 1e10.
+
+    It begins at weights of zero, whose loss is log C whatever the rows are. Ten times that is a model that is
+    sure of what is false; noise in the labels or in the last steps does not come near it.
+
+    Raises:
+        RunError: the training rows' log loss, nats, is more than ten times that of the start.
+    """
+    start = math.log(num_classes)
+    if not log_loss <= _MOST_OF_START * start:
+        raise RunError(
+            f"The fit diverged: after {steps} steps the log loss of the training rows is {log_loss:.3g}, "
+            f"where weights of zero have {start:.3g} nats: lower minibatch.learning_rate or standardise."
+        )
 
 
 def _warn_if_rounded(kernel: np.ndarray, columns: standardize.Affine, dtype: str) -> None:

@@ -59,6 +59,8 @@ def make(
     Raises:
         InputError: a class, the groups or the times are too few for so many folds.
     """
+    if count > len(rows):
+        raise InputError(f"cv.folds: expected at most {len(rows)}, the training rows. Received: {count}.")
     last = np.full(count, np.iinfo(np.int32).max, np.int32)
     if time:
         fold = _by_time(values_of(source, "time", time, rows), count)

@@ -5,8 +5,11 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 
+from tf_logreg import storage
 from tf_logreg.data import sources
 from tf_logreg.data.source import Source
+
+_PATHS = ("path", "folder", "data_dir")  # what sources call an argument that is a path
 
 
 def known() -> list[str]:
@@ -47,7 +50,7 @@ def load(source: str, **args) -> Source:
     Raises:
         InputError: as the source's module says.
     """
-    return _loader(source)(**args)
+    return _loader(source)(**_local(args))
 
 
 def files(source: str, **args) -> dict[str, str]:
@@ -59,12 +62,20 @@ def files(source: str, **args) -> dict[str, str]:
         InputError: as `load`.
     """
     module = _module(source)
-    return module.files(**args) if hasattr(module, "files") else {}
+    return module.files(**_local(args)) if hasattr(module, "files") else {}
 
 
 def version(source: str) -> int:
     """Of what a source makes without files; it rises when the same arguments give other rows."""
     return getattr(_module(source), "VERSION", 0)
+
+
+def _local(args: Mapping) -> dict:
+    """The arguments, with paths as this machine's file system takes them."""
+    return {
+        key: storage.local_path(value, f"data.args.{key}") if key in _PATHS else value
+        for key, value in args.items()
+    }
 
 
 def _loader(name: str):

@@ -7,9 +7,26 @@ memory that does not begin at a multiple of 64 bytes, where NumPy's arrays seldo
 import math
 
 import numpy as np
+import psutil
 import tensorflow as tf
 
+from tf_logreg.errors import InputError
+
 _ALIGNMENT = 64
+
+
+def check(needed: float, what: str) -> None:
+    """Looks whether so many bytes fit this machine at all, before they are asked for.
+
+    Raises:
+        InputError: they do not; `what` takes them.
+    """
+    have = psutil.virtual_memory().total
+    if needed > have:
+        raise InputError(
+            f"{what} takes about {needed / 2**30:,.3g} GiB: expected at most this machine's "
+            f"{have / 2**30:,.3g} GiB."
+        )
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

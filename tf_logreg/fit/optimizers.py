@@ -1,6 +1,7 @@
 """Keras optimisers by name, with the arguments that mean the same on any number of replicas."""
 
 import inspect
+import math
 from collections.abc import Mapping
 
 import keras
@@ -54,12 +55,30 @@ def faults(name: str, args: Mapping, l1: float) -> list[str]:
                 f"minibatch.optimizer_args.{key}: no such argument of {name}. "
                 f"It takes: {', '.join(taken) or 'none'}."
             )
+        else:
+            lines += _value_faults(name, key, args[key])
     if not lines:
         try:
             make(name, 1.0, args, l1)
         except (ValueError, TypeError) as error:
             lines.append(f"minibatch.optimizer_args: {name} refuses {dict(args)}: {error}")
     return lines
+
+
+def _value_faults(name: str, key: str, value: object) -> list[str]:
+    """What Keras would find wrong with an argument only inside a step, or never."""
+    default = inspect.signature(getattr(keras.optimizers, name).__init__).parameters[key].default
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(default, float) and not (default is None and number):
+        return []
+    # Adafactor and Ftrl have exponents that are negative.
+    least = -math.inf if isinstance(default, float) and default < 0 else 0.0
+    most, expected = math.inf, "a finite number" if least else "a finite number >= 0"
+    if key in ("beta_1", "beta_2", "rho"):  # shares of a running mean
+        most, expected = 1.0, "a number in [0, 1)"
+    if number and least <= value < most and math.isfinite(value):
+        return []
+    return [f"minibatch.optimizer_args.{key}: expected {expected}. Received: {value!r}."]
 
 
 def make(

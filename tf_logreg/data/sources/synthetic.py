@@ -8,6 +8,7 @@ billion rows cost no memory, and row i is the same row in any batch, order or wo
 import numpy as np
 import tensorflow as tf
 
+from tf_logreg.data import memory
 from tf_logreg.data.source import Batch, Source, default_columns, no_offset
 from tf_logreg.errors import InputError
 
@@ -32,7 +33,7 @@ def load(
         seed: of the weights and the rows.
 
     Raises:
-        InputError: a size below 1 (2 for classes), or a correlation outside [0, 1).
+        InputError: a size below 1 (2 for classes) or beyond memory, or a correlation outside [0, 1).
     """
     for name, value, least in (
         ("num_rows", num_rows, 1),
@@ -41,6 +42,13 @@ def load(
     ):
         if value < least:
             raise InputError(f"data.args.{name}: expected at least {least}. Received: {value}.")
+    if seed < 0:
+        raise InputError(f"data.args.seed: expected a whole number >= 0. Received: {seed}.")
+    memory.check(16.0 * num_rows, f"data.args.num_rows={num_rows}: the ids of the rows")
+    outputs = 1 if num_classes == 2 else num_classes
+    numbers = 24.0 * num_features * outputs + 64.0 * (num_features + num_classes)
+    sizes = f"data.args.num_features={num_features}, data.args.num_classes={num_classes}"
+    memory.check(numbers, f"{sizes}: the model of the rows")
     if not 0 <= correlation < 1:
         raise InputError(f"data.args.correlation: expected a number in [0, 1). Received: {correlation}.")
     kernel, bias = coefficients(num_features, num_classes, seed)
