@@ -227,7 +227,7 @@ def test_strategies_and_streams_agree(strategies):
 def test_split_by_memory_it_is_the_same(strategies, monkeypatch):
     x, y, weight = random_problem(150, 4, 3)
     whole = fit_path(x, y, weight, strategy=strategies["one_device"])
-    room = path.bytes_of_problem(4, 3, True)
+    room = path.bytes_of_problem(4, 3, True, 150)
     solves = []
     solve = full_batch.solve
     monkeypatch.setattr(full_batch, "solve", lambda *a, **k: solves.append(len(a[2])) or solve(*a, **k))
@@ -252,7 +252,7 @@ def test_broken_off_anywhere_it_ends_with_the_same_bits(
         monkeypatch.setattr(penalized, "_FEW_PRODUCTS", 0)
         monkeypatch.setattr(penalized, "_ROWS_PER_FEATURE", 1)
     if split:
-        room = path.bytes_of_problem(4, 3, True)
+        room = path.bytes_of_problem(4, 3, True, 150)
         monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)
     whole = fit_path(x, y, weight, strategy=strategies["one_device"])
     asked = []

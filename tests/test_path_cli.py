@@ -171,12 +171,22 @@ def test_bad_paths(command, arrays, tmp_path, case):
 
 
 def test_a_problem_that_fits_nowhere(command, arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr(placement, "device_memory", lambda _: 3 * path.bytes_of_problem(4, 3, True))
+    monkeypatch.setattr(placement, "device_memory", lambda _: 3 * path.bytes_of_problem(4, 3, True, 150))
     code, out, err = command(
         *flags(arrays, *PATH, "--device_memory_fraction=0.0", f"--workdir={tmp_path}/run")
     )
     assert code == 2
     assert "path: one problem of 4 features and 3 outputs takes about" in err
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fit_that_fits_nowhere_is_refused_before_it_is_tried(command, arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(placement, "host_memory", lambda: 2.0**10)
+    code, out, err = command(*flags(arrays, "--config.l2=0.1", f"--workdir={tmp_path}/run"))
+    assert code == 2
+    assert "x: a full-batch fit of 4 features and 3 outputs takes about" in err
+    assert "GiB of memory beside the rows. Received: 0.0 GiB free" in err
     assert out == ""
     assert not (tmp_path / "run").exists()
 

@@ -108,7 +108,7 @@ def prepare(
     # Beside the rows, and what a solver keeps on the host.
     memory = float(team.gather(np.array(placement.device_memory(strategy) / 4)).min())
     outputs = len(source.class_names) if output == "softmax" else 1
-    path.problems_at_once((len(source.columns), outputs), config.model.bias, memory)
+    path.problems_at_once((len(source.columns), outputs), config.model.bias, memory, len(train))
     whole, factor = standardize.merged(parts), optimum.penalty_factor(config.penalty_factor, source.columns)
     if not config.path["values"] and not whole.deviation[factor > 0].any():
         raise InputError("path.values: expected strengths where no penalised column varies. Received: ().")
@@ -150,7 +150,8 @@ def fit_path(
     """
     train, folds, scans = rows["train"], prepared.folds, prepared.scans
     sum_rows = optimum.place_rows(strategy, source, train, columns, dtype, device_memory_fraction, folds.fold)
-    at = _problems(config, source, len(train), columns, sum_rows, output)
+    sample = placement.sampled_rows(source, train, columns, folds.fold)
+    at = _problems(config, source, len(train), columns, sum_rows, output, sample)
     values = config.path["values"] or _from_largest(
         config, source, train, columns, at, prepared.scan, workers.of(strategy)
     )
@@ -224,6 +225,7 @@ def _problems(
     columns: standardize.Affine,
     sum_rows: passes.SumRows,
     output: str,
+    sample: Callable,
 ) -> Callable[[np.ndarray, make_folds.Folds, list[standardize.Scan]], Penalized]:
     """(strengths [N], F folds, moments of what trains beside each) -> the K = N F M problems."""
     classes, options = len(source.class_names), config.path
@@ -259,6 +261,7 @@ def _problems(
             positive=positive,
             # The folds of a strength have about the same Hessian; of one class, against the rest.
             alike=np.repeat(np.arange(strengths), together) * sides + positive,
+            sample=sample,
         )
 
     return at

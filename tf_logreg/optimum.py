@@ -15,7 +15,17 @@ from tf_logreg.data import standardize
 from tf_logreg.data.names import describe, told_apart
 from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
-from tf_logreg.fit import checkpoint, full_batch, interrupt, passes, path, penalized, placement, progress
+from tf_logreg.fit import (
+    checkpoint,
+    full_batch,
+    interrupt,
+    passes,
+    path,
+    penalized,
+    placement,
+    progress,
+    sample,
+)
 from tf_logreg.fit.certified import Certified
 from tf_logreg.fit.result import FitResult, Status
 from tf_logreg.model import certificate, dense, host, separation, sums
@@ -100,6 +110,7 @@ def fit_full_batch(
         np.tile(config.l2 * factor * np.square(unit), (count, 1)),
         len(rows),
         positive=positives(count),
+        sample=placement.sampled_rows(source, rows, columns, None),
     )
     team = workers.of(strategy)
     certified = Certified(problems, source, rows, columns, team)
@@ -171,6 +182,35 @@ def fit_full_batch(
         weights=weights,
         relative_gap=None if status is Status.SEPARATED or found.gap is None else found.gap / null.sum(),
     )
+
+
+def check_memory(
+    config: ConfigDict,
+    source: Source,
+    num_rows: int,
+    *,
+    solver: str,
+    output: str,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Whether the host has room for what a fit keeps beside the rows, before it is begun.
+
+    Raises:
+        InputError: it has not, on some worker.
+    """
+    p, classes, team = len(source.columns), len(source.class_names), workers.of(strategy)
+    count, outputs = (classes, 1) if output == "one_vs_rest" else (1, classes if output == "softmax" else 1)
+    needed = 8.0 * 40 * count * outputs * (p + 1)  # gradients, and their history
+    if solver in ("newton", "proximal_newton"):
+        needed = count * path.bytes_of_problem(p, outputs, config.model.bias, num_rows)
+        needed += 8 * p * sample.size(num_rows, p)
+    free = float(team.gather(np.array(placement.host_memory())).min())
+    if needed > free:
+        raise InputError(
+            f"x: a full-batch fit of {p:,} features and {count * outputs:,} outputs takes about "
+            f"{needed / 2**30:.1f} GiB of memory beside the rows. Received: {free / 2**30:.1f} GiB free. "
+            "Take fewer features or classes, or solver.name='minibatch'."
+        )
 
 
 def place_rows(

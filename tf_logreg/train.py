@@ -126,6 +126,9 @@ def _train_and_evaluate(
     else:
         solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
         optimum.penalty_factor(config.penalty_factor, source.columns)
+        optimum.check_memory(
+            config, source, len(rows["train"]), solver=solver, output=shape["output"], strategy=strategy
+        )
         columns = optimum.training_columns(config, source, scans["train"])
     if config.path.penalty:
         prepared = choosing.prepare(config, source, rows["train"], output=shape["output"], strategy=strategy)

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from tf_logreg.errors import InputError, InterruptError
-from tf_logreg.fit import full_batch, preconditioner
+from tf_logreg.fit import full_batch, preconditioner, sample
 from tf_logreg.fit.certified import Certified
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.penalized import Penalized
@@ -69,13 +69,13 @@ def largest_penalty(penalty: str, gradient: np.ndarray, factor: np.ndarray) -> f
     return float(steepest.max(initial=0.0)) * (1 + 1e-6) * (1.0 if penalty == "l1" else 1000.0)
 
 
-def problems_at_once(shape: tuple[int, int], bias: bool, memory: float) -> int:
-    """How many problems of (p, m) coefficients have room in so many bytes.
+def problems_at_once(shape: tuple[int, int], bias: bool, memory: float, num_rows: int) -> int:
+    """How many problems of (p, m) coefficients over n rows have room in so many bytes.
 
     Raises:
         InputError: not even one.
     """
-    needed = bytes_of_problem(*shape, bias)
+    needed = bytes_of_problem(*shape, bias, num_rows)
     if needed > memory:
         raise InputError(
             f"path: one problem of {shape[0]:,} features and {shape[1]:,} outputs takes about "
@@ -103,7 +103,8 @@ def batches(problems: Penalized, together: int, memory: float) -> list[np.ndarra
         together: problems of one strength.
         memory: bytes that they may take.
     """
-    count, most = len(problems.l2), problems_at_once(problems.shape, problems.bias, memory)
+    count = len(problems.l2)
+    most = problems_at_once(problems.shape, problems.bias, memory, problems.num_rows)
     most = min(most, worth_at_once(problems.shape, problems.bias, together))
     # Whole strengths at a time where there is room, so that each batch begins near where another ended.
     size = most // together * together or most
@@ -112,12 +113,17 @@ def batches(problems: Penalized, together: int, memory: float) -> list[np.ndarra
     return [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
 
 
-def bytes_of_problem(p: int, m: int, bias: bool) -> float:
+def bytes_of_problem(p: int, m: int, bias: bool, num_rows: int) -> float:
     """Memory that one more problem takes, about: its solver's state, its sums, a block's intermediates."""
-    size = (p + bias) * m
-    factors = 2 + min(m, preconditioner.MOST_FACTORS)  # beside the sums and what they leave
-    hessian = 4 * size**2 if Penalized.explicit(size) else factors * (p + 1) ** 2
-    return 8.0 * (16 * size + hessian + 6 * m * _BLOCK_ROWS)
+    size, outputs = (p + bias) * m, min(m, preconditioner.MOST_FACTORS)
+    rows = sample.size(num_rows, p)
+    if Penalized.explicit(size):
+        curvature = 4 * size**2
+    elif rows:  # the factors of their products, which are of [s, s], and what they are made from
+        curvature = (2 + outputs) * rows**2
+    else:
+        curvature = (2 + outputs) * (p + 1) ** 2  # beside the sums and what they leave
+    return 8.0 * (16 * size + curvature + 6 * m * _BLOCK_ROWS)
 
 
 def solve(

@@ -7,10 +7,12 @@ solver sees w as P numbers: the kernel [p, m] and, where the model has one, the 
 import collections
 import contextlib
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_logreg.fit import passes, preconditioner
+from tf_logreg.fit import sample as samples
 from tf_logreg.model import objective
 from tf_logreg.solvers import core, linear_system
 
@@ -37,6 +39,7 @@ class Penalized:
         latest, positive: [K], as in `objective.Problems`; the same for all when None.
         alike: [K], problems with the same number have about the same Hessian, as the folds of a penalty
             have; each is its own when None.
+        sample: gives some rows on the host, for problems of many features (`samples.size`).
         passes: [K] reads of the rows by each problem so far; a sample counts as its share.
     """
 
@@ -52,6 +55,7 @@ class Penalized:
     latest: np.ndarray = None
     positive: np.ndarray = None
     alike: np.ndarray = None
+    sample: Callable[[], samples.Rows] | None = None
     passes: np.ndarray = None
 
     def __post_init__(self):
@@ -89,7 +93,14 @@ class Penalized:
             return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
         explicit, count = self.explicit(self.size), len(self.l2)
+        if rows := self.sampled:
+            return linear_system.blas_threads(float(rows) ** 2 * (rows / 3 + q))
         return linear_system.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m * count)
+
+    @property
+    def sampled(self) -> int:
+        """Rows on the host that the preconditioner is made of; 0 where it is made by a pass."""
+        return 0 if self.explicit(self.size) else samples.size(self.num_rows, self.shape[0])
 
     def unpack(self, w: np.ndarray) -> np.ndarray:
         """[k, P] -> [k, p + 1, m], the last row zero without a bias."""
@@ -167,6 +178,9 @@ class Penalized:
         every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
         for key, one in new.items():
             mine = np.flatnonzero(self._alike() == key[0])
+            if self.sampled:
+                kept[key] = self._of_sample(one, mine)
+                continue
             sums = self._sums_of_alike(objective.pooled_gram, one, mine, 2 * (p + 1), every)
             l2, smooth = self.l2[mine].mean(axis=0), not self.l1[mine].any()
             kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
@@ -184,6 +198,15 @@ class Penalized:
 
         return solve
 
+    def _of_sample(self, w: np.ndarray, alike: np.ndarray) -> "preconditioner.Pooled":
+        """At w [P], with the weights of the first of those alike."""
+        rows, one = self.sample(), alike[0]
+        counts = (rows.fold != self.held_out[one]) & (rows.fold <= self.latest[one])
+        weight = rows.weight * self.class_weight[one][rows.y] * counts
+        smooth = not self.l1[one].any()
+        at = self.unpack(w[None])[0]
+        return preconditioner.of_sample(rows, at, weight, self.l2[one], bias=self.bias, smooth=smooth)
+
     def _alike(self) -> np.ndarray:
         """[K], problems that share a preconditioner: those alike, where rows are enough to sample from."""
         enough = self.num_rows // self.every >= _ROWS_PER_FEATURE * (self.shape[0] + 1)
@@ -195,6 +218,8 @@ class Penalized:
         On the devices: its Cholesky factors, on the host, are left out.
         """
         (p, m), rows = self.shape, self.num_rows // self.every
+        if self.sampled:
+            return np.full(len(self.l2), _FEW_PRODUCTS + self.sampled**2 / (rows * m))
         sample = rows / max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
         _, group, count = np.unique(self._alike(), return_inverse=True, return_counts=True)
         return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]

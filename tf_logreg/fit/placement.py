@@ -1,6 +1,8 @@
 """Rows on the devices: whether they fit, how they get there, and which replica holds which."""
 
+import functools
 import os
+from collections.abc import Callable
 
 import numpy as np
 import psutil
@@ -11,6 +13,7 @@ from tf_logreg import workers
 from tf_logreg.data import memory, pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.data.standardize import Affine
+from tf_logreg.fit import sample
 
 
 def fits(
@@ -30,7 +33,12 @@ def device_memory(strategy: tf.distribute.Strategy) -> float:
         return float(
             min(found.memory_limit for found in device_lib.list_local_devices() if found.memory_limit > 2**28)
         )
-    return psutil.virtual_memory().available / len(workers.of(strategy).replicas)
+    return host_memory() / len(workers.of(strategy).replicas)
+
+
+def host_memory() -> float:
+    """Bytes that are free on this host."""
+    return float(psutil.virtual_memory().available)
 
 
 def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
@@ -71,7 +79,7 @@ def held_rows(
     """
     owners = pipeline.owner(np.arange(len(rows)), strategy.num_replicas_in_sync)
     positions = [np.flatnonzero(owners == replica) for replica in workers.of(strategy).replicas]
-    return positions, [_read_rows(source, rows[mine], columns, dtype) for mine in positions]
+    return positions, [read_rows(source, rows[mine], columns, dtype) for mine in positions]
 
 
 def place(strategy: tf.distribute.Strategy, values: list):
@@ -86,7 +94,7 @@ def place(strategy: tf.distribute.Strategy, values: list):
     return strategy.experimental_distribute_values_from_function(on_device)
 
 
-def _read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: tf.DType) -> tuple[np.ndarray, ...]:
+def read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: tf.DType) -> tuple[np.ndarray, ...]:
     """Training columns, labels, weights and offsets of some rows, on the host; X exists once."""
     x = memory.empty((len(rows), len(source.columns)), dtype.as_numpy_dtype)
     y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
@@ -103,3 +111,27 @@ def _read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: tf.DTyp
         y[part], weight[part], offset[part] = batch.y, batch.weight, batch.offset
         start = part.stop
     return x, y, weight, offset
+
+
+def sampled_rows(
+    source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None
+) -> Callable[[], sample.Rows]:
+    """Gives the rows of `sample.Rows`, spread evenly and the same on every worker, read when first asked for.
+
+    Args:
+        source: where rows are read. rows: int64 [n], the ids of the training rows.
+        columns: how training columns come from raw ones.
+        folds: [n] the fold of each row, or None.
+    """
+
+    @functools.cache
+    def read() -> sample.Rows:
+        count = sample.size(len(rows), len(source.columns))
+        at = np.arange(count) * len(rows) // count
+        x, y, weight, offset = read_rows(source, rows[at], columns, tf.float64)
+        fold = np.zeros(count, int) if folds is None else folds[at]
+        return sample.Rows(
+            x, y, weight.astype(float), offset.astype(float), fold, x @ x.T, count == len(rows)
+        )
+
+    return read

@@ -7,11 +7,17 @@ zero, and mu_c is zero.) Curvature of a class sits at the rows near it, far from
 matters: 50,000 rows of 768 features in 100 classes took 53 products at a weak penalty with one matrix for
 all classes, 37 with a_c too, 27 with mu_c too, and 26 with every block of its own, which takes a hundred
 times longer to build.
+
+S is a matrix [p, p] from a pass over the rows, or with more features than that has room for the scatter of
+some rows, in pieces (`fit/sample.py`).
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 
+from tf_logreg.fit import sample
 from tf_logreg.solvers import linear_system
 
 _LEAST = 1e-6  # curvature of an output, over the mean: one that no row is near has none of its own
@@ -26,7 +32,7 @@ class Pooled:
         self,
         weight: float,
         moments: np.ndarray,
-        gram: np.ndarray,
+        gram: np.ndarray | sample.Scatter,
         l2: np.ndarray,
         *,
         bias: bool,
@@ -37,7 +43,7 @@ class Pooled:
         Args:
             weight: sum of the rows' weights.
             moments: [p + 1, m] float64, sum_i d_ic [x_i, 1].
-            gram: [p + 1, p + 1], sum_i sum_c d_ic [x_i, 1] [x_i, 1]^T.
+            gram: [p + 1, p + 1], sum_i sum_c d_ic [x_i, 1] [x_i, 1]^T; or S itself, in pieces.
             l2: [p].
             bias: whether the last coefficient is one of the model's.
             smooth: whether the problem is without l1.
@@ -46,8 +52,10 @@ class Pooled:
         self._curvature = np.maximum(curvature, max(_LEAST * curvature.mean(), 1e-300))
         # Without a bias nothing centres columns, and a large mean would leave float32 no scatter about it.
         self._mean = (moments[:-1] if bias else np.zeros_like(moments[:-1])) / weight / self._curvature
-        between = (self._mean * self._curvature) @ self._mean.T
-        self._within = (gram[:-1, :-1] / weight - between) / self._curvature.sum()
+        self._scatter = gram
+        if isinstance(gram, np.ndarray):
+            between = (self._mean * self._curvature) @ self._mean.T
+            self._scatter = _Matrix((gram[:-1, :-1] / weight - between) / self._curvature.sum())
         self._l2, self._bias, self._factors = l2, bias, {}
         self._softmax = smooth and len(curvature) > 1
         # Steps from the mean curvature; where nothing is penalised one factor serves all.
@@ -104,7 +112,7 @@ class Pooled:
         factor = self._factor(self._group[outputs[0]], free)
 
         def inverse(b: np.ndarray) -> np.ndarray:  # of a (S + L2 / a)
-            return scipy.linalg.cho_solve(factor, b, check_finite=False) / a
+            return factor(b) / a
 
         # The row of the bias, a (mean . z + bias) = r_bias, takes the mean out of the others.
         inner = z[:p]
@@ -113,10 +121,31 @@ class Pooled:
             z[p] = r[p] / a - np.einsum("pj,pj->j", mean, inner[free])
         return z
 
-    def _factor(self, group: int, free: np.ndarray) -> tuple[np.ndarray, bool]:
+    def _factor(self, group: int, free: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         key = int(group), free.tobytes()
         if key not in self._factors:
             shared = self._curvature.mean() * np.exp(self._step * group)
-            matrix = self._within[np.ix_(free, free)] + np.diag(self._l2[free] / shared)
-            self._factors[key] = linear_system.cholesky(matrix)
+            self._factors[key] = self._scatter.factor(self._l2 / shared, free)
         return self._factors[key]
+
+
+class _Matrix:
+    """S as a matrix."""
+
+    def __init__(self, within: np.ndarray):
+        self._within = within
+
+    def factor(self, ridge: np.ndarray, free: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """As of `sample.Scatter`."""
+        found = linear_system.cholesky(self._within[np.ix_(free, free)] + np.diag(ridge[free]))
+        return lambda b: scipy.linalg.cho_solve(found, b, check_finite=False)
+
+
+def of_sample(
+    rows: sample.Rows, w: np.ndarray, weight: np.ndarray, l2: np.ndarray, *, bias: bool, smooth: bool
+):
+    """`Pooled` at w [p + 1, m] from rows on the host, whose weights in the problem are [s]."""
+    d = weight[:, None] * rows.curvatures(w, bias)
+    moments = np.vstack([rows.x.T @ d, d.sum(axis=0)])
+    scatter = sample.Scatter(rows, d, centred=bias)
+    return Pooled(max(weight.sum(), 1e-300), moments, scatter, l2, bias=bias, smooth=smooth)

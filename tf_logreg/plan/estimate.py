@@ -6,7 +6,7 @@ the matrix units; the compiler's own estimate of cycles stands beside it. Nothin
 
 import dataclasses
 
-from tf_logreg.fit import preconditioner
+from tf_logreg.fit import preconditioner, sample
 from tf_logreg.plan.chips import Topology, same_kind
 from tf_logreg.plan.compiler import Compiled
 from tf_logreg.plan.counting import Count
@@ -151,11 +151,13 @@ def full_batch(
     rows, p, m = shape
     cores = topology.chip.host_cores * topology.num_chips
     calls = {name: number for name, number in count.calls.items() if name in programs}
-    # Two triangular solves with p x p a product, up to so many factorisations a preconditioner, on one host.
+    # Two triangular solves with p x p a product, up to so many factorisations a preconditioner, on one host;
+    # with rows on it in the place of a matrix, two products with them.
     # A float64 pass makes two multiply-adds, p m each a row.
     factor = min(m, preconditioner.MOST_FACTORS) * p**3 / 6
     host = topology.chip.host_cores * min(topology.num_chips, 8)
-    algebra = p * p * m * calls.get("hessian_product", 0) + factor * calls.get("pooled_gram", 0)
+    each = 2 * sample.size(rows, p) or p
+    algebra = each * p * m * calls.get("hessian_product", 0) + factor * calls.get("pooled_gram", 0)
     return FullBatch(
         sum(number * programs[name].seconds for name, number in calls.items()),
         sum(

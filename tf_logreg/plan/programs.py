@@ -54,7 +54,9 @@ def requests(num_rows: int, num_features: int, num_classes: int, num_problems: i
     w, every = np.zeros((k, asked.size)), np.arange(k)
     curvature = (lambda: asked.hessian(w, every),)
     if asked.functions(np.ones(k), 0.0).hessian is None:
-        curvature = (lambda: asked.hessian_product(w, w, every), lambda: asked.preconditioner(w, every))
+        curvature = (lambda: asked.hessian_product(w, w, every),)
+        if not asked.sampled:
+            curvature += (lambda: asked.preconditioner(w, every),)
     for call in (lambda: asked.value_and_gradient(w, every), *curvature):
         with contextlib.suppress(_AskedError):
             call()
