@@ -219,7 +219,9 @@ class Penalized:
         """
         (p, m), rows = self.shape, self.num_rows // self.every
         if self.sampled:
-            return np.full(len(self.l2), _FEW_PRODUCTS + self.sampled**2 / (rows * m))
+            # One penalty for all features leaves the products of the sample's rows as they are.
+            anew = self.l1.any() or (self.l2 != self.l2[:, :1]).any()
+            return np.full(len(self.l2), _FEW_PRODUCTS + anew * self.sampled**2 / (rows * m))
         sample = rows / max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
         _, group, count = np.unique(self._alike(), return_inverse=True, return_counts=True)
         return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
