@@ -243,7 +243,8 @@ def _problems(
             # What penalties act on, over a coefficient in training columns: that of the raw column, or of
             # the column as these rows alone would standardise it. Where it is centred is the bias's affair.
             deviation = np.where(scan.deviation > 0, scan.deviation, 1.0)
-            units.append(columns.scale * (deviation if config.standardize else 1.0))
+            raw = columns.penalty_unit(standardize=False)
+            units.append(columns.scale * deviation if config.standardize else raw)
         strengths, together = len(values), len(scans) * sides
         strength = np.repeat(values, together)[:, None]
         unit = np.tile(np.repeat(units, sides, axis=0), (strengths, 1))
@@ -254,8 +255,8 @@ def _problems(
             config.model.bias,
             np.tile(np.repeat(folds.held_out, sides), strengths),
             np.tile(np.concatenate(weights), (strengths, 1)),
-            (strength if options.penalty == "l1" else config.l1) * factor * unit,
-            (strength if options.penalty == "l2" else config.l2) * factor * np.square(unit),
+            optimum.held((strength if options.penalty == "l1" else config.l1) * factor * unit),
+            optimum.held((strength if options.penalty == "l2" else config.l2) * factor * unit * unit),
             num_rows,
             latest=np.tile(np.repeat(folds.latest, sides), strengths),
             positive=positive,
@@ -287,7 +288,9 @@ def _from_largest(
 
         scipy.optimize.minimize(value_and_gradient, w[free], jac=True, method="BFGS", options={"gtol": 1e-9})
     _, gradient = certified.exact(w, np.arange(count))
-    unit = columns.scale * (np.where(scan.deviation > 0, scan.deviation, 1.0) if config.standardize else 1.0)
+    unit = columns.penalty_unit(standardize=False)
+    if config.standardize:
+        unit = columns.scale * np.where(scan.deviation > 0, scan.deviation, 1.0)
     gradient = null.unpack(gradient)[:, :p].transpose(1, 0, 2).reshape(p, -1) / unit[:, None]
     largest = path.largest_penalty(config.path.penalty, gradient, factor)
     return path.grid(config.path.num, config.path.ratio, largest)

@@ -1,13 +1,15 @@
 """What can be done with a finished run: measure it again, export it again. Neither needs the fit."""
 
+import dataclasses
 import logging
 
+import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg import inputs, measuring, storage, workers
-from tf_logreg.data import views
+from tf_logreg.data import units, views
 from tf_logreg.distribute import check_surroundings
 from tf_logreg.errors import InputError
 from tf_logreg.results import coefficients, export
@@ -49,13 +51,16 @@ def evaluate_run(
 
     # Each worker reads files of its own, any of which may be bad or missing.
     result, found, config, source, rows = team.together(read)
-    model = coefficients.build(found)
     sizes = {role: len(ids) for role, ids in rows.items()}
     team.same((sizes, source.columns, source.class_names), "data")
     if other_data and set(rows) == {"train"}:
         rows = {"all": rows["train"]}
-    for ids in rows.values():
-        inputs.scan_rows(source, ids, team)
+    scans = [inputs.scan_rows(source, ids, team) for ids in rows.values()]
+    exponent = units.exponents(np.max([scan.largest for scan in scans], axis=0))
+    if exponent.any():
+        source, kernel = units.in_units(source, exponent), np.ldexp(found.kernel, exponent[:, None])
+        found = dataclasses.replace(found, kernel=kernel, dtype="float64")
+    model = coefficients.build(found)
     numbers, _ = measuring.evaluate_model(config.evaluate, model, source, rows, strategy)
 
     def write() -> None:

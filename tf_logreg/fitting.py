@@ -21,6 +21,26 @@ log = logging.getLogger(__name__)
 _MOST_STEPS = 2**53  # whole numbers that a float64 holds
 
 
+def training_columns(
+    config: ConfigDict, source: Source, scan: standardize.Scan, exponent: np.ndarray
+) -> standardize.Affine:
+    """Columns centred where there is a bias, and scaled when the config standardises.
+
+    Raises:
+        InputError: a column far from ordinary size that is not to be scaled.
+    """
+    odd = np.flatnonzero(exponent)
+    if odd.size and not config.standardize:
+        largest = np.ldexp(scan.largest[odd[0]], exponent[odd[0]])
+        raise InputError(
+            "standardize: expected True with solver.name='minibatch' for a column of values up to "
+            f"{largest:.3g}. Received: False, and column {source.columns[odd[0]]!r}."
+        )
+    return standardize.affine(
+        scan, standardize=config.standardize, bias=config.model.bias, dtype=source.x_dtype, exponent=exponent
+    )
+
+
 def fit_minibatch(
     config: ConfigDict,
     model: keras.Sequential,

@@ -53,6 +53,10 @@ def evaluate_model(
             **options,
             every=workers.of(strategy).every,
         )
+        # Weights as the user gave them.
+        for name in {"confusion", "confusion_weight"} & found.keys():
+            found[name] = np.ldexp(found[name], source.weight_exponent)
+        found["calibration"][:, 0] = np.ldexp(found["calibration"][:, 0], source.weight_exponent)
         arrays |= {f"{role}/{name}": array for name, array in found.items()}
     return numbers, arrays
 
@@ -66,8 +70,8 @@ def minibatch_objective(
     columns: standardize.Affine,
     weight_of_class: np.ndarray | None,
     strategy: tf.distribute.Strategy,
-) -> float:
-    """F of minibatch training at the weights that it ended with, in nats."""
+) -> float | None:
+    """F of minibatch training at the weights that it ended with, in nats; None where it is no number."""
     training_loss = numbers["train"]["log_loss"]
     if weight_of_class is not None:
         # The objective weighs rows by class and knows no corrected prior; the metrics do neither.
@@ -85,6 +89,8 @@ def minibatch_objective(
             NO_AREAS, raw_model, weighted, {"train": rows["train"]}, strategy
         )
         training_loss = weighted_numbers["train"]["log_loss"]
+    if training_loss is None:
+        return None
     penalised = trained[0].astype(np.float64)
     return training_loss + float(
         config.l2 / 2 * np.square(penalised).sum() + config.l1 * np.abs(penalised).sum()

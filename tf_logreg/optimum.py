@@ -33,6 +33,7 @@ from tf_logreg.solvers import load as solvers
 
 log = logging.getLogger(__name__)
 
+LARGEST_PENALTY = 1e25
 # Relative rounding error of a value that the devices sum.
 NOISE = {"float32": 2e-7, "bfloat16": 2e-7, "float64": 1e-15}
 
@@ -46,9 +47,21 @@ def choose(name: str, *, l1: bool) -> str:
     return name
 
 
-def training_columns(config: ConfigDict, source: Source, scan: standardize.Scan) -> standardize.Affine:
+def training_columns(
+    config: ConfigDict, source: Source, scan: standardize.Scan, exponent: np.ndarray | int = 0
+) -> standardize.Affine:
     """Columns of deviation one whatever `standardize` says: the penalties are brought to them instead."""
-    return standardize.affine(scan, standardize=True, bias=config.model.bias, dtype=source.x_dtype)
+    return standardize.affine(
+        scan, standardize=True, bias=config.model.bias, dtype=source.x_dtype, exponent=exponent
+    )
+
+
+def held(penalty: np.ndarray) -> np.ndarray:
+    """Penalties by coefficient of a column of deviation one, those beyond 1e25 brought down to it.
+
+    They keep a coefficient below 1e-25 and change the objective by no more than that.
+    """
+    return np.minimum(penalty, LARGEST_PENALTY)
 
 
 def fit_full_batch(
@@ -96,7 +109,9 @@ def fit_full_batch(
     has_bias, classes = config.model.bias, len(source.class_names)
     factor = penalty_factor(config.penalty_factor, source.columns)
     # Penalties act on raw coefficients, or on those of columns of deviation one.
-    unit = np.ones(num_features) if config.standardize else columns.scale
+    unit = columns.penalty_unit(standardize=config.standardize)
+    with np.errstate(over="ignore"):
+        l1, l2 = held(config.l1 * factor * unit), held(config.l2 * factor * unit * unit)
     # One against the rest is a problem a class, each with one output.
     count, outputs = (units, 1) if dense.is_one_vs_rest(model) else (1, units)
     class_weight = np.ones(classes) if weight_of_class is None else weight_of_class
@@ -106,8 +121,8 @@ def fit_full_batch(
         has_bias,
         np.full(count, -1, np.int32),
         np.broadcast_to(class_weight, (count, classes)),
-        np.tile(config.l1 * factor * unit, (count, 1)),
-        np.tile(config.l2 * factor * np.square(unit), (count, 1)),
+        np.tile(l1, (count, 1)),
+        np.tile(l2, (count, 1)),
         len(rows),
         positive=positives(count),
         sample=placement.sampled_rows(source, rows, columns, None),
@@ -153,6 +168,7 @@ def fit_full_batch(
     found = _sum_of(outcome.certificates)
     w = problems.centred(outcome.w, np.arange(count)).reshape(count, -1, outputs)
     w = np.concatenate(list(w), axis=1)
+    w[:num_features][l2 == LARGEST_PENALTY] = 0
     weights = w[:num_features], w[num_features] if has_bias else np.zeros(units)
     dense.set_weights(model, *weights)
     message = status.explain()
@@ -172,6 +188,14 @@ def fit_full_batch(
         features, names = separation.names(moved, told_apart(source.columns), names)
         which = "Running off" if all_of_them else "Running off, perhaps among others"
         message = f"{message}. {which}: {describe(features)}; classes {describe(names)}"
+    dependence = None
+    if found.narrow and (one := certified.dependence(0)) is not None:
+        names = tuple(np.array(told_apart(source.columns), object)[one.takes_part])
+        dependence = {"rank": one.rank, "columns": one.columns, "features": list(names)}
+        message = (
+            f"{message}. The {one.columns} unpenalised columns have rank {one.rank} beside the bias: of "
+            f"{describe(names)} single coefficients are not identified, predictions are"
+        )
     return FitResult(
         status,
         outcome.iterations,
@@ -180,6 +204,7 @@ def fit_full_batch(
         message=message,
         certificate=found,
         weights=weights,
+        dependence=dependence,
         relative_gap=None if status is Status.SEPARATED or found.gap is None else found.gap / null.sum(),
     )
 
@@ -295,6 +320,7 @@ def _sum_of(found: list[certificate.Certificate]) -> certificate.Certificate:
         reason=without[0] if without else found[0].reason,
         gradient=np.concatenate([one.gradient for one in found], axis=1),
         remedy=remedies[0] if remedies else "",
+        narrow=any(one.narrow for one in found),
     )
 
 

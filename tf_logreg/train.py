@@ -1,6 +1,7 @@
 """The whole story, read top to bottom: data -> fit -> evaluate -> save -> export."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import math
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict
 import tf_logreg
 from tf_logreg import choosing, fitting, inputs, measuring, optimum, workers
 from tf_logreg import config as configs
-from tf_logreg.data import digest, standardize
+from tf_logreg.data import digest, standardize, units
 from tf_logreg.data.names import describe
 from tf_logreg.data.source import Source
 from tf_logreg.distribute import check_surroundings, make_strategy
@@ -21,7 +22,7 @@ from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.fit import checkpoint, class_weight, progress
 from tf_logreg.fit.result import Status
 from tf_logreg.model import dense
-from tf_logreg.results import coefficients, events, export
+from tf_logreg.results import coefficients, events, export, metrics
 from tf_logreg.results import path as path_files
 from tf_logreg.results import workdir as directory
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _MOST_OF_START = 10  # times the loss at weights of zero, beyond which minibatch training has diverged
 DTYPES = ("float32", "float64", "bfloat16")
+_MOST_ROUNDING = 1e-4  # of logits, by the dtype of what is saved
 
 
 def train_and_evaluate(
@@ -119,23 +121,24 @@ def _train_and_evaluate(
         length = fitting.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
     scans = {role: inputs.scan_rows(source, ids, team) for role, ids in rows.items()}
     inputs.check_training_classes(source, rows, scans["train"])
+    # From here to what is saved, columns are in units in which nothing over- or underflows.
+    exponent = units.exponents(scans["train"].largest)
+    source, scan = units.in_units(source, exponent), scans["train"].in_units(exponent)
     if minibatch:
-        columns = standardize.affine(
-            scans["train"], standardize=config.standardize, bias=config.model.bias, dtype=source.x_dtype
-        )
+        columns = fitting.training_columns(config, source, scan, exponent)
     else:
         solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
         optimum.penalty_factor(config.penalty_factor, source.columns)
         optimum.check_memory(
             config, source, len(rows["train"]), solver=solver, output=shape["output"], strategy=strategy
         )
-        columns = optimum.training_columns(config, source, scans["train"])
+        columns = optimum.training_columns(config, source, scan, exponent)
     if config.path.penalty:
         prepared = choosing.prepare(config, source, rows["train"], output=shape["output"], strategy=strategy)
     weight_of_class = class_weight.parse(
         config.class_weight,
         source.class_names,
-        scans["train"].class_weight_sum,
+        scan.class_weight_sum,
         one_vs_rest=shape["output"] == "one_vs_rest",
     )
     start = None
@@ -148,6 +151,7 @@ def _train_and_evaluate(
                 shape["output"],
             )
         )
+        start = np.ldexp(start[0], exponent[:, None]), start[1]
 
     def take_directory() -> dict | None:
         nonlocal run
@@ -162,8 +166,8 @@ def _train_and_evaluate(
         return finished
     clock.lap("data")
 
-    # Fit in training units; the weights are float32 even when X is kept in 16 bit. What comes out is
-    # one plain model in raw units, with the prior put right.
+    # Fit in training columns; the weights are float32 even when X is kept in 16 bit. What comes out is
+    # one plain model of the source's columns, with the prior put right.
     weight_dtype = "float64" if dtype == "float64" else "float32"
     raw_model = dense.build(**shape, dtype=weight_dtype)
 
@@ -244,7 +248,7 @@ def _train_and_evaluate(
                 rows["train"],
                 columns,
                 solver=solver,
-                class_weight_sum=scans["train"].class_weight_sum,
+                class_weight_sum=scan.class_weight_sum,
                 start=start,
                 record=note,
                 **common,
@@ -257,7 +261,18 @@ def _train_and_evaluate(
         )
     trained = result.weights or dense.get_weights(model)
     kernel, bias = set_raw_weights(*trained)
-    _warn_if_rounded(kernel, columns, weight_dtype)
+    status, message = result.status, result.message or result.status.explain()
+    if exponent.any() or standardize.rounding(kernel, bias, scan, weight_dtype) > _MOST_ROUNDING:
+        # What is saved must score as what was fitted.
+        log.info("float32 cannot hold these coefficients: they are saved in float64, for float64 features.")
+        weight_dtype = "float64"
+        raw_model = dense.build(**shape, dtype=weight_dtype)
+        dense.set_weights(raw_model, kernel, bias)
+    rounding = standardize.rounding(kernel, bias, scan, weight_dtype)
+    if rounding > _MOST_ROUNDING and status in (Status.OPTIMAL, Status.FINISHED, Status.STOPPED_EARLY):
+        status = Status.ROUNDED
+        message = f"{status.explain()}. In raw units its logits are off by up to {rounding:.0e}"
+        log.warning(message)
     clock.lap("fit")
 
     numbers, arrays = measuring.evaluate_model(config.evaluate, raw_model, source, rows, strategy)
@@ -266,9 +281,12 @@ def _train_and_evaluate(
     with recorder() as note:
         for role, values in numbers.items():
             for name in ("log_loss", "accuracy"):
-                note(f"{role}/{name}", values[name], result.iterations)
+                if values[name] is not None:
+                    note(f"{role}/{name}", values[name], result.iterations)
     clock.lap("evaluate")
 
+    kernel = np.ldexp(kernel, -exponent[:, None])
+    dense.set_weights(raw_model, kernel, bias)
     if team.is_chief:
         names = source.columns, source.class_names
         run.write_with("model.keras", raw_model.save)
@@ -277,7 +295,8 @@ def _train_and_evaluate(
         )
         run.write_arrays("metrics.npz", arrays)
         if path is not None:
-            path_files.write(run, path, *names)
+            raw_path = dataclasses.replace(path, kernel=np.ldexp(path.kernel, -exponent[:, None]))
+            path_files.write(run, raw_path, *names)
         module = export.serving_module(raw_model, *names)
         run.publish("export", lambda folder: export.save(module, folder), export.MARKER)
     clock.lap("export")
@@ -289,14 +308,15 @@ def _train_and_evaluate(
         objective = measuring.minibatch_objective(
             config, numbers, trained, source, rows, columns, weight_of_class, strategy
         )
-    message = result.message or result.status.explain()
+    relative_gap = None if status is Status.ROUNDED else result.relative_gap
     found = {
-        "status": result.status,
+        "status": status,
         "message": "; ".join([message] + [_without_rows(absent, source)] * bool(absent)),
         "objective": objective,
-        # Both bounds hold for the weights in float64; what is saved rounds them to the model's dtype.
-        "certified_gap": certificate.gap if result.relative_gap is not None else None,
-        "relative_gap": result.relative_gap,
+        # Both bounds hold for the weights in float64. What is saved rounds them to weights_dtype, which
+        # moves logits by 1e-4 at most.
+        "certified_gap": certificate.gap if relative_gap is not None else None,
+        "relative_gap": relative_gap,
         "gradient_bound": certificate.gradient_bound if certificate else None,
         "certificate": certificate.reason
         if certificate
@@ -308,6 +328,8 @@ def _train_and_evaluate(
         "num_features": shape["num_features"],
         "num_classes": shape["num_classes"],
         "absent_classes": list(absent),
+        "weights_dtype": weight_dtype,
+        "dependence": result.dependence,
         "path": None if path is None else path_files.summary(path),
         "metrics": numbers,
         "seconds": clock.seconds,
@@ -328,6 +350,7 @@ def _train_and_evaluate(
         )
         seconds = team.seconds_to_reduce(numbers_a_pass) * reductions
         found["communication"] = min(1.0, seconds / clock.seconds["fit"])
+    found = metrics.finite(found)
     if team.is_chief:
         run.write_json("result.json", found)
     return found
@@ -369,7 +392,7 @@ def _without_rows(absent: tuple[str, ...], source: Source) -> str:
     return f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
 
 
-def _refuse_nonsense(log_loss: float, num_classes: int, steps: int) -> None:
+def _refuse_nonsense(log_loss: float | None, num_classes: int, steps: int) -> None:
     """Refuses minibatch training that ran away with finite numbers, as with a rate of 1e10.
 
     It begins at weights of zero, whose loss is log C whatever the rows are. Ten times that is a model that is
@@ -379,20 +402,9 @@ def _refuse_nonsense(log_loss: float, num_classes: int, steps: int) -> None:
         RunError: the training rows' log loss, nats, is more than ten times that of the start.
     """
     start = math.log(num_classes)
+    log_loss = math.inf if log_loss is None else log_loss
     if not log_loss <= _MOST_OF_START * start:
         raise RunError(
             f"The fit diverged: after {steps} steps the log loss of the training rows is {log_loss:.3g}, "
             f"where weights of zero have {start:.3g} nats: lower minibatch.learning_rate or standardise."
-        )
-
-
-def _warn_if_rounded(kernel: np.ndarray, columns: standardize.Affine, dtype: str) -> None:
-    """Says when raw units cost more digits than float32 has, as with a mean far above the spread."""
-    error = np.finfo(dtype).eps * (np.abs(columns.shift) @ np.abs(kernel)).max()
-    if error > 1e-4:
-        log.warning(
-            "In raw units the logits lose up to %.0e to rounding in %s: columns have means far above their "
-            "spread. Subtract them from the data, or give --dtype=float64.",
-            error,
-            dtype,
         )

@@ -47,6 +47,7 @@ class Source:
         offset_columns: m of the offsets that `read` gives.
         declared: the class names as they came, where `class_names` are not all of them in that order.
         positions: of each of `class_names` among those, -1 for one that is not there.
+        weight_exponent: the user's weights are 2^weight_exponent times what `read` gives.
     """
 
     columns: tuple[str, ...]
@@ -61,6 +62,7 @@ class Source:
     host: Callable[[np.ndarray], Batch] | None = None
     declared: tuple[str, ...] = ()
     positions: tuple[int, ...] = ()
+    weight_exponent: int = 0
 
     @property
     def absent_classes(self) -> tuple[str, ...]:
@@ -127,7 +129,7 @@ def from_arrays(
     wide = x.dtype.itemsize > (4 if x.dtype.kind == "f" else 2)
     x_dtype = np.dtype(np.float64 if wide else np.float32)
     y = y.astype(np.int32, copy=False)
-    weight = np.ones(len(y), np.float32) if weight is None else weight.astype(np.float32)
+    weight, weight_exponent = (np.ones(len(y), np.float32), 0) if weight is None else _single(weight)
 
     @functools.cache
     def tensors() -> tuple[tf.Tensor, ...]:
@@ -168,6 +170,7 @@ def from_arrays(
         place=place,
         extras=extras or {},
         host=host,
+        weight_exponent=weight_exponent,
     )
 
 
@@ -215,6 +218,18 @@ def _check_whole(x: np.ndarray, place: Callable[[int], str], columns: tuple[str,
                 f"{part[i, j]} in {place(start + i)}, column {names.told_apart(columns)[j]!r}. Subtract what "
                 "the column's numbers have in common."
             )
+
+
+def _single(weight: np.ndarray) -> tuple[np.ndarray, int]:
+    """Weights as float32, divided by a power of two where the largest is far from one, and its exponent.
+
+    A common factor of all weights changes no model.
+    """
+    weight = weight.astype(np.float64)
+    largest = np.abs(weight).max(initial=0.0)
+    exponent = int(np.frexp(largest)[1]) if np.isfinite(largest) and largest > 0 else 0
+    exponent = exponent if abs(exponent) > 60 else 0
+    return np.ldexp(weight, -exponent).astype(np.float32), exponent
 
 
 def no_offset(rows: tf.Tensor, dtype: np.dtype) -> tf.Tensor:

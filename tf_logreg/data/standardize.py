@@ -9,11 +9,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tf_logreg.data import names
+from tf_logreg.data import names, units
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
-_LARGEST = 1e18  # of a value: its square is a float32
+# Of a column: coefficients in the reciprocal unit must be numbers too.
+_SMALLEST, _LARGEST = 1e-290, 1e290
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,20 +25,40 @@ class Scan:
         weight_sum: sum of the row weights.
         mean, deviation: [p] float64, weighted; deviation 0 only for a constant column.
         class_weight_sum: [C] float64, the weight that each class has.
+        largest: [p] float64, the largest magnitude in rows that have a weight.
     """
 
     weight_sum: float
     mean: np.ndarray
     deviation: np.ndarray
     class_weight_sum: np.ndarray
+    largest: np.ndarray
+
+    def in_units(self, exponent: np.ndarray) -> "Scan":
+        """Of the same rows by `units.in_units`."""
+        mean, deviation, largest = (np.ldexp(a, -exponent) for a in (self.mean, self.deviation, self.largest))
+        return dataclasses.replace(self, mean=mean, deviation=deviation, largest=largest)
 
 
 @dataclasses.dataclass(frozen=True)
 class Affine:
-    """Training columns are (x - shift) * scale; both [p] float64, exact in the source's dtype."""
+    """Training columns are (x - shift) * scale; both [p] float64, exact in the source's dtype.
+
+    The source may give columns in units of 2^exponent, [p] int or 0 (`units.in_units`).
+    """
 
     shift: np.ndarray
     scale: np.ndarray
+    exponent: np.ndarray | int = 0
+
+    def penalty_unit(self, *, standardize: bool) -> np.ndarray:
+        """[p]: what penalties act on, over a coefficient in these columns, which have deviation one.
+
+        They act on that coefficient when standardised, else on the one of the column as it was given.
+        """
+        if standardize:
+            return np.ones_like(self.scale)
+        return np.ldexp(self.scale, -np.asarray(self.exponent))
 
 
 def scan(batches: Iterable[Batch], source: Source) -> Scan:
@@ -49,34 +70,49 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
     Raises:
         InputError: NaN or infinity in x, or a weight that is negative or not finite, with its place.
     """
-    total, mean, square, first = 0.0, 0.0, 0.0, None
+    p = len(source.columns)
+    total, mean, square, first = 0.0, np.zeros(p), np.zeros(p), None
+    largest, exponent = np.zeros(p), np.zeros(p, int)
     constant, class_weight_sum = True, np.zeros(len(source.class_names))
     for batch in batches:
         x, weight = batch.x.astype(np.float64), batch.weight.astype(np.float64)
-        _check(x, weight, batch.row, source)
+        largest_here = _check(x, weight, batch.row, source)
         class_weight_sum += np.bincount(batch.y, weight, len(class_weight_sum))
         if not weight.all():
             x, weight = x[weight > 0], weight[weight > 0]
+            largest_here = _largest(x)
         if not weight.size:
             continue
         first = x[0].copy() if first is None else first
+        largest = np.maximum(largest, largest_here)
         block_total = weight.sum()
         # About a row of the block: the sums of a column far from zero keep their digits.
         start = x[0].copy()
-        x -= start
+        before, exponent = exponent, units.exponents(largest)
+        if exponent.any():
+            # In units of the column, so that no square leaves float64.
+            mean, square = np.ldexp(mean, before - exponent), np.ldexp(square, 2 * (before - exponent))
+            x = np.ldexp(x, -exponent)
+        offset = x[0].copy()
+        x -= offset
         block_mean = weight @ x / block_total
         constant &= ~x.any(axis=0) & (start == first)
         x -= block_mean
         block_square = weight @ np.square(x, out=x)
-        step = start + block_mean - mean
+        step = offset + block_mean - mean
         share = block_total / (total + block_total)
         square = square + block_square + np.square(step) * total * share
         mean = mean + step * share
         total += block_total
-    p = len(source.columns)
-    deviation = np.sqrt(square / total) if total else np.zeros(p)
+    small = np.flatnonzero((largest > 0) & (largest < _SMALLEST))
+    if small.size:
+        raise InputError(
+            f"x: expected columns of zeros or of magnitudes above {_SMALLEST:.0e}. Received: at most "
+            f"{largest[small[0]]} in column {source.columns[small[0]]!r}."
+        )
     # Rounding leaves a constant column a tiny deviation; dividing by it would make a signal of noise.
-    return Scan(total, mean + np.zeros(p), np.where(constant, 0.0, deviation), class_weight_sum)
+    deviation = np.where(constant, 0.0, np.sqrt(square / total) if total else np.zeros(p))
+    return Scan(total, np.ldexp(mean, exponent), np.ldexp(deviation, exponent), class_weight_sum, largest)
 
 
 def merged(scans: list[Scan]) -> Scan:
@@ -88,21 +124,29 @@ def merged(scans: list[Scan]) -> Scan:
     some = means[weight > 0]
     constant = ~deviations.any(axis=0) & (some == some[:1]).all(axis=0)
     mean = np.where(constant, some[:1].sum(axis=0), share @ means)
-    square = share @ (np.square(deviations) + np.square(means - mean))
+    largest = np.max([part.largest for part in scans], axis=0)
+    exponent = units.exponents(largest)
+    square = share @ (
+        np.square(np.ldexp(deviations, -exponent)) + np.square(np.ldexp(means - mean, -exponent))
+    )
     return Scan(
         float(weight.sum()),
         mean,
-        np.where(constant, 0.0, np.sqrt(square)),
+        np.where(constant, 0.0, np.ldexp(np.sqrt(square), exponent)),
         np.sum([part.class_weight_sum for part in scans], axis=0),
+        largest,
     )
 
 
-def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -> None:
-    """Raises InputError at the first number that cannot be used."""
-    # One sum says whether all is well: NaN and infinity stay in it, and so does what float32 cannot square.
-    with np.errstate(over="ignore", invalid="ignore"):
-        fine = np.abs(x).max(initial=0.0) < _LARGEST
-    if not fine:
+def _largest(x: np.ndarray) -> np.ndarray:
+    """[p], the largest magnitude of each column of x [B, p]; NaN stays in it."""
+    return np.maximum(x.max(axis=0, initial=0.0), -x.min(axis=0, initial=0.0))
+
+
+def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -> np.ndarray:
+    """`_largest` of x; raises InputError at the first number that cannot be used."""
+    largest = _largest(x)
+    if not (largest < _LARGEST).all():
         i, j = np.argwhere(~(np.abs(x) < _LARGEST))[0]
         expected = "finite numbers" if not np.isfinite(x[i, j]) else f"magnitudes below {_LARGEST:.0e}"
         raise InputError(
@@ -115,9 +159,12 @@ def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -
             f"weight: expected finite numbers >= 0. "
             f"Received: {weight[bad[0]]} in {source.place(row[bad[0]])}."
         )
+    return largest
 
 
-def affine(found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype) -> Affine:
+def affine(
+    found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype, exponent: np.ndarray | int = 0
+) -> Affine:
     """How training columns come from raw ones.
 
     Columns are centred whenever a free bias makes that harmless: the penalised optimum is the same
@@ -129,11 +176,12 @@ def affine(found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype) -> Af
         bias: the model has one; without it a shift would change the model.
         dtype: the source's float32 or float64. Shift and scale are rounded to it, so that
             subtracting in it loses nothing and `fold_out` undoes exactly what was done.
+        exponent: of the units in which the source gives its columns.
     """
     shift = found.mean if bias else np.zeros_like(found.mean)
     deviation = np.where(found.deviation > 0, found.deviation, 1.0)
     scale = 1 / deviation if standardize else np.ones_like(shift)
-    return Affine(shift.astype(dtype).astype(np.float64), scale.astype(dtype).astype(np.float64))
+    return Affine(shift.astype(dtype).astype(np.float64), scale.astype(dtype).astype(np.float64), exponent)
 
 
 def fold_out(kernel: np.ndarray, bias: np.ndarray, columns: Affine) -> tuple[np.ndarray, np.ndarray]:
@@ -144,3 +192,21 @@ def fold_out(kernel: np.ndarray, bias: np.ndarray, columns: Affine) -> tuple[np.
     """
     kernel = kernel.astype(np.float64) * columns.scale[:, None]
     return kernel, bias.astype(np.float64) - columns.shift @ kernel
+
+
+def rounding(kernel: np.ndarray, bias: np.ndarray, found: Scan, dtype: str) -> float:
+    """About how far logits are off, at the root of their mean square, when a model is kept in a dtype.
+
+    From the rounding of coefficients and of the products and sums, which cancel where a column's mean is far
+    above its spread.
+
+    Args:
+        kernel: [p, m]. bias: [m]. found: the scan of the rows. dtype: 'float32' or 'float64'.
+    """
+    size, eps = np.hypot(found.mean, found.deviation), np.finfo(dtype).eps
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = np.abs(kernel - kernel.astype(dtype)) + eps * np.abs(kernel)
+        # Those of several columns are of any sign.
+        off = np.linalg.norm(size[:, None] * lost, axis=0)
+        off += np.abs(bias - bias.astype(dtype)) + eps * np.abs(bias)
+    return float(np.nan_to_num(off, nan=np.inf).max())

@@ -13,8 +13,10 @@ from tf_logreg import workers
 from tf_logreg.data import pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.data.standardize import Affine
-from tf_logreg.fit.penalized import Penalized
-from tf_logreg.model import certificate, host, recession, separation, sums
+from tf_logreg.fit.penalized import WEAK_L2, Penalized
+from tf_logreg.model import certificate, dependence, host, recession, separation, sums
+
+_MOST_WEAK = 2000  # coefficients, so that those of a weak l2 can be projected on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +64,11 @@ class Certified:
         given, (p, m), scale = self.problems, self.problems.shape, self.columns.scale
 
         def raw(penalty: np.ndarray) -> np.ndarray:
-            whole = np.zeros((p + given.bias, m))
+            whole = np.zeros((p + given.bias, m), penalty.dtype)
             whole[:p] = penalty[:, None]
             return whole
+
+        weak = (given.l2[k] > 0) & (given.l2[k] < WEAK_L2)
 
         kernel = w.reshape(-1, m).copy()
         kernel[:p] *= scale[:, None]
@@ -77,6 +81,7 @@ class Certified:
             int(given.held_out[k]),
             int(given.latest[k]),
             int(given.positive[k]),
+            raw(weak) if weak.any() and given.size <= _MOST_WEAK else None,
         )
 
     def certify(self, w: np.ndarray, which: np.ndarray) -> list[certificate.Certificate]:
@@ -123,3 +128,15 @@ class Certified:
 
         moved, whole, self.problems.passes[k] = self.team.from_chief(search)
         return moved, whole
+
+    def dependence(self, k: int) -> dependence.Dependence | None:
+        """`dependence.dependence` of problem k's unpenalised columns."""
+
+        def search() -> tuple:
+            blocks, at = self.blocks(np.array([k]), everyone=True), np.zeros(self.problems.size)
+            eps = float(np.finfo(self.source.x_dtype).eps)
+            found = dependence.dependence(blocks, self.problem(at, k), self.columns.scale, eps)
+            return found and tuple(found), self.problems.passes[k]
+
+        found, self.problems.passes[k] = self.team.from_chief(search)
+        return found and dependence.Dependence(*found)

@@ -22,6 +22,7 @@ _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate 
 _ROWS_PER_COEFFICIENT = 400
 _ROWS_TO_SHARE = 50  # rows a coefficient from which on folds differ no more than a rough step needs
 _ROWS_PER_FEATURE = 16  # of the preconditioner's sample
+WEAK_L2 = 1e-20  # in columns of deviation one: rounding of the gradient hides it
 _FEW_PRODUCTS = 3  # for a Newton system: no new preconditioner saves any of them
 
 
@@ -183,6 +184,7 @@ class Penalized:
                 continue
             sums = self._sums_of_alike(objective.pooled_gram, one, mine, 2 * (p + 1), every)
             l2, smooth = self.l2[mine].mean(axis=0), not self.l1[mine].any()
+            l2 = np.where(l2 < WEAK_L2, 0, l2)
             kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
         # Others that are active keep theirs: which of them are asked about does not matter.
         self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
@@ -276,8 +278,8 @@ class Penalized:
         return self.pack(mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean)
 
     def _free(self, problems: np.ndarray) -> np.ndarray:
-        """Which rows of the weights have no penalty, the bias among them: [k, p or p + 1] bool."""
-        free = (self.l1[problems] == 0) & (self.l2[problems] == 0)
+        """Which rows of the weights have no penalty to speak of, as the bias has none: [k, p or p + 1]."""
+        free = (self.l1[problems] == 0) & (self.l2[problems] < WEAK_L2)
         return np.pad(free, [(0, 0), (0, int(self.bias))], constant_values=True)
 
     def functions(self, target: np.ndarray, noise: float) -> core.Functions:

@@ -16,6 +16,7 @@ class Status(enum.StrEnum):
     OPTIMAL = "optimal"
     MAX_PASSES = "max_passes"
     SEPARATED = "separated"
+    ROUNDED = "rounded"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
 
@@ -29,6 +30,8 @@ class Status(enum.StrEnum):
             "--dtype=float64, or add some l2",
             Status.SEPARATED: "the classes can be separated, so the loss falls for ever as coefficients "
             "grow: add some l2",
+            Status.ROUNDED: "what is saved does not score as what was fitted: means far above the spread of "
+            "their columns cost it the digits; subtract them from the data",
             Status.DIVERGED: "the loss is not finite: lower minibatch.learning_rate, or set standardize=True",
             Status.INTERRUPTED: "a checkpoint is saved; the same command resumes",
         }[self]
@@ -48,6 +51,7 @@ class FitResult:
         certificate: of a full-batch fit, else None.
         weights: of a full-batch fit, kernel [p, m] and bias [m] in training columns, float64: the model's
             own are rounded to its dtype.
+        dependence: of unpenalised columns that depend on each other, for `result.json`; None where none do.
         relative_gap: certified, over the null model's loss; None where there is none.
     """
 
@@ -59,3 +63,4 @@ class FitResult:
     certificate: Certificate | None = None
     relative_gap: float | None = None
     weights: tuple[np.ndarray, np.ndarray] | None = None
+    dependence: dict | None = None

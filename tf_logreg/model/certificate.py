@@ -24,6 +24,7 @@ from tf_logreg.model.host import Block, Problem
 _EPS = np.finfo(np.float64).eps
 _ROUNDS = 3
 _REMEDY = "add some l2, or leave columns out"
+_NARROW = 1e-3  # of singular values, from where on the columns themselves are looked at
 _INFEASIBLE = "none: no dual point is feasible this far from the optimum"
 
 
@@ -41,6 +42,7 @@ class Certificate:
         gradient: [q, m] of the smooth part of F at w.
         unclear: no dual point is strictly feasible, or none was looked for, as when the data are separable.
         remedy: what gives a bound where passes over the rows alone never will; else ''.
+        narrow: columns without a penalty may depend on each other.
     """
 
     objective: float
@@ -51,6 +53,7 @@ class Certificate:
     gradient: np.ndarray
     unclear: bool = False
     remedy: str = ""
+    narrow: bool = False
 
 
 def certify(
@@ -107,7 +110,21 @@ def certify(
                 again[k] = waiting[k] + step
             found[k] = _bound(blocks, problem, total, waiting[k], dual, residual, size, gather)
         waiting = again
-    return [found[k] for k in range(len(problems))]
+    return [
+        dataclasses.replace(found[k], narrow=_narrow(problem, total))
+        for k, (problem, total) in enumerate(zip(problems, totals, strict=True))
+    ]
+
+
+def _narrow(problem: Problem, total: sums.Sums) -> bool:
+    """Whether the projection leaves open that unpenalised columns depend on each other."""
+    if not ((problem.l1 == 0) & (problem.l2 == 0))[: len(problem.centre)].any():
+        return False
+    if total.onto is None or not total.onto.singular.size:
+        return True
+    # A softmax has one direction a row that changes nothing, whatever the columns.
+    spare = int(problem.constrained.all(axis=1).sum()) if problem.w.shape[1] > 1 else 0
+    return len(total.onto.null) > spare or bool(total.onto.singular[-1] < _NARROW * total.onto.singular[0])
 
 
 @dataclasses.dataclass
@@ -170,16 +187,18 @@ def _dual_pass(
 def _bound(blocks, problem, total, delta, dual, residual, size, gather) -> Certificate:
     """The gap of one feasible dual point."""
     w, l1, l2 = problem.w, problem.l1, problem.l2
-    box = (l2 == 0) & (l1 > 0)
+    with_l2 = problem.with_l2
+    box = ~with_l2 & (l1 > 0)
     scale = float(np.min(l1[box] / np.maximum(np.abs(dual.gradient[box]), l1[box]), initial=1.0))
     divergence, gradient = dual.divergence, dual.gradient
     if scale < 1:
         # pi -> scale pi + (1 - scale) e_y keeps the simplex and scales G.
         divergence = max(_scaled_divergence(blocks, problem, total, delta, scale, gather), 0.0)
         gradient = scale * gradient
-    with_l2 = l2 > 0
-    terms = _fenchel_young(w[with_l2], -gradient[with_l2], l1[with_l2], l2[with_l2]).sum()
-    terms += (l1[box] * np.abs(w[box]) + w[box] * gradient[box]).sum()
+    with np.errstate(over="ignore"):  # an l2 of next to nothing bounds nothing
+        terms = _fenchel_young(w[with_l2], -gradient[with_l2], l1[with_l2], l2[with_l2]).sum()
+    # Inside the box the conjugate is zero, with a weak l2 too.
+    terms += (l1[box] * np.abs(w[box]) + l2[box] / 2 * np.square(w[box]) + w[box] * gradient[box]).sum()
     objective = total.loss + (l2 / 2 * np.square(w) + l1 * np.abs(w)).sum()
     # What is left of the equations moves the dual point by `size` in the norm of the Hessian, and the
     # bound by no more than this.
@@ -207,7 +226,11 @@ def _failed(problem: Problem, total: sums.Sums, reason: str, *, unclear: bool = 
     w, l1, l2 = problem.w, problem.l1, problem.l2
     objective = float(total.loss + (l2 / 2 * np.square(w) + l1 * np.abs(w)).sum())
     rounding = float(_sums_rounding(problem, total, objective))
-    return Certificate(objective, None, rounding, None, reason, total.gradient + l2 * w, unclear)
+    gap = None
+    if problem.weak is not None and problem.weak.any():
+        # There is an optimum, and no loss is below zero: a bound of use where the data are separable.
+        gap, reason = objective + rounding, "the objective itself: F* is at least zero"
+    return Certificate(objective, gap, rounding, None, reason, total.gradient + l2 * w, unclear)
 
 
 def _sums_rounding(problem: Problem, total: sums.Sums, objective: float) -> float:

@@ -41,6 +41,7 @@ class Problem:
         class_weight: [C]. held_out: the fold whose rows do not count, -1 for none.
         latest: rows of later folds do not count.
         positive: with one output, the class against all others; -1 for labels as they are.
+        weak: [q, m] bool, an l2 so small that rounding of the gradient hides it; None for nowhere.
     """
 
     w: np.ndarray
@@ -51,6 +52,7 @@ class Problem:
     held_out: int = -1
     latest: int = np.iinfo(np.int32).max
     positive: int = -1
+    weak: np.ndarray | None = None
 
     def weights(self, block: Block) -> np.ndarray:
         """The weights of a block's rows in this problem, [B]; 0 for those held out."""
@@ -71,9 +73,15 @@ class Problem:
         """[q, m] bool: coefficients whose column of G is fixed by an equation.
 
         They are those without a penalty, and those of l1 alone that are not zero: at the optimum
-        their gradient is -l1 sign(w), and a dual point that says so is the tightest.
+        their gradient is -l1 sign(w), and a dual point that says so is the tightest. A weak l2 is taken so
+        too, with -l2 w beside it: its conjugate would divide rounding by l2.
         """
-        return (self.l2 == 0) & ((self.l1 == 0) | (self.w != 0))
+        return ~self.with_l2 & ((self.l1 == 0) | (self.w != 0))
+
+    @property
+    def with_l2(self) -> np.ndarray:
+        """[q, m] bool: coefficients that an l2 bounds."""
+        return self.l2 > 0 if self.weak is None else (self.l2 > 0) & ~self.weak
 
 
 def block_elements(num_features: int, outputs: int, count: int = 1) -> int:

@@ -238,7 +238,8 @@ def _with_null(norm, order, rest, factor, beyond) -> Triangular:
 
 def residual_of(gradient: np.ndarray, problem: Problem) -> np.ndarray:
     """How far the constrained columns of G are from what they must be, [q, m]."""
-    return np.where(problem.constrained, gradient + problem.l1 * np.sign(problem.w), 0)
+    smooth = gradient + problem.l2 * problem.w  # with a weak l2 only
+    return np.where(problem.constrained, smooth + problem.l1 * np.sign(problem.w), 0)
 
 
 def correction(

@@ -123,7 +123,8 @@ def from_sums(total: dict[str, np.ndarray]) -> dict:
     (Guo et al., ICML 2017, eq. 3); top_5_accuracy from six classes on; per_class precision, recall
     and f1, 0 where nothing was predicted or present; and of the old TensorFlow estimator
     accuracy_baseline, the share of the largest class, label/mean and prediction/mean (of class 1, or
-    of each class with more than two). None where it is undefined, as without any weight.
+    of each class with more than two). None where it is undefined, as without any weight, or no finite
+    number; log_loss_missing then says why.
     """
     weight, num_classes = total["weight_sum"], len(total["prediction_sum"])
     true, predicted = np.divmod(total["pairs"], num_classes)
@@ -156,7 +157,10 @@ def from_sums(total: dict[str, np.ndarray]) -> dict:
     if len(labels) == 2:
         for name in ("label/mean", "prediction/mean"):
             numbers[name] = numbers[name][1]
-    return _plain(numbers)
+    plain = _plain(numbers)
+    if weight > 0 and plain["log_loss"] is None:
+        plain["log_loss_missing"] = "the loss of some rows is infinite or no number"
+    return plain
 
 
 def calibration(total: dict[str, np.ndarray]) -> np.ndarray:
@@ -193,10 +197,14 @@ def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_
         num_classes: C, each of which has rows.
 
     Returns:
-        roc_auc and pr_auc.
+        roc_auc and pr_auc; None, and areas_missing says why, where a number to sort by is none.
     """
     classes = [1] if num_classes == 2 else range(num_classes)
-    pairs = [_areas(y == c, score, weight) for c, score in zip(classes, columns, strict=True)]
+    pairs = []
+    for c, score in zip(classes, columns, strict=True):
+        if not np.isfinite(score).all():
+            return no_areas("the logits of some rows are infinite or no number")
+        pairs.append(_areas(y == c, score, weight))
     roc_auc, pr_auc = np.mean(pairs, axis=0).tolist()
     return {"roc_auc": roc_auc, "pr_auc": pr_auc}
 
@@ -215,6 +223,15 @@ def _areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[f
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """The quotient, 0 where both are 0."""
     return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)
+
+
+def finite(value):
+    """A tree of dicts, lists and plain values with None for each number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _plain(value):

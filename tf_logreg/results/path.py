@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ def summary(path) -> dict:
     """For result.json: the choice, and lists [N][F] with null where there is no number."""
 
     def plain(array: np.ndarray) -> list:
-        return [[None if value != value else value for value in row] for row in array.tolist()]
+        return [[value if math.isfinite(value) else None for value in row] for row in array.tolist()]
 
     return {
         "penalty": path.penalty,
