@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from tf_logreg.data import names
+from tf_logreg.data import names, units
 from tf_logreg.errors import InputError
 
 
@@ -49,7 +49,8 @@ def parse(
         raise InputError(f"class_weight: expected each class once. Received: {text!r}.")
     weights = np.ones(len(class_names))
     weights[names.positions(tuple(given), class_names, "class_weight")] = list(given.values())
-    return weights
+    # A common factor changes nothing; one of 1e-40 would be zeros in float32.
+    return np.ldexp(weights, -units.exponents(weights.max()))
 
 
 def _parts(text: str) -> list[str]:
