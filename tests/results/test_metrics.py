@@ -305,3 +305,15 @@ def test_sums_of_batches_add_up(num_classes):
     together = functools.reduce(metrics.added, parts)
     for name, value in whole.items():
         np.testing.assert_allclose(together[name], value, rtol=1e-12, err_msg=name)
+
+
+def test_an_infinite_loss_is_null_with_the_reason():
+    logits, y, weight = np.array([[np.inf], [1.0], [-2.0]]), np.array([0, 1, 0]), np.ones(3)
+    numbers = metrics.from_sums(metrics.sums(logits, y, weight, 2))
+    assert numbers["log_loss"] is None
+    assert "infinite" in numbers["log_loss_missing"]
+    assert numbers["accuracy"] == pytest.approx(2 / 3)
+    found = metrics.areas([np.array([np.inf, 1.0, np.nan])], y, weight, 2)
+    assert found["roc_auc"] is None
+    assert "infinite" in found["areas_missing"]
+    assert metrics.finite({"a": [np.inf, 1.0], "b": "x"}) == {"a": [None, 1.0], "b": "x"}

@@ -13,8 +13,8 @@ from tf_logreg.data import names, units
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
-# Of a column: coefficients in the reciprocal unit must be numbers too.
-_SMALLEST, _LARGEST = 1e-290, 1e290
+_LARGEST = 1e18  # of a value: beyond it stand codes for what is missing more often than measurements
+_SMALLEST = 1e-290  # of a column: coefficients in the reciprocal unit must be numbers too
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,8 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
     if logits.shape[1] == 1:
         return -np.logaddexp(0, np.hstack([logits, -logits]))
     top = logits.max(axis=1, keepdims=True)
-    return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # of infinite logits NaN is made, and said
+        return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
 
 
 def log_sigmoid(logits: np.ndarray) -> np.ndarray:
