@@ -169,13 +169,13 @@ def test_workers_meet_beside_a_stranger(name):
 def test_a_stranger_is_not_taken_for_a_worker(name):
     addresses = free_addresses(2)
     with contextlib.ExitStack() as stack:
-        worker = Worker(addresses, 0, timeout=0.6)
+        worker = Worker(addresses, 0, timeout=0.3)
         time.sleep(0.1)
         for connection in STRANGERS[name](addresses[0]):
             stack.enter_context(connection)
         said = worker.end()
     assert said.startswith(
-        f"--startup_timeout: worker 1 ({addresses[1]}) did not come within 0.6 s (worker 1:"
+        f"--startup_timeout: worker 1 ({addresses[1]}) did not come within 0.3 s (worker 1:"
     )
     assert worker.seconds < 5
 

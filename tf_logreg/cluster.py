@@ -1,4 +1,4 @@
-"""Which machines work together: the workers' addresses, from flags or TF_CONFIG, and sockets at its own."""
+"""Which machines work together: the workers' addresses, from flags or TF_CONFIG, and listening there."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ _PATIENCE = 2  # seconds for a port to answer
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The workers' addresses, host:port, the chief first; `index` is this process's own."""
+    """The workers' addresses, HOST:PORT, the chief's first, and `index`, this process's place among them."""
 
     addresses: tuple[str, ...]
     index: int

@@ -83,7 +83,7 @@ def make_strategy(
         startup_timeout: seconds that workers wait for each other, until TensorFlow has connected them.
         tpu: the TPU's name or grpc:// address; '' and 'local' for one in this machine.
         tpu_zone, gcp_project: where a TPU's name is looked up; '' for the machine's own.
-        job: what all workers must be told alike, by the flag's name; they compare it when they meet.
+        job: settings that must be the same on all workers, by the flag's name; compared when they meet.
 
     Raises:
         InputError: an unknown kind, devices or workers that are not there, a TPU that does not answer.
@@ -146,7 +146,7 @@ def make_strategy(
 
 
 def make_deterministic(seed: int) -> None:
-    """The same command on the same devices gives the same bits, at some cost on GPUs."""
+    """Makes the same command on the same devices give the same bits, at some cost on GPUs."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

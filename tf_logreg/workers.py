@@ -34,11 +34,11 @@ _LOST = (
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """The processes of a strategy.
+    """The worker processes of a strategy.
 
     Attributes:
-        cluster: their addresses and which is this one; None for a process by itself.
-        strategy: what they share.
+        cluster: the workers' addresses and this process's place among them; None without a cluster.
+        strategy: the strategy whose replicas the workers hold.
     """
 
     cluster: cluster.Cluster | None
