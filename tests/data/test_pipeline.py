@@ -299,7 +299,7 @@ def test_equal_times_stay_together():
         ({}, {"group": "patient"}, "it has none"),
         ({"day": np.where(np.arange(200) == 7, np.nan, 1.0)}, {"time": "day"}, "none in row 7"),
         ({"p": np.where(np.arange(200) == 9, "", "x")}, {"group": "p"}, "none in row 9"),
-        ({"day": np.full(200, np.datetime64("NaT"))}, {"time": "day"}, "none in row 0"),
+        ({"day": np.full(200, np.datetime64("NaT", "D"))}, {"time": "day"}, "none in row 0"),
         ({"p": np.zeros(200, int)}, {"group": "p"}, "no rows are left"),
         ({"day": np.zeros(200)}, {"time": "day"}, "no rows are left"),
     ],
