@@ -5,6 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from tf_logreg.errors import InputError
+from tf_logreg.results import workdir as directory
+from tf_logreg.results.coefficients import read_start
+
 RNG = np.random.default_rng(0)
 N = 200
 X = RNG.normal(size=(N, 3))
@@ -200,6 +204,16 @@ def test_features_in_another_order_are_taken_by_name(command, tmp_path):
     code, err, _ = evaluate(command, tmp_path, feature_names=["a", "b", "d"])
     assert code == 2
     assert "without 'c' and with 'd'" in err
+
+
+def test_a_warm_start_takes_features_by_name(command, tmp_path):
+    run(command, tmp_path, feature_names=["a", "b", "c"])
+    found, folder = coefficients(tmp_path), directory.of(f"{tmp_path}/run")
+    kernel, bias = read_start(folder, ("c", "a", "b"), ("0", "1", "2"), "softmax")
+    np.testing.assert_array_equal(kernel, found["kernel"][[2, 0, 1]])
+    np.testing.assert_array_equal(bias, found["bias"])
+    with pytest.raises(InputError, match="same feature_names"):
+        read_start(folder, ("c", "a", "d"), ("0", "1", "2"), "softmax")
 
 
 def test_offsets_follow_the_classes(command, tmp_path):

@@ -6,6 +6,8 @@ import tensorflow as tf
 import tfds_sets
 from sklearn.datasets import load_digits
 
+from tf_logreg import config as configs
+from tf_logreg import inputs
 from tf_logreg.data import labels
 from tf_logreg.data.load import faults, known, load
 from tf_logreg.data.sources import synthetic
@@ -204,6 +206,16 @@ def test_tfds_set_on_disk(tfds_folder):
     assert np.bincount(read_all(source).y).tolist() == np.bincount(y).tolist()
     start = source.splits["test"].start
     assert "row 5 of split 'test' of tiny_digits/1.0.0" in source.place(start + 5)
+
+
+def test_a_tfds_set_that_declares_more_classes_than_it_has(tmp_path):
+    config = configs.get_config()
+    config.data.source = "tfds"
+    config.data.args = {"folder": tfds_sets.prepare(tfds_sets.TinyLetters, tmp_path)}
+    source, rows = inputs.read_data(config)
+    assert source.class_names == tuple("0123456789")
+    assert source.absent_classes == ("10", "11")
+    assert set(source.labels(rows["train"])) == set(range(10))
 
 
 def test_tfds_by_name(tmp_path):

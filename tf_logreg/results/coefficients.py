@@ -62,10 +62,16 @@ def read_start(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [p, m] and bias [m] of another run, in raw units, to start from.
 
+    The same features in another order are taken by their names.
+
     Raises:
         InputError: no such run, or one over other features, classes or outputs.
     """
     found = read(folder)
+    at = {name: j for j, name in enumerate(found.feature_names)}
+    if len(at) == len(found.feature_names) == len(columns) and at.keys() == set(columns):
+        kernel = found.kernel[[at[name] for name in columns]]
+        found = dataclasses.replace(found, kernel=kernel, feature_names=columns)
     for name, expected in (("feature_names", columns), ("class_names", class_names)):
         if getattr(found, name) != expected:
             raise InputError(
