@@ -160,3 +160,59 @@ def test_solver_rooms_know_no_data():
         assert "tf_logreg.data" not in path.read_text()
     for path in (ROOT / "solvers").rglob("*.py"):
         assert "tensorflow" not in path.read_text()
+
+
+# Functions that open, list, write or remove files; and what else than a run's files some modules read.
+MODULES_OF_FILES = {"glob", "io", "keras", "np", "os", "pickle", "shutil", "tempfile", "tf", "zipfile"}
+FILE_FUNCTIONS = {
+    "open", "fdopen", "save", "savez", "savez_compressed", "savetxt", "load", "loadtxt", "memmap", "fromfile", "dump",
+    "unlink", "remove", "rmdir", "mkdir", "makedirs", "rename", "replace", "removedirs", "rmtree", "move", "copy",
+    "copyfile", "copytree", "listdir", "scandir", "walk", "glob", "ZipFile", "mkdtemp", "mkstemp",
+    "NamedTemporaryFile", "TemporaryDirectory", "create_file_writer", "load_model", "GFile", "TFRecordWriter",
+}  # fmt: skip
+OTHER_FILES = {
+    "cli.py": {"pathlib"},  # a config file
+    "config.py": {"pathlib"},  # the shipped configs
+    "distribute.py": {"glob.glob"},  # devices
+    "data/digest.py": {"open"},
+    "data/sources/npz.py": {"np.load", "open", "zipfile.ZipFile"},
+    "data/sources/tfds.py": {"os.walk"},
+    "fit/checkpoint.py": {"np.savez"},  # into memory
+    "fit/preemption.py": {"pathlib"},  # the maker of the machine
+    "plan/counting.py": {"tempfile.TemporaryDirectory"},  # of its own
+    "results/events.py": {"tf.summary.create_file_writer"},  # where storage says
+    "results/export.py": {"tf.saved_model.save"},  # where storage says
+}
+
+
+def file_calls(path: Path) -> set[str]:
+    """What of a module touches files: 'open', 'np.load', 'pathlib'."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name for alias in node.names} | {getattr(node, "module", "")}
+            found |= {"pathlib"} & names
+        elif isinstance(node, ast.Call):
+            parts = ast.unparse(node.func).split(".")
+            if "(" in ast.unparse(node.func):
+                continue  # a method of what a call gave
+            if parts == ["open"] or (parts[0] in MODULES_OF_FILES and parts[-1] in FILE_FUNCTIONS):
+                found |= {".".join(parts)}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_storage_touches_the_files_of_a_run(path):
+    name = path.relative_to(ROOT).as_posix()
+    if name != "storage.py":
+        assert file_calls(path) <= OTHER_FILES.get(name, set())
+
+
+def test_no_module_loads_what_can_run_code():
+    for path in MODULES:
+        text = path.read_text()
+        for word in ("load_model", "allow_pickle=True", "import pickle", "unsafe", "safe_mode=False"):
+            # Workers greet each other with pickles until their meeting has a form of its own.
+            assert word not in text or (word == "import pickle" and path.name == "workers.py"), (
+                f"{path}: {word}"
+            )
