@@ -112,8 +112,8 @@ def test_a_file_that_changes_while_it_is_read(small_config, tmp_path, monkeypatc
     write(tmp_path / "rows.npz")
     read = inputs.read_data
 
-    def slowly(config):
-        found = read(config)
+    def slowly(*args):
+        found = read(*args)
         write(tmp_path / "rows.npz", flip=True)
         return found
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tf_logreg import measuring
+from tf_logreg import inputs, measuring
 
 SMALL = ["--config=synthetic", "--config.data.args.num_rows=300", "--config.minibatch.epochs=1"]
 
@@ -85,15 +85,13 @@ def test_a_directory_that_another_run_filled_meanwhile(command, tmp_path, before
 
 
 def test_a_run_that_finds_itself_finished_when_it_has_read_its_data(command, tmp_path, monkeypatch):
-    from tf_logreg import inputs
-
     flags, found, read = [*SMALL, f"--workdir={tmp_path}/run"], [], inputs.read_data
 
-    def first(config):
+    def first(*args):
         monkeypatch.setattr(inputs, "read_data", read)
         found.append(command(*flags))
         found.append(files(tmp_path / "run"))
-        return read(config)
+        return read(*args)
 
     monkeypatch.setattr(inputs, "read_data", first)
     code, out, err = command(*flags)
@@ -103,15 +101,13 @@ def test_a_run_that_finds_itself_finished_when_it_has_read_its_data(command, tmp
 
 
 def test_another_run_begins_while_the_data_are_read(command, tmp_path, monkeypatch):
-    from tf_logreg import inputs
-
     run, found, read = f"--workdir={tmp_path}/run", [], inputs.read_data
 
-    def first(config):
+    def first(*args):
         monkeypatch.setattr(inputs, "read_data", read)
         found.append(command(*SMALL, "--config.l2=0.5", run))
         found.append(files(tmp_path / "run"))
-        return read(config)
+        return read(*args)
 
     monkeypatch.setattr(inputs, "read_data", first)
     code, out, err = command(*SMALL, run)
