@@ -35,21 +35,24 @@ _NOTES = ("selftest.txt", "plan.json")  # what other modes than training leave, 
 _SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
 
 # What is printed of a result, and its types.
-_NUMBER = (int, float)
+_NONE = type(None)
+_NUMBER = (int, float, _NONE)  # null where there is none
 _RESULT = {
     "status": str,
     "message": str,
     "objective": _NUMBER,
-    "certified_gap": (*_NUMBER, type(None)),
-    "relative_gap": (*_NUMBER, type(None)),
+    "certified_gap": _NUMBER,
+    "relative_gap": _NUMBER,
     "passes": _NUMBER,
     "metrics": dict,
-    "path": (dict, type(None)),
-    "communication": (*_NUMBER, type(None)),
+    "path": (dict, _NONE),
+    "communication": _NUMBER,
     "num_workers": int,
     "num_features": int,
     "num_classes": int,
 }
+_METRICS = {"num_rows": int, "log_loss": _NUMBER, "accuracy": _NUMBER, "roc_auc": _NUMBER}
+_PATH = {"penalty": str, "chosen": _NUMBER, "choice": int, "values": list, "scores": list}
 
 # What is known of the data -> what they are now: {'version': ..., 'files': {name: {'sha256': ...}}}.
 Digests = Callable[[dict], dict]
@@ -202,12 +205,17 @@ def read_result(folder: storage.Folder) -> dict:
         InputError: it is missing or damaged.
     """
     found = folder.read_json("result.json")
-    for name, kinds in _RESULT.items():
-        if not isinstance(found.get(name), kinds):
-            raise InputError(
-                f"{folder.field}: cannot use {folder.where('result.json')!r}: its {name!r} is missing or "
-                "of another kind."
-            )
+    faults = _missing(found, _RESULT)
+    if not faults:
+        for role, numbers in found["metrics"].items():
+            faults += [f"metrics.{role}.{name}" for name in _missing(numbers, _METRICS)]
+        if found["path"] is not None:
+            faults += [f"path.{name}" for name in _missing(found["path"], _PATH)]
+    if faults:
+        raise InputError(
+            f"{folder.field}: cannot use {folder.where('result.json')!r}: {faults[0]!r} is missing or of "
+            "another kind."
+        )
     return found
 
 
@@ -241,6 +249,13 @@ def check_agreement(folder: storage.Folder, result: dict, found: coefficients.Co
 def _names(folder: storage.Folder) -> list[str]:
     """What is in a directory, but for what owners and killed runs leave."""
     return [n for n in folder.names() if n != storage.OWNER and not n.startswith(storage.ASIDE)]
+
+
+def _missing(found: object, kinds: dict) -> list[str]:
+    """Names of what is missing in a JSON object, or of another kind."""
+    if not isinstance(found, dict):
+        return list(kinds)
+    return [name for name, kind in kinds.items() if name not in found or not isinstance(found[name], kind)]
 
 
 def _is_ours(record: dict) -> bool:
