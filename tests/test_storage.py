@@ -237,6 +237,10 @@ def test_a_directory_that_is_deleted_is_not_made_again(tmp_path):
 
 def test_what_a_killed_run_was_writing_is_swept(folder):
     folder.below(".writing-x").write("a", b"1")
+    folder.below("c").below("d").below(".writing-y").write("a", b"1")
     folder.write("b", b"1")
     folder.sweep()
-    assert folder.names() == ["b"]
+    assert folder.names() == ["b", "c"]
+    assert folder.below("c").below("d").names() == [".writing-y"]
+    folder.sweep(deep=True)
+    assert folder.below("c").below("d").names() == []

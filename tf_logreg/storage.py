@@ -295,11 +295,13 @@ class Folder:
                 f"{self.field}: cannot delete {self.where(name)!r}: {error.strerror or error}."
             ) from None
 
-    def sweep(self) -> None:
-        """Deletes what a killed run was writing in this folder."""
+    def sweep(self, *, deep: bool = False) -> None:
+        """Deletes what a killed run was writing in this folder, and in all folders below it if `deep`."""
         for name in self.names():
             if name.startswith(ASIDE):
                 self.remove(name)
+            elif deep and os.path.isdir(self.where(name)) and not os.path.islink(self.where(name)):
+                self.below(name).sweep(deep=True)
 
     @contextlib.contextmanager
     def owned(self, *, wait: float = 0.0) -> Iterator["Folder"]:

@@ -136,6 +136,7 @@ def start_run(folder: storage.Folder, record: dict, *, overwrite: bool) -> None:
         if name != "config.json" and (overwrite or name != "checkpoints"):
             folder.remove(name)
     folder.sweep()
+    folder.below("checkpoints").sweep(deep=True)
     folder.write_json("config.json", {"format": FORMAT, "version": VERSION, **record})
 
 
