@@ -153,7 +153,7 @@ RESULTS = {
 }  # fmt: skip
 CONFIGS = {
     "no config": in_json("config.json", "config"),
-    "no solver": in_json("config.json", "config", "solver"),
+    "no data": in_json("config.json", "config", "data"),
     "no source": in_json("config.json", "config", "data", "source"),
     "a number for a section": in_json("config.json", "config", "data", value=3),
     "a wrong value": in_json("config.json", "config", "l2", value="much"),

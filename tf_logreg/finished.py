@@ -130,6 +130,8 @@ def _own_config(folder: storage.Folder) -> ConfigDict:
     """
     record = directory.read_record(folder)
     try:
+        if "data" not in record["config"]:
+            raise KeyError("data")
         config = configs.from_json(record["config"])
         configs.validate(config)
     except (ValueError, TypeError, AttributeError, KeyError) as error:  # an InputError is a ValueError

@@ -402,9 +402,10 @@ def _who(owner: dict) -> str:
     )
 
 
-def _take(path: str, token: str) -> io.BufferedRandom | None:
+def _take(path: str, token: str) -> io.FileIO | None:
     """Opens and locks an `.owner` file and writes the token into it; None when it is another's."""
-    file = open(path, "a+b")  # noqa: SIM115 (the lock lasts as long as the file is open)
+    file = open(path, "a+b", buffering=0)  # noqa: SIM115 (the lock lasts as long as the file is open)
+    held = False
     try:
         held = _locked(file)
         if held is None:
@@ -414,21 +415,24 @@ def _take(path: str, token: str) -> io.BufferedRandom | None:
                 log.warning("%s: no locks here. Taking over from %s.", path, _who(before))
         if held:
             file.truncate(0)
-            file.write(json.dumps({"token": token, **_myself()}).encode())
-            file.flush()
+            text = json.dumps({"token": token, **_myself()}).encode()
+            if file.write(text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with contextlib.suppress(OSError):
                 os.fsync(file.fileno())
             # An owner deletes its file as it ends: what was opened before is no longer in the folder.
             if _read_owner(path).get("token") == token:
                 return file
     except BaseException:
+        if held:
+            _remove(path)
         file.close()
         raise
     file.close()
     return None
 
 
-def _locked(file: io.BufferedRandom) -> bool | None:
+def _locked(file: io.FileIO) -> bool | None:
     """Locks an open file: whether that worked, or None where the file system has no locks."""
     try:
         if os.name == "nt":

@@ -7,6 +7,8 @@ infinite, all probabilities are NaN, class_id is -1 and class_name is ''.
 import keras
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_logreg.model import dense, linear, losses
 
@@ -75,3 +77,11 @@ def save(module: tf.Module, path: str) -> None:
         tf.saved_model.save(module, path, signatures=signatures)
     except tf.errors.OpError as error:
         raise OSError(error.message) from None
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether these are the bytes of a `saved_model.pb`. They are parsed; nothing that they describe is built."""
+    try:
+        return bool(saved_model_pb2.SavedModel.FromString(data).meta_graphs)
+    except message.DecodeError:
+        return False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
-from tf_logreg.results import coefficients
+from tf_logreg.results import coefficients, export
 
 log = logging.getLogger(__name__)
 
@@ -230,8 +230,13 @@ def check_artefacts(folder: storage.Folder, result: dict) -> None:
         check_agreement(folder, result, coefficients.read(folder))
         for name in ("metrics.npz", "model.keras", *(("path.npz",) if result["path"] else ())):
             folder.check_archive(name)
-        for name in ("export/saved_model.pb", *(("path.csv", "path.png") if result["path"] else ())):
+        for name in ("path.csv", "path.png") if result["path"] else ():
             folder.check_file(name)
+        name = f"export/{export.MARKER}"
+        if not export.is_whole(folder.read(name)):
+            raise InputError(
+                f"{folder.field}: cannot use {folder.where(name)!r}: it is cut or something else."
+            )
     except InputError as error:
         remedy = "--mode=export writes export/ again, --overwrite all"
         raise InputError(f"{error} {remedy}.") from None
