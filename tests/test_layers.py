@@ -212,7 +212,4 @@ def test_no_module_loads_what_can_run_code():
     for path in MODULES:
         text = path.read_text()
         for word in ("load_model", "allow_pickle=True", "import pickle", "unsafe", "safe_mode=False"):
-            # Workers greet each other with pickles until their meeting has a form of its own.
-            assert word not in text or (word == "import pickle" and path.name == "workers.py"), (
-                f"{path}: {word}"
-            )
+            assert word not in text, f"{path}: {word}"

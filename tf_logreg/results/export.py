@@ -80,7 +80,7 @@ def save(module: tf.Module, path: str) -> None:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether these are the bytes of a `saved_model.pb`. They are parsed; nothing that they describe is built."""
+    """Whether these are the bytes of a `saved_model.pb`: they are parsed, nothing in them is built."""
     try:
         return bool(saved_model_pb2.SavedModel.FromString(data).meta_graphs)
     except message.DecodeError:
