@@ -1,5 +1,6 @@
 """Damaged, hostile and older work directories, and disks that refuse: one line that names the file, or no harm."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -243,20 +244,22 @@ def test_directories_of_the_version_before_are_read(command, flags, tmp_path, ou
     assert code == 0, err
 
 
-@pytest.fixture
-def file_size():
+@contextlib.contextmanager
+def file_size(size):
     """Lets no file grow beyond so many bytes, as a full disk would."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [0, 60, 800, 4_000, 9_000, 15_000])
-def test_a_disk_that_is_full(command, flags, tmp_path, file_size, size):
+def test_a_disk_that_is_full(command, flags, tmp_path, size):
     run = tmp_path / "run"
-    file_size(size)
-    code, out, err = command(*flags, f"--workdir={run}")
-    file_size(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    with file_size(size):
+        code, out, err = command(*flags, f"--workdir={run}")
     assert (code, out) == (2, ""), err
     assert str(run) in err
     assert "Traceback" not in err
@@ -274,12 +277,12 @@ def test_a_disk_that_is_full(command, flags, tmp_path, file_size, size):
 
 @pytest.mark.parametrize("size", [0, 200])
 @pytest.mark.parametrize("mode", ["evaluate", "export"])
-def test_a_full_disk_leaves_what_was_there(command, flags, run, file_size, mode, size):
+def test_a_full_disk_leaves_what_was_there(command, flags, run, mode, size):
     given = modes(flags, run)[mode]
     assert command(*given)[0] == 0
     before = files(run)
-    file_size(size)
-    code, out, err = command(*given)
+    with file_size(size):
+        code, out, err = command(*given)
     assert (code, out) == (2, ""), err
     assert str(run) in err
     assert files(run) == before
