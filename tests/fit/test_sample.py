@@ -87,7 +87,17 @@ def test_wide_data_end_where_the_kernel_form_does(strategies, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "case", ["softmax", "l1", "elastic", "free columns", "no bias", "one_vs_rest", "streamed", "float32"]
+    "case",
+    [
+        "softmax",
+        "l1",
+        "elastic",
+        "free columns",
+        "no bias",
+        "one_vs_rest",
+        pytest.param("streamed", marks=pytest.mark.long),
+        "float32",
+    ],
 )
 def test_a_sample_of_rows_shapes_steps_and_not_the_answer(strategies, tmp_path, monkeypatch, case):
     x, y, weight = random_problem(90, 40, 2 if case in ("l1", "free columns") else 3)
