@@ -18,7 +18,8 @@ def test_train_repeat_overwrite(command, tmp_path):
     code, out, err = command(*SMALL, run, "--distribution_strategy=MIRRORED", "--num_virtual_cpus=2")
     assert code == 0, err
     assert "log loss" in out
-    files = {path.name for path in (tmp_path / "run").iterdir()}
+    # A fit that takes more than a second leaves a checkpoint of its end, too.
+    files = {path.name for path in (tmp_path / "run").iterdir()} - {"checkpoints"}
     assert files == {
         "config.json", "result.json", "coefficients.npz", "metrics.npz", "model.keras", "export", "events",
     }  # fmt: skip
