@@ -9,7 +9,9 @@ import tensorflow as tf
 from problems import objective, random_problem
 
 from tf_logreg import config as configs
+from tf_logreg.errors import InputError
 from tf_logreg.fit import path, placement
+from tf_logreg.results import figures
 
 SMALL = ["--config.data.test_fraction=0.2", "--config.data.validation_fraction=0.0"]
 
@@ -132,7 +134,7 @@ BAD = {
     "unknown penalty": (["--config.path.penalty=l3", "--config.cv.folds=3"], "expected 'l1', 'l2' or ''"),
     "one fold": (["--config.path.penalty=l2", "--config.cv.folds=1"], "cv.folds: expected 0 or a whole number >= 2"),
     "more folds than rows of a class": (["--config.path.penalty=l2", "--config.cv.folds=99"], "the training rows of class"),
-    "nothing to choose by": (["--config.path.penalty=l2"], "expected cv.folds, data.validation_fraction or"),
+    "nothing to choose by": (["--config.path.penalty=l2", "--config.cv.folds=0"], "expected cv.folds, data.validation_fraction or"),
     "nothing to choose": (["--config.cv.folds=3"], "cv.folds: expected 0 without path.penalty"),
     "the penalty twice": ([*PATH, "--config.l2=0.1"], "l2: expected 0.0 with path.penalty='l2'"),
     "minibatch": ([*PATH, "--config.solver.name=minibatch"], "path.penalty: expected ''"),
@@ -168,6 +170,91 @@ def test_bad_paths(command, arrays, tmp_path, case):
     assert "Traceback" not in err
     assert out == ""
     assert not (tmp_path / "run").exists()
+
+
+def test_the_default_grid_goes_on_until_the_held_out_loss_has_turned(command, tmp_path):
+    """Breast cancer: twenty values end where the loss still falls, at a test log loss of 0.134."""
+    run = tmp_path / "run"
+    given = [
+        "--config=breast_cancer", "--config.path.penalty=l2", "--config.cv.folds=3", "--config.path.num=8",
+        "--config.path.ratio=1e-3", f"--workdir={run}",
+    ]  # fmt: skip
+    code, _, err = command(*given)
+    assert code == 0, err
+    result = json.loads((run / "result.json").read_text())
+    found = result["path"]
+    values, scores = np.array(found["values"]), np.mean(found["scores"], axis=1)
+    assert 8 < len(values) <= 24
+    np.testing.assert_allclose(values[1:] / values[:-1], 1e-3 ** (1 / 7))
+    assert found["choice"] == scores.argmin() < len(values) - 1
+    assert (np.diff(scores[: -path._FURTHER]) < 0).all()
+    assert {status for row in found["status"] for status in row} == {"optimal"}
+    assert found["note"] == ""
+    assert result["metrics"]["test"]["log_loss"] < 0.12
+    with np.load(run / "path.npz") as saved:
+        assert len(saved["kernel"]) == len(saved["status"]) == len(values)
+        # Each value is the optimum of its own problem, whichever stretch of the grid it lies in.
+        assert (saved["certified_gap"] < 1e-6).all()
+
+
+ENDS = {
+    "weakest": ("(10.0,1.0)", "l2=1 is the weakest that was tried; the best may lie beyond: give weaker path.values."),
+    "strongest": ("(1e-3,1e-6)", "l2=0.001 is the strongest that was tried; the best may lie beyond: give stronger"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ENDS.values(), ids=ENDS)
+def test_a_choice_at_an_end_is_said(command, tmp_path, case):
+    values, message = case
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3))
+    y = (x[:, 0] + 0.3 * rng.logistic(size=120) > 0).astype(int)
+    y = y if "weakest" in message else rng.integers(0, 2, 120)
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    code, out, err = command(
+        *flags(tmp_path / "a.npz", *PATH, f"--config.path.values={values}", f"--workdir={tmp_path}/run")
+    )
+    assert code == 0, err
+    assert message[0].upper() + message[1:] in out
+    assert message in json.loads((tmp_path / "run" / "result.json").read_text())["path"]["note"]
+
+
+def test_the_first_command_of_somebody_who_tunes(command, arrays, tmp_path, caplog):
+    """The shipped l2 is not the user's, and folds choose where nothing else can."""
+    caplog.set_level("INFO", "tf_logreg")
+    first = ["--config=numpy_arrays", f"--config.data.args.path={arrays}", "--config.path.penalty=l2",
+             "--config.path.num=4", f"--workdir={tmp_path}/run"]  # fmt: skip
+    code, out, err = command(*first)
+    assert code == 0, err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert np.shape(result["path"]["scores"])[1] == 5
+    assert set(result["metrics"]) == {"train", "test"}
+    assert "l2=0.0001 of the config file is not looked at" in caplog.text
+    assert "cv.folds=5" in caplog.text
+    assert command(*first)[1] == out  # the same run
+    # What the user says is never passed over.
+    code, _, err = command(*first, "--config.l2=1e-4")
+    assert code == 2
+    assert "l2: expected 0.0 with path.penalty='l2'" in err
+    # A config of one's own in Python says what contradicts.
+    config = configs.load("numpy_arrays")
+    config.data.args.path, config.path.penalty = str(arrays), "l2"
+    with pytest.raises(
+        InputError, match=r"l2: expected 0\.0 with path\.penalty(.|\n)*path\.penalty: expected cv\.folds"
+    ):
+        configs.validate(config)
+
+
+@pytest.mark.parametrize("choice", [0, 5, 11])
+def test_the_label_of_the_picture_stays_inside(choice):
+    values = np.geomspace(385.0, 1e-3, 12)
+    scores = 0.1 + 0.01 * np.abs(np.arange(12) - choice)[:, None] * np.ones((12, 3))
+    figure = figures.path("l2", values, scores, np.full((12, 3), 30), choice)
+    figure.draw_without_rendering()
+    (label,) = [text for text in figure.axes[0].texts if text.get_text().startswith("chosen")]
+    box, axis = label.get_window_extent(), figure.axes[0].get_window_extent()
+    assert axis.x0 <= box.x0 <= box.x1 <= axis.x1
+    assert axis.y0 <= box.y0 <= box.y1 <= axis.y1
 
 
 def test_a_problem_that_fits_nowhere(command, arrays, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """From the config's path and cv sections to the strength of the penalty that held-out rows prefer."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +23,8 @@ from tf_logreg.fit.result import Status
 from tf_logreg.model import objective
 from tf_logreg.solvers import load as solvers
 
+log = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(frozen=True)
 class Path:
@@ -34,7 +37,7 @@ class Path:
         kernel, bias: [N, F, p, m] and [N, F, m], raw units, without the prior's correction.
         status: [N, F] strings. certified_gap, objective: [N, F] nats, NaN where there is none.
         nonzeros: [N, F], coefficients other than zero. passes: [N, F] reads of the rows.
-        iterations: steps of the method.
+        iterations: steps of the method. note: what is to be said of the choice, '' for nothing.
     """
 
     penalty: str
@@ -49,6 +52,7 @@ class Path:
     nonzeros: np.ndarray
     passes: np.ndarray
     iterations: int
+    note: str
 
     def chosen(self, config: ConfigDict) -> ConfigDict:
         """The config of the single fit at the chosen strength."""
@@ -152,70 +156,94 @@ def fit_path(
     sum_rows = optimum.place_rows(strategy, source, train, columns, dtype, device_memory_fraction, folds.fold)
     sample = placement.sampled_rows(source, train, columns, folds.fold)
     at = _problems(config, source, len(train), columns, sum_rows, output, sample)
-    values = config.path["values"] or _from_largest(
-        config, source, train, columns, at, prepared.scan, workers.of(strategy)
-    )
-    values = np.array(values, float)
-    problems = at(values, folds, scans)
-    team = workers.of(strategy)
-    certified = Certified(problems, source, train, columns, team, folds.fold)
-    strengths, count = len(values), len(scans)
-    together = len(problems.l2) // strengths
-    class_weight_sums = np.tile(
-        np.repeat([s.class_weight_sum for s in scans], together // count, axis=0), (strengths, 1)
-    )
-    start, null = optimum.null_models(certified, class_weight_sums, offset=bool(config.data.offset))
-    with progress.gap_bar(float(config.solver.tol * null[0])) as show, interrupt.listen() as interrupted:
-        solved = path.solve(
-            solvers.load(solver),
-            certified,
-            start,
-            path.batches(problems, together, prepared.memory),
-            values=values,
-            target=config.solver.tol * null,
-            max_passes=config.solver.max_passes,
-            noise=optimum.NOISE[dtype],
-            checkpoints=checkpoints.below("path"),
-            report=show,
-            interrupted=lambda: team.any(interrupted()),
-        )
-    kernel, bias = _models(solved.w, problems, (strengths, count))
+    team, one_vs_rest = workers.of(strategy), output == "one_vs_rest"
     scored = sum_rows, folds.held_out
     if not config.cv.folds:
         place = (strategy, source, rows["validation"], columns, tf.as_dtype(dtype))
         scored = passes.streamed(*place), np.zeros(1, np.int32)
-    corrected = bias
-    if config.class_weight and config.correct_prior:
-        weights = problems.class_weight[:together].reshape(count, -1, len(source.class_names))
-        weights = weights if output == "one_vs_rest" else weights[:, 0]
-        zero = np.zeros(bias.shape[2])
-        corrected = bias + np.array([class_weight.correct_prior(zero, one) for one in weights])
-    scores = _scores(*scored, kernel, corrected, output == "one_vs_rest")
-    status, gap, value, reads = (
-        array.reshape(strengths, count, -1)
-        for array in (np.array(solved.status), solved.gap, solved.objective, solved.passes)
+
+    def fit_grid(values: np.ndarray, folder: str, begin: np.ndarray | None) -> tuple[dict, np.ndarray, int]:
+        """N strengths: arrays [N, F, ...], the answers [N, K / N, P] and the steps taken."""
+        problems = at(values, folds, scans)
+        certified = Certified(problems, source, train, columns, team, folds.fold)
+        strengths, count = len(values), len(scans)
+        together = len(problems.l2) // strengths
+        class_weight_sums = np.tile(
+            np.repeat([s.class_weight_sum for s in scans], together // count, axis=0), (strengths, 1)
+        )
+        start, null = optimum.null_models(certified, class_weight_sums, offset=bool(config.data.offset))
+        if begin is not None and np.isfinite(begin).all():
+            start = np.tile(begin, (strengths, 1))
+        with progress.gap_bar(float(config.solver.tol * null[0])) as show, interrupt.listen() as interrupted:
+            solved = path.solve(
+                solvers.load(solver),
+                certified,
+                start,
+                path.batches(problems, together, prepared.memory),
+                values=values,
+                target=config.solver.tol * null,
+                max_passes=config.solver.max_passes,
+                noise=optimum.NOISE[dtype],
+                checkpoints=checkpoints.below(folder),
+                report=show,
+                interrupted=lambda: team.any(interrupted()),
+            )
+        kernel, bias = _models(solved.w, problems, (strengths, count))
+        corrected = bias
+        if config.class_weight and config.correct_prior:
+            weights = problems.class_weight[:together].reshape(count, -1, len(source.class_names))
+            weights = weights if one_vs_rest else weights[:, 0]
+            zero = np.zeros(bias.shape[2])
+            corrected = bias + np.array([class_weight.correct_prior(zero, one) for one in weights])
+        scores = _scores(*scored, kernel, corrected, one_vs_rest)
+        status, gap, value, reads = (
+            array.reshape(strengths, count, -1)
+            for array in (np.array(solved.status), solved.gap, solved.objective, solved.passes)
+        )
+        # One against the rest, the first class that did not end well speaks for the model.
+        first_bad = (status != Status.OPTIMAL).argmax(axis=2)[:, :, None]
+        status = np.take_along_axis(status, first_bad, axis=2)[:, :, 0]
+        scores[status == Status.DIVERGED] = np.nan
+        kernel = kernel * columns.scale[:, None]
+        found = {
+            "values": values,
+            "scores": scores,
+            "kernel": kernel,
+            "bias": bias - np.einsum("j,nfjm->nfm", columns.shift, kernel),
+            "status": status,
+            "certified_gap": gap.sum(axis=2),
+            "objective": value.sum(axis=2),
+            "nonzeros": np.count_nonzero(kernel, axis=(2, 3)),
+            "passes": reads.max(axis=2),
+        }
+        return found, solved.w.reshape(strengths, together, -1), solved.iterations
+
+    given = config.path["values"]
+    values = (
+        np.array(given, float)
+        if given
+        else _from_largest(config, source, train, columns, at, prepared.scan, team)
     )
-    # One against the rest, the first class that did not end well speaks for the model.
-    first_bad = (status != Status.OPTIMAL).argmax(axis=2)[:, :, None]
-    status = np.take_along_axis(status, first_bad, axis=2)[:, :, 0]
-    scores[status == Status.DIVERGED] = np.nan
-    if np.isnan(scores).any(axis=1).all():
+    found, w, iterations = fit_grid(values, "path", None)
+    # The default strengths go on while the weakest is the best. All workers take the same way.
+    while not given and team.any(path.still_falls(found["scores"])):
+        more = path.next_values(found["values"], config.path.num)
+        if not len(more):
+            break
+        log.info(
+            "path: the held-out loss still falls at %s=%.3g: on to %.3g.",
+            config.path.penalty, found["values"][-1], more[-1],
+        )  # fmt: skip
+        further, w, steps = fit_grid(more, f"path-{len(found['values'])}", w[-1])
+        found = {name: np.concatenate([found[name], further[name]]) for name in found}
+        iterations += steps
+    if np.isnan(found["scores"]).any(axis=1).all():
         raise RunError("path: no strength of the penalty could be fitted and scored beside every fold.")
-    kernel = kernel * columns.scale[:, None]
-    return Path(
-        penalty=config.path.penalty,
-        values=values,
-        scores=scores,
-        choice=path.choose(scores, config.cv.choose),
-        kernel=kernel,
-        bias=bias - np.einsum("j,nfjm->nfm", columns.shift, kernel),
-        status=status,
-        certified_gap=gap.sum(axis=2),
-        objective=value.sum(axis=2),
-        nonzeros=np.count_nonzero(kernel, axis=(2, 3)),
-        passes=reads.max(axis=2),
-        iterations=solved.iterations,
-    )
+    choice = path.choose(found["scores"], config.cv.choose)
+    note = path.at_an_end(config.path.penalty, found["values"], choice, given=bool(given))
+    if note:
+        log.warning("path: %s", note)
+    return Path(penalty=config.path.penalty, choice=choice, iterations=iterations, note=note, **found)
 
 
 def _problems(

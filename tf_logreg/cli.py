@@ -135,6 +135,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
         define_flags(values, argv)
         rest = values(argv)
         if values.config is not None:
+            configs.settle(values.config, values["config"].override_values)
             values.config.lock()
     except (
         flags.Error,
@@ -292,12 +293,13 @@ def _plan(values: flags.FlagValues) -> None:
 
 
 def _choice(path: dict) -> str:
-    """The strength that held-out rows prefer, a line."""
+    """The strength that held-out rows prefer, a line, and another where it is at an end of what was tried."""
     scores = path["scores"][path["choice"]]
-    return (
+    line = (
         f"  {path['penalty']}={path['chosen']:.3g}, number {path['choice'] + 1} of {len(path['values'])}: "
         f"held-out log loss {sum(scores) / len(scores):.6f} (all in path.csv, path.png)."
     )
+    return line + (f"\n  {path['note'][0].upper()}{path['note'][1:]}" if path.get("note") else "")
 
 
 def _table(numbers: dict[str, dict]) -> str:

@@ -5,12 +5,16 @@ Lower modules never see the config: they take plain keyword arguments.
 """
 
 import importlib.util
+import logging
+from collections.abc import Collection
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from tf_logreg import faults
 from tf_logreg.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 def get_config() -> ConfigDict:
@@ -81,7 +85,7 @@ def get_config() -> ConfigDict:
     config.path.penalty = ""
     # Its strengths, in the units above, from the strongest to the weakest; () for `num` of them on a log
     # scale, from the weakest l1 that leaves no coefficient (a thousand times that for l2) down to `ratio`
-    # of it.
+    # of it, and on by the same step while the weakest has the lowest held-out loss, up to 3 * num.
     config.path["values"] = ()  # as an item: `values` alone is the ConfigDict's own method
     config.path.num = 20
     config.path.ratio = 1e-4
@@ -172,6 +176,30 @@ def from_json(values: dict) -> ConfigDict:
         return found
 
     return ConfigDict(typed(values, get_config()))
+
+
+def settle(config: ConfigDict, given: Collection[str]) -> None:
+    """Settles what a config file leaves open to a path that the command line asks for, and says so.
+
+    The single strength of the penalty that the path tries is not looked at, and 5 folds choose where there
+    are neither folds nor validation rows. From Python nothing is settled: `validate` says what contradicts.
+
+    Args:
+        config: changed in place.
+        given: dotted names of the fields that the command line gave, which stay as they are.
+    """
+    if any(faults.structure_faults(config, get_config())):
+        return  # `validate` names them
+    penalty, data = config.path.penalty, config.data
+    if penalty in ("l1", "l2") and config[penalty] and penalty not in given:
+        log.info(
+            "%s=%g of the config file is not looked at: path.penalty tries many.", penalty, config[penalty]
+        )
+        config[penalty] = 0.0
+    chooses = config.cv.folds or data.validation_fraction or data.validation_split
+    if penalty and not chooses and "cv.folds" not in given:
+        log.info("cv.folds=5, as there are no validation rows to choose by.")
+        config.cv.folds = 5
 
 
 def validate(config: ConfigDict) -> None:

@@ -26,6 +26,8 @@ CHOICES = ("best", "one_standard_error")
 _BLOCK_ROWS = 64  # the fewest that a pass takes at a time
 _ROWS_PER_COEFFICIENT = 100  # of the sample that a path begins on
 _MOST_SAMPLED_STEPS = 12
+_FURTHER = 4  # a grid goes on by a quarter of its number of values at a time
+MOST_GRIDS = 3  # and ends at three times that number
 _COLUMNS = 128  # of a product, from which on more hardly make a column cheaper
 
 
@@ -49,6 +51,39 @@ class Solved:
 def grid(num: int, ratio: float, largest: float) -> np.ndarray:
     """`num` strengths on a log scale from `largest` down to ratio * largest."""
     return np.geomspace(largest, ratio * largest, num)
+
+
+def still_falls(scores: np.ndarray) -> bool:
+    """Whether the last of N strengths has the lowest mean of the held-out losses [N, F]."""
+    mean = scores.mean(axis=1)
+    return not np.isnan(mean[-1]) and int(np.nanargmin(mean)) == len(mean) - 1
+
+
+def next_values(values: np.ndarray, num: int) -> np.ndarray:
+    """Where a grid of at first `num` strengths goes on, by the same step; none at three times as many."""
+    step = values[1] / values[0]
+    count = min(max(1, num // _FURTHER), MOST_GRIDS * num - len(values))
+    return values[-1] * step ** np.arange(1, count + 1)
+
+
+def at_an_end(penalty: str, values: np.ndarray, choice: int, *, given: bool) -> str:
+    """What is to be said of a choice at either end of the strengths, '' of any other.
+
+    Args:
+        penalty: 'l1' or 'l2'.
+        values: [N], from the strongest. choice: an index.
+        given: whether path.values named them.
+    """
+    if len(values) == 1 or 0 < choice < len(values) - 1 or values[choice] == 0:
+        return ""
+    if choice == 0:
+        end, remedy = "strongest", "the best may lie beyond: give stronger path.values"
+        if penalty == "l1" and not given:
+            remedy = "it leaves no coefficient, so the features tell nothing of the held-out rows"
+    else:
+        end, remedy = "weakest", "the best may lie beyond: give weaker path.values"
+        remedy += "" if given else ", or a smaller path.ratio"
+    return f"{penalty}={values[choice]:.3g} is the {end} that was tried; {remedy}."
 
 
 def largest_penalty(penalty: str, gradient: np.ndarray, factor: np.ndarray) -> float:

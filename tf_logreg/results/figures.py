@@ -48,8 +48,12 @@ def path(penalty: str, values: np.ndarray, scores: np.ndarray, nonzeros: np.ndar
         error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
         axis.fill_between(values, mean - error, mean + error, color="tab:blue", alpha=0.15, linewidth=0)
     axis.axvline(values[choice], color="black", linestyle="--", linewidth=0.8)
+    # The axis runs from the strongest: the label goes towards the middle, and stays in the picture.
+    side = (
+        {"xytext": (6, 18), "ha": "left"} if 2 * choice < len(values) else {"xytext": (-6, 18), "ha": "right"}
+    )
     axis.annotate(
-        f"chosen: {penalty} = {values[choice]:.3g}", (values[choice], mean[choice]), xytext=(6, 18),
+        f"chosen: {penalty} = {values[choice]:.3g}", (values[choice], mean[choice]), **side,
         textcoords="offset points", arrowprops={"arrowstyle": "-", "linewidth": 0.6},
     )  # fmt: skip
     smallest = values[values > 0].min(initial=np.inf)

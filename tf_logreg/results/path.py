@@ -65,6 +65,7 @@ def summary(path) -> dict:
         "values": path.values.tolist(),
         "choice": path.choice,
         "chosen": float(path.values[path.choice]),
+        "note": path.note,
         "scores": plain(path.scores),
         "status": [[str(value) for value in row] for row in path.status],
         "certified_gap": plain(path.certified_gap),
