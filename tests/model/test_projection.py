@@ -106,3 +106,18 @@ def test_more_columns_than_the_rows_determine_is_said(monkeypatch):
     (found,) = certificate.certify(one_block(x[:4], y[:4], weight[:4]), [problem])
     assert found.gap is None
     assert "5 coefficients without l2 are more than 4 rows determine" in found.reason
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("again", [False, True])
+def test_summed_in_place_it_says_where_columns_may_depend_on_each_other(monkeypatch, classes, again):
+    x, y, weight, problem = solved(l2=0.0, classes=classes)
+    if again:
+        x = np.hstack([x, x[:, :1]])
+    problem = problem_at(
+        x, np.zeros((x.shape[1] + 1, problem.w.shape[1])), bias=True, l1=0, l2=0, classes=classes
+    )
+    monkeypatch.setattr(projection, "_MOST_IN_BLOCKS", 0)
+    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
+    (found,) = certificate.certify(one_block(x, y, weight), [problem])
+    assert found.narrow == again

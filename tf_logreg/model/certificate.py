@@ -24,7 +24,7 @@ from tf_logreg.model.host import Block, Problem
 _EPS = np.finfo(np.float64).eps
 _ROUNDS = 3
 _REMEDY = "add some l2, or leave columns out"
-_NARROW = 1e-3  # of singular values, from where on the columns themselves are looked at
+_NARROW = 1e-3  # of singular values or pivots, from where on the columns themselves are looked at
 _INFEASIBLE = "none: no dual point is feasible this far from the optimum"
 
 
@@ -120,11 +120,11 @@ def _narrow(problem: Problem, total: sums.Sums) -> bool:
     """Whether the projection leaves open that unpenalised columns depend on each other."""
     if not ((problem.l1 == 0) & (problem.l2 == 0))[: len(problem.centre)].any():
         return False
-    if total.onto is None or not total.onto.singular.size:
+    if total.onto is None:
         return True
     # A softmax has one direction a row that changes nothing, whatever the columns.
     spare = int(problem.constrained.all(axis=1).sum()) if problem.w.shape[1] > 1 else 0
-    return len(total.onto.null) > spare or bool(total.onto.singular[-1] < _NARROW * total.onto.singular[0])
+    return len(total.onto.null) > spare or total.onto.least < _NARROW
 
 
 @dataclasses.dataclass

@@ -157,6 +157,11 @@ class Projection(NamedTuple):
     directions: np.ndarray
     null: np.ndarray
 
+    @property
+    def least(self) -> float:
+        """The smallest singular value over the largest; 0 where there is none."""
+        return float(self.singular[-1] / self.singular[0]) if self.singular.size else 0.0
+
     def solve(self, b: np.ndarray) -> np.ndarray:
         """(N^-1 A N^-1)^-1 b, [T]."""
         return self.directions.T @ (self.directions @ b / np.square(self.singular))
@@ -174,6 +179,12 @@ class Triangular(NamedTuple):
     order: np.ndarray
     factor: np.ndarray
     null: np.ndarray
+
+    @property
+    def least(self) -> float:
+        """As of a `Projection`, about: pivots stand for singular values."""
+        pivots = np.diag(self.factor)
+        return float(pivots.min() / pivots.max()) if pivots.size else 0.0
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """As of a `Projection`; what is left out is 0."""
