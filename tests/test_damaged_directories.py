@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from problems import random_problem
 
-from tf_logreg import storage
+from tf_logreg import ownership, storage
 from tf_logreg.fit.checkpoint import Checkpoints
 
 
@@ -292,7 +292,7 @@ def test_what_a_killed_run_left_goes_with_the_next(command, flags, tmp_path):
     run = tmp_path / "run"
     (run / ".writing-dead" / "export").mkdir(parents=True)
     (run / ".writing-dead" / "export" / "saved_model.pb").write_bytes(b"half")
-    (run / storage.OWNER).write_text('{"token": "x", "host": "h", "pid": 1, "started": 0}')
+    (run / ownership.OWNER).write_text('{"token": "x", "host": "h", "pid": 1, "started": 0}')
     code, _, err = command(*flags, f"--workdir={run}")
     assert code == 0, err
     assert not [path.name for path in run.iterdir() if path.name.startswith(".")]

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from tf_logreg import storage
+from tf_logreg import ownership, storage
 from tf_logreg.errors import InputError, RunError
 
 # Owns the directory argv[1], says so, and waits to be killed.
@@ -82,6 +82,16 @@ def test_round_trips(folder):
     folder.remove("b")
     folder.remove("b")
     assert folder.names() == ["a.json", "a.npz"]
+
+
+def test_arrays_are_written_as_they_are_and_nothing_beside_them(folder):
+    folder.write_arrays("a.npz", {"x": np.eye(2), "allow_pickle": np.array("a name like another")})
+    with np.load(folder.where("a.npz")) as found:
+        assert found.files == ["x", "allow_pickle"]
+        assert found["allow_pickle"] == "a name like another"
+    with pytest.raises(ValueError, match="Object arrays"):
+        folder.write_arrays("b.npz", {"x": np.array([None])})
+    assert folder.names() == ["a.npz"]
 
 
 @pytest.mark.parametrize("place", ["fsync", "replace"])
@@ -181,7 +191,7 @@ def test_one_owner(tmp_path):
     finally:
         kill(other)
     # The dead keep nothing, and an owner that ends leaves nothing.
-    assert folder.names() == [storage.OWNER]
+    assert folder.names() == [ownership.OWNER]
     with folder.owned() as mine:
         mine.write("a", b"1")
         with pytest.raises(InputError, match=f"process {os.getpid()}"), folder.owned():
@@ -189,10 +199,26 @@ def test_one_owner(tmp_path):
     assert folder.names() == ["a"]
 
 
+def test_an_owner_that_is_just_ending_refuses_nobody(tmp_path, monkeypatch):
+    folder, locked, ends = storage.Folder(str(tmp_path / "run")), ownership._locked, [True]
+
+    def lock(file):
+        # As an owner does that ends between our opening its file and our locking it.
+        if ends:
+            ends.clear()
+            os.unlink(folder.where(ownership.OWNER))
+        return locked(file)
+
+    monkeypatch.setattr(ownership, "_locked", lock)
+    with folder.owned() as mine:
+        mine.write("a", b"1")
+    assert folder.names() == ["a"]
+
+
 def test_without_locks_the_living_of_this_machine_keep_it(tmp_path, monkeypatch):
     folder = storage.Folder(str(tmp_path / "run"))
     other = another_owner(folder.path)
-    monkeypatch.setattr(storage, "_locked", lambda file: None)
+    monkeypatch.setattr(ownership, "_locked", lambda file: None)
     try:
         with pytest.raises(InputError, match="in use"), folder.owned():
             pass
@@ -204,10 +230,10 @@ def test_without_locks_the_living_of_this_machine_keep_it(tmp_path, monkeypatch)
 
 def test_without_locks_the_run_of_another_machine_gives_way(tmp_path, monkeypatch):
     folder = storage.Folder(str(tmp_path / "run"))
-    monkeypatch.setattr(storage, "_locked", lambda file: None)
+    monkeypatch.setattr(ownership, "_locked", lambda file: None)
     with folder.owned() as first:
-        there = json.loads(folder.read(storage.OWNER)) | {"host": "elsewhere"}
-        with open(folder.where(storage.OWNER), "w") as file:
+        there = json.loads(folder.read(ownership.OWNER)) | {"host": "elsewhere"}
+        with open(folder.where(ownership.OWNER), "w") as file:
             json.dump(there, file)
         first.write("a", b"first")
         with folder.owned() as second:
@@ -220,7 +246,7 @@ def test_without_locks_the_run_of_another_machine_gives_way(tmp_path, monkeypatc
             ):
                 with pytest.raises(RunError, match=f"taken over by process {os.getpid()}"):
                     write()
-            assert folder.names() == [storage.OWNER, "a"]
+            assert folder.names() == [ownership.OWNER, "a"]
             assert folder.read("a") == b"second"
 
 

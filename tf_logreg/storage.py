@@ -1,4 +1,4 @@
-"""The one module that opens, writes, lists and removes what lies in a work directory.
+"""The one module that opens, writes, lists and removes a work directory's files, but for its owner's.
 
 A file or folder is written aside, under a name that begins with `.writing-`, and put in place whole: a
 reader never sees half of one, and a write that fails leaves what was there. Nothing but reading, writing,
@@ -12,29 +12,20 @@ import dataclasses
 import errno
 import io
 import json
-import logging
 import os
 import re
 import shutil
-import socket
 import tempfile
-import time
-import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
-import psutil
 
-from tf_logreg import signals
-from tf_logreg.errors import InputError, RunError
+from tf_logreg import ownership, signals
+from tf_logreg.errors import InputError
 
-log = logging.getLogger(__name__)
-
-ASIDE = ".writing-"
-OWNER = ".owner"
-_SECONDS_BETWEEN_TRIES = 0.05
+_ASIDE = ".writing-"
 # A file system that cannot sync says so by one of these.
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS)
 
@@ -70,36 +61,6 @@ def local_path(text: str, field: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Owner:
-    """The process that a directory belongs to while it runs.
-
-    Attributes:
-        folder: the directory.
-        field: the flag or config field that named it, for messages.
-        token: drawn for this owner alone; the file `.owner` in the directory holds it.
-    """
-
-    folder: str
-    field: str
-    token: str
-
-    def check(self) -> None:
-        """Called before each write.
-
-        Raises:
-            RunError: the directory was deleted, or another process took it over.
-        """
-        found = _read_owner(os.path.join(self.folder, OWNER))
-        if found.get("token") == self.token:
-            return
-        what = f"was taken over by {_who(found)}" if found else "was deleted or moved"
-        raise RunError(
-            f"{self.field}: {self.folder!r} {what} while this run was at work. It ends without a result and "
-            "writes nothing more into it."
-        )
-
-
-@dataclasses.dataclass(frozen=True)
 class Folder:
     """A folder of a run's files. Names are relative to it.
 
@@ -111,7 +72,7 @@ class Folder:
 
     path: str
     field: str = "--workdir"
-    owner: Owner | None = None
+    owner: ownership.Owner | None = None
 
     def below(self, name: str) -> "Folder":
         """The folder `name` in this one; it need not be there."""
@@ -138,6 +99,10 @@ class Folder:
             ) from None
         except OSError as error:
             raise InputError(f"{self.field}: cannot read {self.path!r}: {error.strerror or error}.") from None
+
+    def contents(self) -> list[str]:
+        """What is there, but for what owners and killed runs leave."""
+        return [name for name in self.names() if name != ownership.OWNER and not name.startswith(_ASIDE)]
 
     def holds(self, name: str) -> bool:
         """Whether there is anything of that name, a broken link too."""
@@ -244,7 +209,7 @@ class Folder:
 
         def save(path: str) -> None:
             with open(path, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+                save_arrays(file, arrays)
 
         self.write_with(name, save)
 
@@ -298,18 +263,14 @@ class Folder:
     def sweep(self, *, deep: bool = False) -> None:
         """Deletes what a killed run was writing in this folder, and in all folders below it if `deep`."""
         for name in self.names():
-            if name.startswith(ASIDE):
+            if name.startswith(_ASIDE):
                 self.remove(name)
             elif deep and os.path.isdir(self.where(name)) and not os.path.islink(self.where(name)):
                 self.below(name).sweep(deep=True)
 
     @contextlib.contextmanager
     def owned(self, *, wait: float = 0.0) -> Iterator["Folder"]:
-        """Makes the folder if need be, and holds it for this process until the block ends.
-
-        Where the file system has locks, a lock says whether an owner is alive; the system drops it with the
-        process. Where it has none, a process of this machine is looked up by its id, and the run of another
-        machine gives way: it finds another's token before its next write, and ends.
+        """Makes the folder if need be, and holds it for this process until the block ends (`ownership`).
 
         Args:
             wait: seconds to wait for another owner to end.
@@ -320,29 +281,8 @@ class Folder:
         Raises:
             InputError: another process owns it, or it cannot be written.
         """
-        until = time.monotonic() + wait
-        owner = Owner(self.path, self.field, uuid.uuid4().hex)
-        path = self.where(OWNER)
-        try:
-            os.makedirs(self.path, exist_ok=True)
-            while (lock := _take(path, owner.token)) is None:
-                if time.monotonic() >= until:
-                    raise InputError(
-                        f"{self.field}: {self.path!r} is in use by {_who(_read_owner(path))}. "
-                        "Wait for it, stop it, or give another directory."
-                    )
-                time.sleep(_SECONDS_BETWEEN_TRIES)
-        except OSError as error:
-            raise InputError(
-                f"{self.field}: cannot write to {self.path!r}: {error.strerror or error}."
-            ) from None
-        with lock:
-            try:
-                yield dataclasses.replace(self, owner=owner)
-            finally:
-                if _read_owner(path).get("token") == owner.token:
-                    with contextlib.suppress(OSError):
-                        os.unlink(path)
+        with ownership.held(self.path, self.field, wait=wait) as owner:
+            yield dataclasses.replace(self, owner=owner)
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[str]:
@@ -354,7 +294,9 @@ class Folder:
             # A signal waits for the moment that this takes, so that nothing is left aside.
             with (
                 signals.noted(),
-                tempfile.TemporaryDirectory(prefix=ASIDE, dir=self.path, ignore_cleanup_errors=True) as aside,
+                tempfile.TemporaryDirectory(
+                    prefix=_ASIDE, dir=self.path, ignore_cleanup_errors=True
+                ) as aside,
             ):
                 yield os.path.join(aside, os.path.basename(name))
         except OSError as error:
@@ -364,6 +306,19 @@ class Folder:
 
     def _damaged(self, name: str, why: str) -> InputError:
         return InputError(f"{self.field}: cannot use {self.where(name)!r}: {why}.")
+
+
+def save_arrays(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an .npz into an open file, as `np.savez` does.
+
+    Raises:
+        ValueError: an array of Python objects, which only a pickle could hold.
+    """
+    # NumPy 2.1 has no `allow_pickle` of savez, and takes it for the name of an array.
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
 
 
 def arrays(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -378,87 +333,6 @@ def arrays(file: BinaryIO) -> dict[str, np.ndarray]:
     except Exception as error:  # NumPy and zipfile raise whatever their parsers of any bytes raise
         why = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"it is not an .npz of plain arrays ({why})") from None
-
-
-def _myself() -> dict:
-    """This process, as `.owner` names it."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
-
-
-def _read_owner(path: str) -> dict:
-    """What `.owner` says; {} when it is missing, empty or not ours."""
-    try:
-        with open(path, "rb") as file:
-            found = json.loads(file.read())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _who(owner: dict) -> str:
-    """An owner in words."""
-    return (
-        f"process {owner['pid']} on {owner['host']}" if {"pid", "host"} <= set(owner) else "another process"
-    )
-
-
-def _take(path: str, token: str) -> io.FileIO | None:
-    """Opens and locks an `.owner` file and writes the token into it; None when it is another's."""
-    file = open(path, "a+b", buffering=0)  # noqa: SIM115 (the lock lasts as long as the file is open)
-    held = False
-    try:
-        held = _locked(file)
-        if held is None:
-            before = _read_owner(path)
-            held = not _alive(before)
-            if held and before:
-                log.warning("%s: no locks here. Taking over from %s.", path, _who(before))
-        if held:
-            file.truncate(0)
-            text = json.dumps({"token": token, **_myself()}).encode()
-            if file.write(text) < len(text):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            with contextlib.suppress(OSError):
-                os.fsync(file.fileno())
-            # An owner deletes its file as it ends: what was opened before is no longer in the folder.
-            if _read_owner(path).get("token") == token:
-                return file
-    except BaseException:
-        if held:
-            _remove(path)
-        file.close()
-        raise
-    file.close()
-    return None
-
-
-def _locked(file: io.FileIO) -> bool | None:
-    """Locks an open file: whether that worked, or None where the file system has no locks."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            file.seek(2**30)  # beyond the text, which others read
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _alive(owner: dict) -> bool:
-    """Whether the owner is a process of this machine that still runs."""
-    if owner.get("host") != socket.gethostname():
-        return False
-    try:
-        return psutil.Process(owner["pid"]).create_time() == owner["started"]
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False
 
 
 def _remove(path: str) -> None:

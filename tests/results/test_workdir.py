@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tf_logreg import storage
+from tf_logreg import ownership
 from tf_logreg.errors import InputError
 from tf_logreg.results import workdir as directory
 
@@ -58,7 +58,7 @@ def test_starting_deletes_only_our_artefacts(folder):
     folder.below(".writing-x").write("model", b"half")
     with folder.owned() as mine:
         directory.start_run(mine, RECORD, overwrite=False)
-        assert mine.names() == [storage.OWNER, "checkpoints", "config.json", "notes.txt"]
+        assert mine.names() == [ownership.OWNER, "checkpoints", "config.json", "notes.txt"]
         assert mine.below("checkpoints").below("path").names() == []
         directory.start_run(mine, RECORD, overwrite=True)
     assert folder.names() == ["config.json", "notes.txt"]

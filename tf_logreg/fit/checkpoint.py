@@ -55,7 +55,8 @@ class Checkpoints:
         if self.team and not self.team.is_chief:
             return
         payload = io.BytesIO()
-        np.savez(payload, allow_pickle=False, fingerprint=json.dumps(self.fingerprint), step=step, **arrays)
+        about = {"fingerprint": np.array(json.dumps(self.fingerprint)), "step": np.array(step)}
+        storage.save_arrays(payload, about | arrays)
         payload = payload.getvalue()
         head = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
         self.folder.write(f"step-{step:012d}", head + payload)

@@ -89,7 +89,7 @@ def find_run(folder: storage.Folder, record: dict, digests: Digests, *, overwrit
         InputError: the path is a file; the directory holds another run, other files, damaged ones, or a run
             whose data have changed.
     """
-    if not _names(folder):
+    if not folder.contents():
         return None
     there = read_record(folder)
     if overwrite:
@@ -166,7 +166,7 @@ def write_note(folder: storage.Folder, name: str, text: str) -> None:
     Raises:
         InputError: the directory holds others' files, or cannot be written.
     """
-    if not set(_names(folder)) <= set(_NOTES):
+    if not set(folder.contents()) <= set(_NOTES):
         read_record(folder)
     folder.write_text(name, text)
 
@@ -250,11 +250,6 @@ def check_agreement(folder: storage.Folder, result: dict, found: coefficients.Co
             f"{folder.field}: cannot use {folder.where('result.json')!r}: it has {result['num_features']} "
             f"features and {result['num_classes']} classes, coefficients.npz {expected[0]} and {expected[1]}."
         )
-
-
-def _names(folder: storage.Folder) -> list[str]:
-    """What is in a directory, but for what owners and killed runs leave."""
-    return [n for n in folder.names() if n != storage.OWNER and not n.startswith(storage.ASIDE)]
 
 
 def _missing(found: object, kinds: dict) -> list[str]:

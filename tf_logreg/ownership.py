@@ -1,0 +1,175 @@
+"""Which process a work directory belongs to while it runs: a file in it, `.owner`, and the lock on that file.
+
+Where the file system has locks, a lock says whether an owner is alive; the system drops it with the
+process. Where it has none, a process of this machine is looked up by its id, and the run of another
+machine gives way: it finds another's token before its next write, and ends.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import io
+import json
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+
+import psutil
+
+from tf_logreg.errors import InputError, RunError
+
+log = logging.getLogger(__name__)
+
+OWNER = ".owner"
+_SECONDS_BETWEEN_TRIES = 0.05
+_SECONDS_AT_LEAST = 0.2  # an owner that is just ending is no reason to refuse another
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """The process that a directory belongs to while it runs.
+
+    Attributes:
+        folder: the directory.
+        field: the flag or config field that named it, for messages.
+        token: drawn for this owner alone; the file `.owner` in the directory holds it.
+    """
+
+    folder: str
+    field: str
+    token: str
+
+    def check(self) -> None:
+        """Called before each write.
+
+        Raises:
+            RunError: the directory was deleted, or another process took it over.
+        """
+        found = _read(os.path.join(self.folder, OWNER))
+        if found.get("token") == self.token:
+            return
+        what = f"was taken over by {_who(found)}" if found else "was deleted or moved"
+        raise RunError(
+            f"{self.field}: {self.folder!r} {what} while this run was at work. It ends without a result and "
+            "writes nothing more into it."
+        )
+
+
+@contextlib.contextmanager
+def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
+    """Makes a directory if need be, and holds it for this process until the block ends.
+
+    Args:
+        folder: the directory.
+        field: the flag or config field that named it, for messages.
+        wait: seconds to wait for another owner to end.
+
+    Raises:
+        InputError: another process owns it, or it cannot be written.
+    """
+    until = time.monotonic() + max(wait, _SECONDS_AT_LEAST)
+    owner = Owner(folder, field, uuid.uuid4().hex)
+    path = os.path.join(folder, OWNER)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        while (lock := _take(path, owner.token)) is None:
+            if time.monotonic() >= until:
+                raise InputError(
+                    f"{field}: {folder!r} is in use by {_who(_read(path))}. "
+                    "Wait for it, stop it, or give another directory."
+                )
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+    except OSError as error:
+        raise InputError(f"{field}: cannot write to {folder!r}: {error.strerror or error}.") from None
+    with lock:
+        try:
+            yield owner
+        finally:
+            if _read(path).get("token") == owner.token:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+
+def _myself() -> dict:
+    """This process, as `.owner` names it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def _read(path: str) -> dict:
+    """What `.owner` says; {} when it is missing, empty or not ours."""
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _who(owner: dict) -> str:
+    """An owner in words."""
+    return (
+        f"process {owner['pid']} on {owner['host']}" if {"pid", "host"} <= set(owner) else "another process"
+    )
+
+
+def _take(path: str, token: str) -> io.FileIO | None:
+    """Opens and locks an `.owner` file and writes the token into it; None when it is another's."""
+    file = open(path, "a+b", buffering=0)  # noqa: SIM115 (the lock lasts as long as the file is open)
+    held = False
+    try:
+        held = _locked(file)
+        if held is None:
+            before = _read(path)
+            held = not _alive(before)
+            if held and before:
+                log.warning("%s: no locks here. Taking over from %s.", path, _who(before))
+        if held:
+            file.truncate(0)
+            text = json.dumps({"token": token, **_myself()}).encode()
+            if file.write(text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            with contextlib.suppress(OSError):
+                os.fsync(file.fileno())
+            # An owner deletes its file as it ends: what was opened before is no longer in the folder.
+            if _read(path).get("token") == token:
+                return file
+    except BaseException:
+        if held:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        file.close()
+        raise
+    file.close()
+    return None
+
+
+def _locked(file: io.FileIO) -> bool | None:
+    """Locks an open file: whether that worked, or None where the file system has no locks."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(2**30)  # beyond the text, which others read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _alive(owner: dict) -> bool:
+    """Whether the owner is a process of this machine that still runs."""
+    if owner.get("host") != socket.gethostname():
+        return False
+    try:
+        return psutil.Process(owner["pid"]).create_time() == owner["started"]
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
