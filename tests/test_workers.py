@@ -59,12 +59,12 @@ def ended(processes, timeout=300):
     return [process.returncode for process in processes], [out for out, _ in said], [err for _, err in said]
 
 
-def run_workers(count, *flags, workdir, each=lambda k: ()):
+def run_workers(count, *flags, workdir, each=lambda k: (), program=("run.py",)):
     """The command line on `count` workers."""
     hosts = ",".join(f"localhost:{port}" for port in free_ports(count))
     return [
         start(
-            "run.py", f"--workdir={workdir}", "--distribution_strategy=multi_worker_mirrored",
+            *program, f"--workdir={workdir}", "--distribution_strategy=multi_worker_mirrored",
             f"--worker_hosts={hosts}", f"--task_index={k}", "--startup_timeout=120", *flags, *each(k),
         )
         for k in range(count)
@@ -311,6 +311,39 @@ def test_a_killed_worker_is_named_and_both_resume(tmp_path, unbroken):
     codes, _, err = ended(run_workers(2, *LONG_RUN, workdir=workdir))
     assert codes == [0, 0], err
     np.testing.assert_array_equal(kernel_of(workdir), unbroken)
+
+
+# The command line on a disk that is full when the file argv[1] is put in place.
+FULL_DISK = """
+import errno, os, sys
+from tf_logreg import cli
+full, replace = sys.argv.pop(1), os.replace
+
+def refuse(source, target):
+    if os.path.basename(target) == full:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    replace(source, target)
+
+os.replace = refuse
+cli.main()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["model.keras", "metrics.npz", "result.json"])
+def test_a_file_that_the_chief_cannot_write_is_named_by_all(tmp_path, name):
+    run = tmp_path / "run"
+    processes = run_workers(2, *SMALL, workdir=run, program=("-c", FULL_DISK, name))
+    codes, out, err = ended(processes)
+    assert codes == [2, 2], err
+    for said in err:
+        assert (
+            f"--workdir: cannot write '{run}/{name}': No space left on device. (on worker 0, localhost:"
+            in said
+        )
+        assert "Traceback" not in said
+    assert out == ["", ""]
+    assert not (run / "result.json").exists()
 
 
 @pytest.mark.long

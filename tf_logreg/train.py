@@ -278,17 +278,18 @@ def _train_and_evaluate(
     numbers, arrays = measuring.evaluate_model(config.evaluate, raw_model, source, rows, strategy)
     if minibatch and not config.data.offset:
         _refuse_nonsense(numbers["train"]["log_loss"], shape["num_classes"], result.iterations)
-    with recorder() as note:
-        for role, values in numbers.items():
-            for name in ("log_loss", "accuracy"):
-                if values[name] is not None:
-                    note(f"{role}/{name}", values[name], result.iterations)
     clock.lap("evaluate")
 
     kernel = np.ldexp(kernel, -exponent[:, None])
     dense.set_weights(raw_model, kernel, bias)
-    if team.is_chief:
+
+    def write_artefacts() -> None:
         names = source.columns, source.class_names
+        with events.recorder(run) as note:
+            for role, values in numbers.items():
+                for name in ("log_loss", "accuracy"):
+                    if values[name] is not None:
+                        note(f"{role}/{name}", values[name], result.iterations)
         run.write_with("model.keras", raw_model.save)
         coefficients.write(
             run, coefficients.Coefficients(kernel, bias, *names, shape["output"], weight_dtype)
@@ -299,6 +300,9 @@ def _train_and_evaluate(
             path_files.write(run, raw_path, *names)
         module = export.serving_module(raw_model, *names)
         run.publish("export", lambda folder: export.save(module, folder), export.MARKER)
+
+    # Only the chief writes; when its disk refuses, the others are told.
+    team.from_chief(write_artefacts)
     clock.lap("export")
 
     certificate = result.certificate
@@ -351,8 +355,7 @@ def _train_and_evaluate(
         seconds = team.seconds_to_reduce(numbers_a_pass) * reductions
         found["communication"] = min(1.0, seconds / clock.seconds["fit"])
     found = metrics.finite(found)
-    if team.is_chief:
-        run.write_json("result.json", found)
+    team.from_chief(lambda: run.write_json("result.json", found))
     return found
 
 
