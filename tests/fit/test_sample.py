@@ -93,6 +93,7 @@ def test_wide_data_end_where_the_kernel_form_does(strategies, tmp_path, monkeypa
         "l1",
         "elastic",
         "free columns",
+        "columns of a weak l2",
         "no bias",
         "one_vs_rest",
         pytest.param("streamed", marks=pytest.mark.long),
@@ -110,6 +111,8 @@ def test_a_sample_of_rows_shapes_steps_and_not_the_answer(strategies, tmp_path, 
         fields |= {"l1": 0.01}
     elif case == "free columns":
         fields |= {"penalty_factor": (0.0,) * 2 + (1.0,) * 38}
+    elif case == "columns of a weak l2":
+        fields |= {"penalty_factor": (1e-23,) * 2 + (1.0,) * 38, "dtype": "float32", "tol": 1e-8}
     elif case == "no bias":
         fields |= {"bias": False}
     elif case == "one_vs_rest":

@@ -183,8 +183,7 @@ class Penalized:
                 kept[key] = self._of_sample(one, mine)
                 continue
             sums = self._sums_of_alike(objective.pooled_gram, one, mine, 2 * (p + 1), every)
-            l2, smooth = self.l2[mine].mean(axis=0), not self.l1[mine].any()
-            l2 = np.where(l2 < WEAK_L2, 0, l2)
+            l2, smooth = _of_use(self.l2[mine].mean(axis=0)), not self.l1[mine].any()
             kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
         # Others that are active keep theirs: which of them are asked about does not matter.
         self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
@@ -205,9 +204,9 @@ class Penalized:
         rows, one = self.sample(), alike[0]
         counts = (rows.fold != self.held_out[one]) & (rows.fold <= self.latest[one])
         weight = rows.weight * self.class_weight[one][rows.y] * counts
-        smooth = not self.l1[one].any()
+        l2, smooth = _of_use(self.l2[one]), not self.l1[one].any()
         at = self.unpack(w[None])[0]
-        return preconditioner.of_sample(rows, at, weight, self.l2[one], bias=self.bias, smooth=smooth)
+        return preconditioner.of_sample(rows, at, weight, l2, bias=self.bias, smooth=smooth)
 
     def _alike(self) -> np.ndarray:
         """[K], problems that share a preconditioner: those alike, where rows are enough to sample from."""
@@ -302,3 +301,8 @@ class Penalized:
             target=target,
             noise=noise,
         )
+
+
+def _of_use(l2: np.ndarray) -> np.ndarray:
+    """L2 without what is weak: divided by it, rounding would be large."""
+    return np.where(l2 < WEAK_L2, 0, l2)
