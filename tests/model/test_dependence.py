@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from host_problems import one_block, problem_at
 
-from tf_logreg.model import dependence
+from tf_logreg.model import dependence, host
 
 EPS = np.finfo(float).eps
 
@@ -60,6 +60,23 @@ def test_a_penalty_identifies():
     x[:, 3] = x[:, 0]
     assert found(x, l2=[0, 0, 0, 1e-3]) is None
     assert found(x, l2=[0, 1e-3, 1e-3, 0]) == (1, 2, [0, 3])
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 200])
+def test_blocks_of_any_size_tell_the_same(size):
+    x = normal(columns=7)
+    x[:, 3] = x[:, 0] + x[:, 2]
+    problem = problem_at(x, np.zeros((8, 1)), bias=True, l1=0, l2=0, classes=2)
+
+    def blocks():
+        for start in range(0, 200, size):
+            some = x[start : start + size]
+            none = np.zeros(len(some), int)
+            yield host.Block(some, none, np.ones(len(some)), np.zeros((len(some), 1)), none)
+
+    result = dependence.dependence(blocks, problem, np.ones(7), EPS)
+    assert (result.rank, result.columns) == (6, 7)
+    assert np.flatnonzero(result.takes_part).tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize("noise", [1e-6, 1e-10, 1e-12])

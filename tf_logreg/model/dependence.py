@@ -47,16 +47,17 @@ def dependence(
     columns = int(free[: len(scale)].sum())
     if not columns:
         return None
-    triangle, count = np.zeros((0, features.size)), 0
+    parts, count, waiting = [], 0, 0
     for block in blocks():
         use = problem.weights(block) > 0
-        triangle = np.vstack([triangle, separation.design_rows(block.x[use], problem, scale)[:, features]])
-        count += int(use.sum())
+        parts.append(separation.design_rows(block.x[use], problem, scale)[:, features])
+        count, waiting = count + int(use.sum()), waiting + int(use.sum())
         if count * min(count, features.size) * features.size > _MOST_OPERATIONS:
             return None
-        if len(triangle) > features.size:
-            triangle = scipy.linalg.qr(triangle, mode="r", overwrite_a=True, check_finite=False)[0]
-            triangle = triangle[: features.size]
+        # As many rows at a time as the triangle has, whose columns each decomposition takes up again.
+        if waiting > features.size:
+            parts, waiting = [_triangle(parts)], 0
+    triangle = _triangle(parts)
     length = np.linalg.norm(triangle, axis=0)
     _, singular, directions = np.linalg.svd(triangle / np.where(length > 0, length, 1), full_matrices=True)
     singular = np.pad(singular, (0, features.size - len(singular)))
@@ -69,3 +70,12 @@ def dependence(
     takes_part = np.zeros(len(free), bool)
     takes_part[features] = np.linalg.norm(null, axis=0) > _TAKES_PART
     return Dependence(columns - len(null), columns, takes_part[: len(scale)])
+
+
+def _triangle(parts: list[np.ndarray]) -> np.ndarray:
+    """R of the QR decomposition of rows, with no more of them than columns."""
+    rows = np.vstack(parts)
+    if len(rows) <= rows.shape[1]:
+        return rows
+    found = scipy.linalg.qr(rows, mode="r", overwrite_a=True, check_finite=False)[0]
+    return found[: rows.shape[1]]
