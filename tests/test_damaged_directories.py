@@ -105,6 +105,15 @@ def test_a_damaged_file_is_named(command, flags, run, name, damage):
     assert not (run / "ran").exists()
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "a folder"])
+@pytest.mark.parametrize("name", ["variables.index", "variables.data-00000-of-00001"])
+def test_a_saved_model_without_its_variables_is_named(command, flags, run, name, damage):
+    DAMAGES[damage](run / "export" / "variables" / name)
+    refused(command, modes(flags, run)["repeat"], name, run)
+    assert command(*modes(flags, run)["export"])[0] == 0
+    assert command(*modes(flags, run)["repeat"])[0] == 0
+
+
 def with_arrays(**changes):
     def damage(run):
         with np.load(run / "coefficients.npz") as arrays:

@@ -115,7 +115,9 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_integer(
         "plan_passes", 0, "Passes of a solve that --mode=plan plans for; 0 measures them.", flag_values=values
     )
-    flags.DEFINE_bool("overwrite", False, "Replace another run of ours in --workdir.", flag_values=values)
+    flags.DEFINE_bool(
+        "overwrite", False, "Replace the run of ours in --workdir, an unfinished one too.", flag_values=values
+    )
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> None:

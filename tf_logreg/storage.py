@@ -219,10 +219,7 @@ class Folder:
             save(aside)
             _sync_file(aside)
             self.check_owner()
-            target = self.where(name)
-            if os.path.isdir(target) and not os.path.islink(target):
-                _remove(target)
-            os.replace(aside, target)
+            _replace(aside, self.where(name))
             _sync_folder(self.path)
 
     def publish(self, name: str, save: Callable[[str], None], marker: str, *, within: bool = False) -> None:
@@ -365,7 +362,14 @@ def _move_files(source: str, target: str, marker: str) -> None:
     for folder, _, _ in os.walk(source):  # empty ones too
         os.makedirs(os.path.join(target, os.path.relpath(folder, source)), exist_ok=True)
     for name in sorted(names, key=lambda name: name == marker):
-        os.replace(os.path.join(source, name), os.path.join(target, name))
+        _replace(os.path.join(source, name), os.path.join(target, name))
+
+
+def _replace(source: str, target: str) -> None:
+    """Moves a file to a place where there may be anything."""
+    if os.path.isdir(target) and not os.path.islink(target):
+        _remove(target)
+    os.replace(source, target)
 
 
 def _sync_file(path: str) -> None:

@@ -54,7 +54,7 @@ def train_and_evaluate(
         dtype: of X while training: float32, float64 or bfloat16 (weights stay float32).
         device_memory_fraction: training rows that take at most this share of the devices' memory are
             placed there once; more are streamed.
-        overwrite: replace another run of ours in workdir.
+        overwrite: replace what run of ours is in workdir, an unfinished one of the same config too.
         record: further facts (the flags) to keep in `config.json`.
 
     Returns:
@@ -63,20 +63,26 @@ def train_and_evaluate(
     Raises:
         InputError: the config, the data or the directory cannot be used; nothing was written.
         RunError: the fit diverged, or the directory was deleted or taken over; no result was written.
-        InterruptError: SIGINT or SIGTERM came; a checkpoint is saved, the same call resumes.
+        InterruptError: SIGINT or SIGTERM came; a checkpoint is saved, the same call without `overwrite`
+            resumes.
     """
     check_surroundings(strategy)
     with contextlib.ExitStack() as held:
-        return _train_and_evaluate(
-            config,
-            workdir,
-            held,
-            strategy=strategy or make_strategy(),
-            dtype=dtype,
-            device_memory_fraction=device_memory_fraction,
-            overwrite=overwrite,
-            record=record or {},
-        )
+        try:
+            return _train_and_evaluate(
+                config,
+                workdir,
+                held,
+                strategy=strategy or make_strategy(),
+                dtype=dtype,
+                device_memory_fraction=device_memory_fraction,
+                overwrite=overwrite,
+                record=record or {},
+            )
+        except InterruptError as error:
+            if overwrite:
+                raise InterruptError(f"{error} Leave --overwrite out: it would begin again.") from None
+            raise
 
 
 def _train_and_evaluate(

@@ -116,6 +116,15 @@ def test_an_interrupted_run_resumes_bit_for_bit(
             np.testing.assert_array_equal(one[name], other[name])
 
 
+def test_an_interrupted_run_says_that_overwrite_would_begin_again(small_config, tmp_path, monkeypatch):
+    workdir = str(tmp_path / "run")
+    monkeypatch.setattr(interrupt, "listen", lambda: contextlib.nullcontext(StopAfter(0)))
+    for overwrite in (False, True):
+        with pytest.raises(InterruptError) as found:
+            train.train_and_evaluate(small_config, workdir, overwrite=overwrite)
+        assert ("Leave --overwrite out: it would begin again." in str(found.value)) == overwrite
+
+
 def test_a_read_only_work_directory_is_named(small_config, tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")

@@ -237,6 +237,10 @@ def check_artefacts(folder: storage.Folder, result: dict) -> None:
             raise InputError(
                 f"{folder.field}: cannot use {folder.where(name)!r}: it is cut or something else."
             )
+        variables = folder.below("export/variables")
+        data = [name for name in variables.names() if name.startswith("variables.data-")]
+        for name in ("variables.index", *(data or ["variables.data-00000-of-00001"])):
+            variables.check_file(name)
     except InputError as error:
         remedy = "--mode=export writes export/ again, --overwrite all"
         raise InputError(f"{error} {remedy}.") from None
