@@ -1,6 +1,8 @@
 # `make run` and `make test` each do all the set-up on a machine with Python 3.11 to 3.13 and make.
 PYTHON ?= python3
 VENV := .venv/bin/
+# Two processes, each with whole files of tests: one leaves a core idle while TensorFlow traces.
+PYTEST := -m pytest -n 2 --dist loadfile
 
 # The environments of test-versions are of three Pythons where those are installed, else all of $(PYTHON).
 python = $(or $(shell $(1) -c 'import sys; print(sys.executable)' 2>/dev/null),$(PYTHON))
@@ -15,20 +17,20 @@ run: .venv/installed
 	$(VENV)python run.py --config=configs/digits.py --workdir=runs/digits
 
 test: .venv/installed
-	$(VENV)python -m pytest -m "not long and not deep and not tpu and not wheel"
+	$(VENV)python $(PYTEST) -m "not long and not deep and not tpu and not wheel"
 
 test-long: .venv/installed
-	$(VENV)python -m pytest -m "long and not deep"
+	$(VENV)python $(PYTEST) -m "long and not deep"
 
 test-deep: .venv/installed
-	$(VENV)python -m pytest -m deep
+	$(VENV)python $(PYTEST) -m deep
 
 # The marked subset with the oldest versions allowed, with Colab's and with the newest; then what a user gets from the
-# wheel alone. A whole suite: .venv-oldest/bin/python -m pytest -m "not long and not deep and not tpu"
+# wheel alone. A whole suite: .venv-oldest/bin/python -m pytest -n 2 -m "not long and not deep and not tpu"
 test-versions: .venv-oldest/installed .venv-colab/installed .venv-newest/installed .venv-wheel/installed .venv/installed
-	.venv-oldest/bin/python -m pytest -m "versions and not long and not deep"
-	.venv-colab/bin/python -m pytest -m "versions and not long and not deep"
-	.venv-newest/bin/python -m pytest -m "versions and not long and not deep"
+	.venv-oldest/bin/python $(PYTEST) -m "versions and not long and not deep"
+	.venv-colab/bin/python $(PYTEST) -m "versions and not long and not deep"
+	.venv-newest/bin/python $(PYTEST) -m "versions and not long and not deep"
 	$(VENV)python -m pytest -m wheel
 
 # TensorFlow for TPUs lowers by the TPU's kernels; TensorFlow for CPUs is what --mode=plan runs on.
