@@ -69,6 +69,19 @@ def test_summed_in_place_it_leaves_dependent_columns_out(monkeypatch, classes):
     assert found.gap == pytest.approx(expected.gap, abs=1e-12)
 
 
+def test_summed_in_place_an_output_may_have_no_column(monkeypatch):
+    """As where l1 holds all of a class at zero, and there is no bias."""
+    x, y, weight, problem = solved(l1=0.02, l2=0, bias=False)
+    w = problem.w.copy()
+    w[:, 1] = 0
+    problem = dataclasses.replace(problem, w=w)
+    (expected,) = certificate.certify(one_block(x, y, weight), [problem])
+    monkeypatch.setattr(projection, "_MOST_IN_BLOCKS", 0)
+    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
+    (found,) = certificate.certify(one_block(x, y, weight), [problem])
+    assert found.gap == pytest.approx(expected.gap, rel=1e-7)
+
+
 @pytest.mark.parametrize("panel", [1, 3, 64])
 def test_a_laplacian_in_pieces_moves_each_by_itself(monkeypatch, panel):
     rng = np.random.default_rng(0)

@@ -112,6 +112,8 @@ def normal_matrix(
         rows = (columns[:, :, None] * p.T[:, None, :]).reshape(len(columns), -1)
         _add_gram(whole, rows[:, mask[features].ravel()], -1.0)
         for c, part in enumerate(within):
+            if not part.size:  # without a bias l1 may hold all of an output at zero
+                continue
             # p (1 - p) and not p - p^2, which cancels.
             _add_gram(part, columns[:, mask[features, c]] * np.sqrt(p[c] * (1 - p[c]))[:, None], 1.0)
     for at, part in zip(own, within, strict=False):
