@@ -73,6 +73,29 @@ def test_a_signal_ends_the_program_with_3(number):
     assert err == f"Interrupted by {number.name}: what is saved is whole; the same command goes on.\n"
 
 
+# A signal that comes as soon as it no longer ends the program by itself.
+AT_ONCE = """
+import os, signal, time
+install = signal.signal
+
+def and_send(number, handler):
+    install(number, handler)
+    if number == signal.SIGTERM:
+        os.kill(os.getpid(), number)
+
+signal.signal = and_send
+from tf_logreg import signals
+signals.hear()
+time.sleep(30)
+"""
+
+
+def test_a_signal_that_comes_while_signals_begin_to_be_heard():
+    process = start(AT_ONCE)
+    assert "Interrupted by SIGTERM" in process.communicate(timeout=20)[1]
+    assert process.returncode == 3
+
+
 def test_also_within_an_operation_that_python_cannot_break():
     assert after_ready(DEEP, signal.SIGINT)[0] == 3
 

@@ -239,6 +239,15 @@ def test_an_evaluation_with_a_bad_file_on_one_worker_ends_both(finished_run, fil
         assert "Traceback" not in lines
 
 
+@pytest.mark.long
+def test_an_export_that_the_chief_refuses_ends_both(finished_run):
+    for name, code in (("run", 0), ("none", 2)):
+        codes, out, err = ended(run_workers(2, "--mode=export", workdir=finished_run / name))
+        assert codes == [code, code], err
+        assert out == ([f"{finished_run}/run/export\n", ""] if code == 0 else ["", ""])
+        assert all("no directory" in said for said in err) == (code == 2)
+
+
 def together_on_two(monkeypatch, *functions):
     """What `together` gives or raises on each of two workers, here threads."""
     barrier, said, found = threading.Barrier(2), [None, None], [None, None]

@@ -224,7 +224,8 @@ def _job(values: flags.FlagValues) -> dict[str, Any]:
 
 def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     """Runs the chosen mode on its devices; `where` is for the record. Of several workers the chief speaks."""
-    is_chief = workers.of(strategy).is_chief
+    team = workers.of(strategy)
+    is_chief = team.is_chief
     if values.mode == "train":
         found = train.train_and_evaluate(
             values.config,
@@ -255,15 +256,22 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     if values.mode == "selftest":
         block = selftest.run(strategy, values.dtype)
         print(block)
-        if values.workdir and is_chief:
-            directory.write_note(directory.of(values.workdir), "selftest.txt", block + "\n")
-            print(f"It is in {values.workdir}/selftest.txt too.")
+        if values.workdir:
+            team.from_chief(
+                lambda: directory.write_note(directory.of(values.workdir), "selftest.txt", block + "\n")
+            )
+            if is_chief:
+                print(f"It is in {values.workdir}/selftest.txt too.")
     elif values.mode == "evaluate":
         numbers = finished.evaluate_run(values.workdir, strategy=strategy, config=values.config)
         if is_chief:
             print(_table(numbers))
-    elif is_chief:
-        print(finished.export_run(values.workdir, values.version, overwrite=values.overwrite))
+    else:
+        folder = team.from_chief(
+            lambda: finished.export_run(values.workdir, values.version, overwrite=values.overwrite)
+        )
+        if is_chief:
+            print(folder)
 
 
 def _need_config(values: flags.FlagValues) -> None:

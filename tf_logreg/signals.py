@@ -55,10 +55,10 @@ def hear() -> None:
         return
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
-    for number in _heeded():
-        signal.signal(number, lambda *_: None)
     # Python runs handlers between two bytecodes of the main thread; this pipe it fills at once.
     signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
+    for number in _heeded():
+        signal.signal(number, lambda *_: None)  # after the pipe: from here on the signal does nothing else
     threading.Thread(target=_act, args=(receiver,), daemon=True).start()
     _heard.set()
 
