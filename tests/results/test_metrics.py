@@ -307,6 +307,18 @@ def test_sums_of_batches_add_up(num_classes):
         np.testing.assert_allclose(together[name], value, rtol=1e-12, err_msg=name)
 
 
+def test_pairs_of_50_000_classes_are_beyond_32_bits():
+    """NumPy 1 keeps int32 labels times a number of classes in int32."""
+    logits = np.zeros((3, 50_000), np.float32)
+    logits[range(3), [49_998, 0, 7]] = 1
+    y, weight = np.array([49_999, 0, 49_999], np.int32), np.array([1.0, 2.0, 4.0], np.float32)
+    total = metrics.sums(logits, y, weight, 50_000)
+    found = metrics.confusion(total)
+    assert found["confusion_true"].tolist() == [0, 49_999, 49_999]
+    assert found["confusion_predicted"].tolist() == [0, 7, 49_998]
+    assert found["confusion_weight"].tolist() == [2, 4, 1]
+
+
 def test_an_infinite_loss_is_null_with_the_reason():
     logits, y, weight = np.array([[np.inf], [1.0], [-2.0]]), np.array([0, 1, 0]), np.ones(3)
     numbers = metrics.from_sums(metrics.sums(logits, y, weight, 2))

@@ -66,7 +66,7 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
     # Bins are (0, 1/15], ..., (14/15, 1].
     bins = np.clip(np.ceil(top_p * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     per_bin = [weight, weight * top_p, weight * (predicted == y)]
-    pairs, place = np.unique(y * np.int64(num_classes) + predicted, return_inverse=True)
+    pairs, place = np.unique(y.astype(np.int64) * num_classes + predicted, return_inverse=True)
     return {
         "num_rows": num_rows,
         "weight_sum": weight.sum(),
