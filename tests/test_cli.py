@@ -62,9 +62,13 @@ def test_evaluate_and_export(command, tmp_path):
     assert code == 0, err
     assert "3,200 rows" in out
 
-    code, _, err = command("--mode=evaluate", run, "--config=iris")
-    assert code == 2
-    assert "expected the run's 20 features" in err
+    for other, message in (
+        ([*SMALL, "--config.data.args.num_features=7"], "expected the run's 20 features"),
+        (["--config=iris"], "expected the classes '0', '1'. Received: 'setosa'"),
+    ):
+        code, _, err = command("--mode=evaluate", run, *other)
+        assert code == 2
+        assert message in err
 
     before = sorted(path.name for path in (tmp_path / "run" / "export").iterdir())
     (tmp_path / "run" / "export" / "saved_model.pb").unlink()
