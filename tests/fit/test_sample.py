@@ -94,6 +94,7 @@ def test_wide_data_end_where_the_kernel_form_does(strategies, tmp_path, monkeypa
         "elastic",
         "free columns",
         "columns of a weak l2",
+        "no weight in the sample",
         "no bias",
         "one_vs_rest",
         pytest.param("streamed", marks=pytest.mark.long),
@@ -113,6 +114,8 @@ def test_a_sample_of_rows_shapes_steps_and_not_the_answer(strategies, tmp_path, 
         fields |= {"penalty_factor": (0.0,) * 2 + (1.0,) * 38}
     elif case == "columns of a weak l2":
         fields |= {"penalty_factor": (1e-23,) * 2 + (1.0,) * 38, "dtype": "float32", "tol": 1e-8}
+    elif case == "no weight in the sample":
+        weight[::3] = 0
     elif case == "no bias":
         fields |= {"bias": False}
     elif case == "one_vs_rest":

@@ -204,6 +204,9 @@ class Penalized:
         rows, one = self.sample(), alike[0]
         counts = (rows.fold != self.held_out[one]) & (rows.fold <= self.latest[one])
         weight = rows.weight * self.class_weight[one][rows.y] * counts
+        if not weight.any():
+            # Few rows count, none of them here: these still tell how columns vary.
+            weight = np.ones(len(weight))
         l2, smooth = _of_use(self.l2[one]), not self.l1[one].any()
         at = self.unpack(w[None])[0]
         return preconditioner.of_sample(rows, at, weight, l2, bias=self.bias, smooth=smooth)
