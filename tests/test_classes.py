@@ -229,7 +229,7 @@ def test_offsets_follow_the_classes(command, tmp_path):
     )
     assert code == 0, err
     assert turned["objective"] != 0
-    for split in ("train", "validation", "test"):
+    for split in ("train", "test"):
         assert set(turned["metrics"][split]) == set(result["metrics"][split])
     np.savez(
         tmp_path / "other.npz", x=X, y=np.array([3, 2, 0])[Y], o=four, class_names=["c", "none", "b", "a"]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from problems import random_problem
 from worker_process import CASES
 
-from tf_logreg import cluster, workers
+from tf_logreg import cluster, meeting, workers
 from tf_logreg.errors import InputError, RunError
 
 ROOT = Path(__file__).parents[1]
@@ -42,9 +43,9 @@ def free_ports(count):
     return ports
 
 
-def start(*command, **environ):
+def start(*command, cwd=ROOT, **environ):
     return subprocess.Popen(
-        [sys.executable, *map(str, command)], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, *map(str, command)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TF_CPP_MIN_LOG_LEVEL": "2", **environ},
     )  # fmt: skip
 
@@ -59,13 +60,16 @@ def ended(processes, timeout=300):
     return [process.returncode for process in processes], [out for out, _ in said], [err for _, err in said]
 
 
-def run_workers(count, *flags, workdir, each=lambda k: (), program=("run.py",)):
-    """The command line on `count` workers."""
+def run_workers(
+    count, *flags, workdir, each=lambda k: (), program=(ROOT / "run.py",), cwd=lambda k: ROOT
+):
+    """The command line on `count` workers, each in a directory of its own if `cwd` says so."""
     hosts = ",".join(f"localhost:{port}" for port in free_ports(count))
     return [
         start(
             *program, f"--workdir={workdir}", "--distribution_strategy=multi_worker_mirrored",
             f"--worker_hosts={hosts}", f"--task_index={k}", "--startup_timeout=120", *flags, *each(k),
+            cwd=cwd(k),
         )
         for k in range(count)
     ]  # fmt: skip
@@ -219,12 +223,15 @@ def finished_run(tmp_path_factory):
 @pytest.mark.parametrize(
     ("file", "said"), [("bad", "nan in row 131 of"), ("none", "no such file"), ("good", None)]
 )
-def test_an_evaluation_with_a_bad_file_on_one_worker_ends_both(finished_run, file, said):
-    def path(k):
-        return f"--config.data.args.path={finished_run}/{file if k else 'good'}.npz"
-
-    evaluate = ("--mode=evaluate", "--config=numpy_arrays")
-    processes = run_workers(2, *evaluate, workdir=finished_run / "run", each=lambda k: (path(k),))
+def test_an_evaluation_with_a_bad_file_on_one_worker_ends_both(finished_run, tmp_path, file, said):
+    """One command, and under its path each worker has a file of its own."""
+    places = [tmp_path / "chief", tmp_path / "other"]
+    for place, name in zip(places, ("good", file), strict=True):
+        place.mkdir()
+        if name != "none":
+            shutil.copy(finished_run / f"{name}.npz", place / "rows.npz")
+    evaluate = ("--mode=evaluate", "--config=numpy_arrays", "--config.data.args.path=rows.npz")
+    processes = run_workers(2, *evaluate, workdir=finished_run / "run", cwd=places.__getitem__)
     codes, out, err = ended(processes, timeout=120)
     if said is None:
         assert codes == [0, 0], err
@@ -234,7 +241,7 @@ def test_an_evaluation_with_a_bad_file_on_one_worker_ends_both(finished_run, fil
     assert codes == [2, 2], err
     for lines in err:
         assert said in lines
-        assert f"{finished_run}/{file}.npz" in lines
+        assert "rows.npz" in lines
         assert "(on worker 1, localhost:" in lines
         assert "Traceback" not in lines
 
@@ -379,7 +386,7 @@ def test_an_absent_worker_is_named():
     with pytest.raises(
         InputError, match=rf"--startup_timeout: worker 1 \(localhost:{ports[1]}\) did not come"
     ):
-        cluster.meet(found, 1.0)
+        meeting.meet(found, 1.0)
     assert time.monotonic() - began < 10
 
 
@@ -389,7 +396,7 @@ def test_a_port_in_use():
         taken.listen()
         found = cluster.resolve(f"localhost:{taken.getsockname()[1]},localhost:1", 0, "")
         with pytest.raises(InputError, match="is in use"):
-            cluster.meet(found, 1.0)
+            meeting.meet(found, 1.0)
 
 
 def tf_config(**changes):

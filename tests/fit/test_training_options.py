@@ -180,8 +180,8 @@ def test_the_objective_weighs_classes(strategies, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("nobody=2", "names of a, b"), ("a", "names of a, b"), ("a=-1", "weight > 0"), ("a=0", "weight > 0"),
-     ("a=x", "weight > 0"), ("a=inf", "weight > 0"), ("a=1,,b=2", "names of a, b")],
+    [("nobody=2", "names of 'a', 'b'"), ("a", "names of 'a', 'b'"), ("a=-1", "weight > 0"), ("a=0", "weight > 0"),
+     ("a=x", "weight > 0"), ("a=inf", "weight > 0"), ("a=1,,b=2", "names of 'a', 'b'")],
 )  # fmt: skip
 def test_bad_class_weights(text, message):
     with pytest.raises(InputError, match=message):
