@@ -60,9 +60,7 @@ def ended(processes, timeout=300):
     return [process.returncode for process in processes], [out for out, _ in said], [err for _, err in said]
 
 
-def run_workers(
-    count, *flags, workdir, each=lambda k: (), program=(ROOT / "run.py",), cwd=lambda k: ROOT
-):
+def run_workers(count, *flags, workdir, each=lambda k: (), program=(ROOT / "run.py",), cwd=lambda k: ROOT):
     """The command line on `count` workers, each in a directory of its own if `cwd` says so."""
     hosts = ",".join(f"localhost:{port}" for port in free_ports(count))
     return [
