@@ -10,7 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 
 def _missing() -> str:
