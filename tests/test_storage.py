@@ -261,6 +261,14 @@ def test_a_directory_that_is_deleted_is_not_made_again(tmp_path):
     assert not os.path.exists(folder.path)
 
 
+def test_a_disk_that_does_not_say_who_owns_it_is_not_a_directory_that_is_gone(folder):
+    with folder.owned() as mine:
+        os.unlink(folder.where(ownership.OWNER))
+        os.mkdir(folder.where(ownership.OWNER))  # reading it is an error of the disk's
+        with pytest.raises(InputError, match="cannot read"):
+            mine.write("result.json", b"{}")
+
+
 def test_what_a_killed_run_was_writing_is_swept(folder):
     folder.below(".writing-x").write("a", b"1")
     folder.below("c").below("d").below(".writing-y").write("a", b"1")

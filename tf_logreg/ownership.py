@@ -47,8 +47,13 @@ class Owner:
 
         Raises:
             RunError: the directory was deleted, or another process took it over.
+            InputError: the disk does not say.
         """
-        found = _read(os.path.join(self.folder, OWNER))
+        path = os.path.join(self.folder, OWNER)
+        try:
+            found = _read(path)
+        except OSError as error:
+            raise InputError(f"{self.field}: cannot read {path!r}: {error.strerror or error}.") from None
         if found.get("token") == self.token:
             return
         what = f"was taken over by {_who(found)}" if found else "was deleted or moved"
@@ -88,8 +93,8 @@ def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
         try:
             yield owner
         finally:
-            if _read(path).get("token") == owner.token:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                if _read(path).get("token") == owner.token:
                     os.unlink(path)
 
 
@@ -103,7 +108,7 @@ def _read(path: str) -> dict:
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -54,11 +54,12 @@ def test_starting_deletes_only_our_artefacts(folder):
     folder.write("notes.txt", b"mine")
     folder.below("export").write("model", b"old")
     folder.below("checkpoints").write("step", b"1")
+    folder.below("events").write("curve", b"1")
     folder.below("checkpoints").below("path").below(".writing-x").write("step", b"1")
     folder.below(".writing-x").write("model", b"half")
     with folder.owned() as mine:
         directory.start_run(mine, RECORD, overwrite=False)
-        assert mine.names() == [ownership.OWNER, "checkpoints", "config.json", "notes.txt"]
+        assert mine.names() == [ownership.OWNER, "checkpoints", "config.json", "events", "notes.txt"]
         assert mine.below("checkpoints").below("path").names() == []
         directory.start_run(mine, RECORD, overwrite=True)
     assert folder.names() == ["config.json", "notes.txt"]

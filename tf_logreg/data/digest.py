@@ -7,6 +7,7 @@ where they are what they were, its bytes are taken to be so too.
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 
 from tf_logreg.errors import InputError
@@ -28,9 +29,9 @@ def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, di
     """
     found = {}
     for name, path in files.items():
-        if not os.path.isfile(path):
-            continue
         stamp = _stamp(path)
+        if stamp is None:
+            continue
         before = known.get(name, {})
         found[name] = {
             "sha256": before["sha256"]
@@ -47,8 +48,14 @@ def summary(data: Mapping) -> str:
     return hashlib.sha256(json.dumps([data["version"], files]).encode()).hexdigest()
 
 
-def _stamp(path: str) -> list[int]:
-    status = os.stat(path)
+def _stamp(path: str) -> list[int] | None:
+    """Size and times of a file; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 

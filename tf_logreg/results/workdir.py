@@ -31,6 +31,7 @@ ARTEFACTS = (
     "events",
     "checkpoints",
 )
+_KEPT = ("checkpoints", "events")  # what a run that goes on needs, and its curve so far
 _NOTES = ("selftest.txt", "plan.json")  # what other modes than training leave, in a directory of their own
 _SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
 
@@ -122,18 +123,18 @@ def find_run(folder: storage.Folder, record: dict, digests: Digests, *, overwrit
 def start_run(folder: storage.Folder, record: dict, *, overwrite: bool) -> None:
     """Deletes what an earlier run of ours left, and writes `config.json`.
 
-    Checkpoints are deleted by `overwrite` alone: without it they are this run's own, to resume from.
+    Checkpoints and events are deleted by `overwrite` alone: without it they are this run's own, to go on from.
 
     Args:
         folder: the work directory, owned, after `find_run`.
         record: 'config', 'dtype', 'data' and further facts.
-        overwrite: whether checkpoints go too.
+        overwrite: whether checkpoints and events go too.
 
     Raises:
         InputError: the directory cannot be written.
     """
     for name in ARTEFACTS:
-        if name != "config.json" and (overwrite or name != "checkpoints"):
+        if name != "config.json" and (overwrite or name not in _KEPT):
             folder.remove(name)
     folder.sweep()
     folder.below("checkpoints").sweep(deep=True)
