@@ -123,7 +123,7 @@ def find_run(folder: storage.Folder, record: dict, digests: Digests, *, overwrit
 def start_run(folder: storage.Folder, record: dict, *, overwrite: bool) -> None:
     """Deletes what an earlier run of ours left, and writes `config.json`.
 
-    Checkpoints and events are deleted by `overwrite` alone: without it they are this run's own, to go on from.
+    Checkpoints and events are deleted by `overwrite` alone: without it they are what this run goes on from.
 
     Args:
         folder: the work directory, owned, after `find_run`.
