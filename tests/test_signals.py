@@ -197,7 +197,7 @@ else:
     owner, function, wait = {
         "data": (inputs, "read_data", 5),
         "fit": (minibatch.Length, "next_look", 0),
-        "checkpoint": (checkpoint.np, "savez", 0.5),
+        "checkpoint": (checkpoint.storage, "save_arrays", 0.5),
         "evaluate": (measuring, "evaluate_model", 5),
         "save": (export, "save", 0.5),
     }[stage]
