@@ -43,7 +43,7 @@ def gap_bar(target: float, interval: float = 10.0) -> Iterator[Callable[[float, 
 
         def show(passes: float, objective: float, gap: float) -> None:
             nonlocal last, most
-            ratio = max(gap, 1e-300) / max(target, 1e-300)
+            ratio = max(float(gap), 1e-300) / max(float(target), 1e-300)  # of Python floats: it may be inf
             if math.isfinite(ratio):
                 most = max(most or 0.0, ratio)
             if not hidden:
