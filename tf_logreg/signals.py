@@ -73,6 +73,10 @@ def noted() -> Iterator[Question]:
     """
     question = Question()
     if _heard.is_set():
+        if threading.current_thread() is threading.main_thread():
+            # TensorFlow takes SIGTERM for itself when workers are connected.
+            for number in _heeded():
+                signal.signal(number, lambda *_: None)
         with _lock:
             _under_way.append(question)
         try:
