@@ -135,14 +135,17 @@ def ours(name: str, case: str, x, y):
     """Arrays in memory to the refitted choice: checks, moments, placement, certificates, scores."""
     import numpy as np
 
-    from tf_logreg import choosing, distribute, inputs, optimum, storage
     from tf_logreg import config as configs
-    from tf_logreg.data import standardize
+    from tf_logreg import storage
+    from tf_logreg.data import dataset, moments
     from tf_logreg.data.source import from_arrays
+    from tf_logreg.devices import strategies
     from tf_logreg.fit.checkpoint import Checkpoints
-    from tf_logreg.model import dense
+    from tf_logreg.fit.full_batch import optimum
+    from tf_logreg.fit.path import choice
+    from tf_logreg.model import keras_model
 
-    strategy, (grid, share) = distribute.make_strategy("one_device"), strengths(case)
+    strategy, (grid, share) = strategies.make_strategy("one_device"), strengths(case)
     classes, n = int(y.max()) + 1, len(y)
     config = configs.get_config()
     config.standardize = False
@@ -159,16 +162,16 @@ def ours(name: str, case: str, x, y):
         rows = {"train": np.arange(n)}
         if case == "c":
             rows = {"train": np.arange(int(share * n)), "validation": np.arange(int(share * n), n)}
-        scan = inputs.scan_rows(source, rows["train"])
+        scan = dataset.scan_rows(source, rows["train"])
         columns = optimum.training_columns(config, source, scan)
-        output, chosen, start, models = dense.resolve_output("auto", classes), None, None, []
+        output, chosen, start, models = keras_model.resolve_output("auto", classes), None, None, []
         single = config
         with tempfile.TemporaryDirectory() as folder:
             checkpoints = Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1)
             common = {"strategy": strategy, "dtype": "float32", "checkpoints": checkpoints}
             if config.path.penalty:
-                prepared = choosing.prepare(config, source, rows["train"], output=output, strategy=strategy)
-                path = choosing.fit_path(
+                prepared = choice.prepare(config, source, rows["train"], output=output, strategy=strategy)
+                path = choice.fit_path(
                     config, source, rows, columns, prepared, solver="newton", output=output, **common
                 )
                 single, start = path.chosen(config), path.start
@@ -179,12 +182,12 @@ def ours(name: str, case: str, x, y):
                         for i in range(len(path.values))
                     ]
             with strategy.scope():
-                model = dense.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
+                model = keras_model.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
             optimum.fit_full_batch(
                 single, model, source, rows["train"], columns, solver="newton", start=start,
                 class_weight_sum=scan.class_weight_sum, **common,
             )  # fmt: skip
-        final = standardize.fold_out(*dense.get_weights(model), columns)
+        final = moments.fold_out(*keras_model.get_weights(model), columns)
         return models or [(*final, single.l2, n)], chosen
 
     return fit
@@ -266,7 +269,7 @@ def certified(x, y, models) -> list[dict]:
     """Each (kernel, bias, l2, rows): its l2, objective and bound on F - F*, over the null model's loss."""
     import numpy as np
 
-    from tf_logreg.model import certificate, host
+    from tf_logreg.exact import certificate, host
 
     rows = models[0][3]
     x, y = x[:rows], y[:rows]

@@ -175,13 +175,15 @@ def ours(name: str, x, y, classes: int, l1: float, l2: float):
     import numpy as np
 
     from tf_logreg import config as configs
-    from tf_logreg import distribute, inputs, optimum, storage
-    from tf_logreg.data import standardize
+    from tf_logreg import storage
+    from tf_logreg.data import dataset, moments
     from tf_logreg.data.source import from_arrays
+    from tf_logreg.devices import strategies
     from tf_logreg.fit.checkpoint import Checkpoints
-    from tf_logreg.model import dense
+    from tf_logreg.fit.full_batch import optimum
+    from tf_logreg.model import keras_model
 
-    strategy = distribute.make_strategy("one_device")
+    strategy = strategies.make_strategy("one_device")
     config = configs.get_config()
     config.l1, config.l2, config.standardize = l1, l2, False
     solver = "gradient_descent" if "gradient" in name else optimum.choose("auto", l1=l1 > 0)
@@ -189,18 +191,18 @@ def ours(name: str, x, y, classes: int, l1: float, l2: float):
 
     def fit():
         source, rows = from_arrays(x, y, class_names=tuple(map(str, range(classes)))), np.arange(len(x))
-        scan = inputs.scan_rows(source, rows)
+        scan = dataset.scan_rows(source, rows)
         columns = optimum.training_columns(config, source, scan)
         with strategy.scope():
-            output = dense.resolve_output("auto", classes)
-            model = dense.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
+            output = keras_model.resolve_output("auto", classes)
+            model = keras_model.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
         with tempfile.TemporaryDirectory() as folder:
             optimum.fit_full_batch(
                 config, model, source, rows, columns, solver=solver, strategy=strategy, dtype="float32",
                 checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
                 class_weight_sum=scan.class_weight_sum, device_memory_fraction=0.5,
             )  # fmt: skip
-        return standardize.fold_out(*dense.get_weights(model), columns)
+        return moments.fold_out(*keras_model.get_weights(model), columns)
 
     return fit
 
@@ -284,7 +286,7 @@ def relative_gap(x, y, classes: int, l1: float, l2: float, kernel, bias) -> floa
     """
     import numpy as np
 
-    from tf_logreg.model import certificate, host
+    from tf_logreg.exact import certificate, host
 
     size, centre = 2**18 // x.shape[1] + 1, x.mean(axis=0, dtype=np.float64)
     shares = np.bincount(y) / len(y)

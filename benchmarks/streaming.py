@@ -125,28 +125,28 @@ def ours(name: str, rows: int, batch: int):
     import psutil
     import tensorflow as tf
 
-    from tf_logreg import distribute
-    from tf_logreg.data import pipeline, standardize
+    from tf_logreg.data import moments, pipeline
     from tf_logreg.data.source import from_arrays
-    from tf_logreg.fit import feed, minibatch, optimizers
-    from tf_logreg.model import dense
+    from tf_logreg.devices import strategies
+    from tf_logreg.fit.minibatch import feed, loop, optimizers
+    from tf_logreg.model import keras_model
 
     mirrored = "2 virtual" in name
-    strategy = distribute.make_strategy(
+    strategy = strategies.make_strategy(
         "mirrored" if mirrored else "one_device", num_virtual_cpus=2 * mirrored
     )
     x, y = data(rows)
     source = from_arrays(x, y, class_names=tuple(map(str, range(CLASSES))))
     del x
     with strategy.scope():
-        model = dense.build(FEATURES, CLASSES, output="softmax", bias=True, dtype="float32")
+        model = keras_model.build(FEATURES, CLASSES, output="softmax", bias=True, dtype="float32")
         optimizer = optimizers.make("Adam", 1e-3, {}, 0.0)
-    minibatch.build_optimizer(strategy, optimizer, model)
-    update = minibatch.make_update(model, optimizer, l1=0.0, l2=0.0, clip_norm=0.0)
+    loop.build_optimizer(strategy, optimizer, model)
+    update = loop.make_update(model, optimizer, l1=0.0, l2=0.0, clip_norm=0.0)
     layout = {
         "batch_size": batch,
         "seed": 0,
-        "columns": standardize.Affine(np.zeros(FEATURES), np.ones(FEATURES)),
+        "columns": moments.Affine(np.zeros(FEATURES), np.ones(FEATURES)),
         "dtype": tf.bfloat16 if "bfloat16" in name else tf.float32,
     }
     every_row = np.arange(rows)

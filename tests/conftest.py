@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from tf_logreg import cli, distribute
+from tf_logreg import cli
 from tf_logreg import config as configs
+from tf_logreg.devices.strategies import make_strategy
 
 # What other versions break: what comes in and goes out, Keras's optimisers, the mathematics beside scikit-learn's, the
 # command line. Three minutes of `make test-versions` an environment.
@@ -20,8 +21,8 @@ VERSIONS = (
     "data/test_sources.py",
     "fit/test_l1.py",
     "fit/test_penalized.py",
-    "model/test_losses.py",
-    "model/test_objective.py",
+    "export/",
+    "objective/",
     "results/",
     "test_cli.py",
     "test_configs.py",
@@ -47,10 +48,10 @@ def pytest_collection_modifyitems(items):
 def strategies():
     """A strategy a name: off, one_device, mirrored on 2 logical CPUs, four on 4."""
     return {
-        "off": distribute.make_strategy("off"),
-        "one_device": distribute.make_strategy("one_device"),
-        "mirrored": distribute.make_strategy("mirrored", num_virtual_cpus=2),
-        "four": distribute.make_strategy("mirrored", num_virtual_cpus=4),
+        "off": make_strategy("off"),
+        "one_device": make_strategy("one_device"),
+        "mirrored": make_strategy("mirrored", num_virtual_cpus=2),
+        "four": make_strategy("mirrored", num_virtual_cpus=4),
     }
 
 

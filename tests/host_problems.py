@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from tf_logreg.model import host
+from tf_logreg.exact import host
 
 
 def one_block(x, y, weight, offset=None):

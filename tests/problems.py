@@ -7,11 +7,13 @@ import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
 from tf_logreg import config as configs
-from tf_logreg import fitting, inputs, optimum, storage
-from tf_logreg.data import standardize
+from tf_logreg import storage
+from tf_logreg.data import dataset, moments
 from tf_logreg.data.source import from_arrays, with_offset
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.model import dense
+from tf_logreg.fit.full_batch import optimum
+from tf_logreg.fit.minibatch import training
+from tf_logreg.model import keras_model
 
 
 def random_problem(num_rows=200, num_features=6, num_classes=3, seed=0):
@@ -52,18 +54,18 @@ def fit_arrays(
     num_classes = num_classes or int(y.max()) + 1
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))))
     rows = np.arange(len(x))
-    columns = standardize.affine(
-        inputs.scan_rows(source, rows), standardize=config.standardize, bias=bias, dtype=source.x_dtype
+    columns = moments.affine(
+        dataset.scan_rows(source, rows), standardize=config.standardize, bias=bias, dtype=source.x_dtype
     )
     with strategy.scope():
-        model = dense.build(
+        model = keras_model.build(
             x.shape[1],
             num_classes,
-            output=dense.resolve_output(output, num_classes),
+            output=keras_model.resolve_output(output, num_classes),
             bias=bias,
             dtype="float64" if dtype == "float64" else "float32",
         )
-    result = fitting.fit_minibatch(
+    result = training.fit_minibatch(
         config,
         model,
         source,
@@ -71,12 +73,12 @@ def fit_arrays(
         columns,
         strategy=strategy,
         dtype=dtype,
-        length=fitting.length_of_run(config, len(rows), strategy.num_replicas_in_sync),
+        length=training.length_of_run(config, len(rows), strategy.num_replicas_in_sync),
         checkpoints=Checkpoints(storage.Folder(f"{tmp_path}/checkpoints"), {}, every_steps=0, keep=1),
         device_memory_fraction=0.5 if resident else 0.0,
         weight_of_class=class_weights,
     )
-    kernel, intercept = standardize.fold_out(*dense.get_weights(model), columns)
+    kernel, intercept = moments.fold_out(*keras_model.get_weights(model), columns)
     return kernel, intercept, result
 
 
@@ -133,17 +135,17 @@ def solve_arrays(
         section = config if name in config else config.solver
         section[name] = value
     classes = int(y.max()) + 1
-    output = dense.resolve_output(output, classes)
+    output = keras_model.resolve_output(output, classes)
     extras = {} if offset is None else {"offset": offset}
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))), extras=extras)
     if offset is not None:
         config.data.offset = "offset"
         source = with_offset(source, "offset", 1 if output == "sigmoid" else classes)
     rows = np.arange(len(x))
-    scan = inputs.scan_rows(source, rows)
+    scan = dataset.scan_rows(source, rows)
     columns = optimum.training_columns(config, source, scan)
     with strategy.scope():
-        model = dense.build(
+        model = keras_model.build(
             x.shape[1],
             classes,
             output=output,
@@ -167,7 +169,7 @@ def solve_arrays(
         weight_of_class=class_weights,
         start=start,
     )
-    kernel, intercept = standardize.fold_out(*dense.get_weights(model), columns)
+    kernel, intercept = moments.fold_out(*keras_model.get_weights(model), columns)
     return kernel, intercept, result
 
 

@@ -11,10 +11,10 @@ import pytest
 from problems import random_problem
 from tfds_sets import TinyDigits
 
-from tf_logreg import inputs, train
-from tf_logreg.data import digest
+from tf_logreg import train
+from tf_logreg.data import dataset, digest
+from tf_logreg.devices import interrupt
 from tf_logreg.errors import InputError, InterruptError
-from tf_logreg.fit import interrupt
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_an_unfinished_run_over_a_changed_file(small_config, strategies, tmp_pat
         train.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
     # The checkpoint itself is of other data too, whatever config.json says.
     record = json.loads((tmp_path / "run" / "config.json").read_text())
-    record["data"] = inputs.digests(small_config, {})
+    record["data"] = dataset.digests(small_config, {})
     (tmp_path / "run" / "config.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="checkpoint of another data"):
         train.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
@@ -110,17 +110,17 @@ def test_files_of_a_prepared_set(command, tmp_path):
 def test_a_file_that_changes_while_it_is_read(small_config, tmp_path, monkeypatch):
     small_config.data.source, small_config.data.args = "npz", {"path": str(tmp_path / "rows.npz")}
     write(tmp_path / "rows.npz")
-    read = inputs.read_data
+    read = dataset.read_data
 
     def slowly(*args):
         found = read(*args)
         write(tmp_path / "rows.npz", flip=True)
         return found
 
-    assert inputs.read_unchanged(small_config)[2]["files"].keys() == {str(tmp_path / "rows.npz")}
-    monkeypatch.setattr(inputs, "read_data", slowly)
+    assert dataset.read_unchanged(small_config)[2]["files"].keys() == {str(tmp_path / "rows.npz")}
+    monkeypatch.setattr(dataset, "read_data", slowly)
     with pytest.raises(InputError, match="changed while it was read"):
-        inputs.read_unchanged(small_config)
+        dataset.read_unchanged(small_config)
 
 
 def test_a_stamp_saves_reading_and_no_more(tmp_path, monkeypatch):

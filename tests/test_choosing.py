@@ -9,13 +9,16 @@ from problems import log_loss, objective, random_problem, solve_arrays
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
 
-from tf_logreg import choosing, inputs, optimum, storage
 from tf_logreg import config as configs
+from tf_logreg import storage
+from tf_logreg.data import dataset
 from tf_logreg.data.source import from_arrays
+from tf_logreg.devices import placement
 from tf_logreg.errors import InputError, InterruptError
-from tf_logreg.fit import full_batch, path, penalized, placement
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.class_weight import parse
+from tf_logreg.fit.full_batch import loop, optimum, penalized
+from tf_logreg.fit.path import choice, solution
 
 VALUES = (1.0, 0.1, 0.01)
 
@@ -24,7 +27,7 @@ def fit_path(
     x, y, weight=None, *, strategy, folder=None, values=VALUES, folds=3, output="auto", dtype="float64",
     resident=True, validation=None, extras=None, **fields,
 ):  # fmt: skip
-    """`choosing.Path` over arrays; `fields` are config fields, '__' for '.'."""
+    """`choice.Path` over arrays; `fields` are config fields, '__' for '.'."""
     config = configs.get_config()
     config.path["values"], config.cv.folds, config.solver.tol = values, folds, 1e-12
     config.path.penalty = "l2"
@@ -40,10 +43,10 @@ def fit_path(
     if validation is not None:
         rows = {"train": np.setdiff1d(rows["train"], validation), "validation": validation}
     output = configs_output(output, classes)
-    columns = optimum.training_columns(config, source, inputs.scan_rows(source, rows["train"]))
-    prepared = choosing.prepare(config, source, rows["train"], output=output, strategy=strategy)
+    columns = optimum.training_columns(config, source, dataset.scan_rows(source, rows["train"]))
+    prepared = choice.prepare(config, source, rows["train"], output=output, strategy=strategy)
     solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
-    return choosing.fit_path(
+    return choice.fit_path(
         config, source, rows, columns, prepared, solver=solver, output=output, strategy=strategy, dtype=dtype,
         checkpoints=Checkpoints(storage.Folder(folder or tempfile.mkdtemp()), {}, every_steps=0, keep=1),
         device_memory_fraction=0.5 if resident else 0.0,
@@ -227,10 +230,10 @@ def test_strategies_and_streams_agree(strategies):
 def test_split_by_memory_it_is_the_same(strategies, monkeypatch):
     x, y, weight = random_problem(150, 4, 3)
     whole = fit_path(x, y, weight, strategy=strategies["one_device"])
-    room = path.bytes_of_problem(4, 3, True, 150)
+    room = solution.bytes_of_problem(4, 3, True, 150)
     solves = []
-    solve = full_batch.solve
-    monkeypatch.setattr(full_batch, "solve", lambda *a, **k: solves.append(len(a[2])) or solve(*a, **k))
+    solve = loop.solve
+    monkeypatch.setattr(loop, "solve", lambda *a, **k: solves.append(len(a[2])) or solve(*a, **k))
     for problems, expected in ((4.5, [3, 3, 3]), (2.5, [2, 2, 2, 2, 1])):
         solves.clear()
         monkeypatch.setattr(placement, "device_memory", lambda _, size=problems: 4 * size * room)
@@ -252,11 +255,11 @@ def test_broken_off_anywhere_it_ends_with_the_same_bits(
         monkeypatch.setattr(penalized, "_FEW_PRODUCTS", 0)
         monkeypatch.setattr(penalized, "_ROWS_PER_FEATURE", 1)
     if split:
-        room = path.bytes_of_problem(4, 3, True, 150)
+        room = solution.bytes_of_problem(4, 3, True, 150)
         monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)
     whole = fit_path(x, y, weight, strategy=strategies["one_device"])
     asked = []
-    from tf_logreg.fit import interrupt
+    from tf_logreg.devices import interrupt
 
     class Once:
         def __enter__(self):
@@ -293,7 +296,7 @@ def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, 
         "hessian",
         lambda self, w, k: shared.append((len(k), self.every)) or hessian(self, w, k),
     )
-    monkeypatch.setattr(path, "_ROWS_PER_COEFFICIENT", 10**6)
+    monkeypatch.setattr(solution, "_ROWS_PER_COEFFICIENT", 10**6)
     without = fit_path(x, y, weight, strategy=strategies["one_device"])
     assert {every for _, every in shared} == {1}
     assert {count for count, _ in shared} >= {9, 3}  # asked for nine, made for three
@@ -303,7 +306,7 @@ def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_path_may_end_without_a_penalty(strategies, tmp_path, monkeypatch, at_once):
     if not at_once:
-        monkeypatch.setattr(path, "worth_at_once", lambda *_: 3)
+        monkeypatch.setattr(solution, "worth_at_once", lambda *_: 3)
     x, y, weight = random_problem(150, 4, 3)
     values = (1.0, 0.1, 0.01, 0.0)
     found = fit_path(x, y, weight, strategy=strategies["one_device"], values=values)
@@ -318,7 +321,7 @@ def test_a_path_may_end_without_a_penalty(strategies, tmp_path, monkeypatch, at_
 
 
 def test_a_fine_path_takes_fewer_passes_from_the_line_than_from_the_last_answer(strategies, monkeypatch):
-    monkeypatch.setattr(path, "worth_at_once", lambda *_: 1)
+    monkeypatch.setattr(solution, "worth_at_once", lambda *_: 1)
     monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
 
     def passes():
@@ -331,7 +334,7 @@ def test_a_fine_path_takes_fewer_passes_from_the_line_than_from_the_last_answer(
         return found.passes.sum()
 
     ahead = passes()
-    monkeypatch.setattr(path, "ahead", lambda w, part, *_, **__: w[np.maximum(part - 1, 0)])
+    monkeypatch.setattr(solution, "ahead", lambda w, part, *_, **__: w[np.maximum(part - 1, 0)])
     assert ahead < 0.8 * passes()
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tf_logreg.errors import InputError
+from tf_logreg.export.coefficients import read_start
 from tf_logreg.results import workdir as directory
-from tf_logreg.results.coefficients import read_start
 
 RNG = np.random.default_rng(0)
 N = 200

@@ -189,11 +189,11 @@ def test_selftest(command, tmp_path):
 
 
 def test_selftest_says_when_a_device_is_wrong(command, monkeypatch):
-    from tf_logreg.fit import minibatch
+    from tf_logreg.fit.minibatch import loop
 
-    right = minibatch.loss_and_gradient
+    right = loop.loss_and_gradient
     monkeypatch.setattr(
-        minibatch, "loss_and_gradient", lambda *a: (*right(*a)[:2], 1.1 * right(*a)[2], right(*a)[3])
+        loop, "loss_and_gradient", lambda *a: (*right(*a)[:2], 1.1 * right(*a)[2], right(*a)[3])
     )
     code, out, err = command("--mode=selftest")
     assert code == 1

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from tf_logreg import inputs, measuring
+from tf_logreg.data import dataset
+from tf_logreg.results import measurement
 
 SMALL = ["--config=synthetic", "--config.data.args.num_rows=300", "--config.minibatch.epochs=1"]
 
@@ -23,14 +24,14 @@ def before_saving(monkeypatch):
     """Lets the next run do something between its fit and its files."""
 
     def arrange(action):
-        evaluate = measuring.evaluate_model
+        evaluate = measurement.evaluate_model
 
         def first(*args, **kwargs):
-            monkeypatch.setattr(measuring, "evaluate_model", evaluate)
+            monkeypatch.setattr(measurement, "evaluate_model", evaluate)
             action()
             return evaluate(*args, **kwargs)
 
-        monkeypatch.setattr(measuring, "evaluate_model", first)
+        monkeypatch.setattr(measurement, "evaluate_model", first)
 
     return arrange
 
@@ -85,15 +86,15 @@ def test_a_directory_that_another_run_filled_meanwhile(command, tmp_path, before
 
 
 def test_a_run_that_finds_itself_finished_when_it_has_read_its_data(command, tmp_path, monkeypatch):
-    flags, found, read = [*SMALL, f"--workdir={tmp_path}/run"], [], inputs.read_data
+    flags, found, read = [*SMALL, f"--workdir={tmp_path}/run"], [], dataset.read_data
 
     def first(*args):
-        monkeypatch.setattr(inputs, "read_data", read)
+        monkeypatch.setattr(dataset, "read_data", read)
         found.append(command(*flags))
         found.append(files(tmp_path / "run"))
         return read(*args)
 
-    monkeypatch.setattr(inputs, "read_data", first)
+    monkeypatch.setattr(dataset, "read_data", first)
     code, out, err = command(*flags)
     assert code == 0, err
     assert (0, out) == found[0][:2]
@@ -101,15 +102,15 @@ def test_a_run_that_finds_itself_finished_when_it_has_read_its_data(command, tmp
 
 
 def test_another_run_begins_while_the_data_are_read(command, tmp_path, monkeypatch):
-    run, found, read = f"--workdir={tmp_path}/run", [], inputs.read_data
+    run, found, read = f"--workdir={tmp_path}/run", [], dataset.read_data
 
     def first(*args):
-        monkeypatch.setattr(inputs, "read_data", read)
+        monkeypatch.setattr(dataset, "read_data", read)
         found.append(command(*SMALL, "--config.l2=0.5", run))
         found.append(files(tmp_path / "run"))
         return read(*args)
 
-    monkeypatch.setattr(inputs, "read_data", first)
+    monkeypatch.setattr(dataset, "read_data", first)
     code, out, err = command(*SMALL, run)
     assert (code, out) == (2, "")
     assert "holds a run of another config" in err

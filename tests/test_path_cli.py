@@ -9,8 +9,9 @@ import tensorflow as tf
 from problems import objective, random_problem
 
 from tf_logreg import config as configs
+from tf_logreg.devices import placement
 from tf_logreg.errors import InputError
-from tf_logreg.fit import path, placement
+from tf_logreg.fit.path import solution
 from tf_logreg.results import figures
 
 SMALL = ["--config.data.test_fraction=0.2", "--config.data.validation_fraction=0.0"]
@@ -135,8 +136,8 @@ BAD = {
     "one fold": (["--config.path.penalty=l2", "--config.cv.folds=1"], "cv.folds: expected 0 or a whole number >= 2"),
     "more folds than rows of a class": (["--config.path.penalty=l2", "--config.cv.folds=99"], "the training rows of class"),
     "nothing to choose by": (["--config.path.penalty=l2", "--config.cv.folds=0"], "expected cv.folds, data.validation_fraction or"),
-    "nothing to choose": (["--config.cv.folds=3"], "cv.folds: expected 0 without path.penalty"),
-    "the penalty twice": ([*PATH, "--config.l2=0.1"], "l2: expected 0.0 with path.penalty='l2'"),
+    "nothing to choose": (["--config.cv.folds=3"], "cv.folds: expected 0 without solution.penalty"),
+    "the penalty twice": ([*PATH, "--config.l2=0.1"], "l2: expected 0.0 with solution.penalty='l2'"),
     "minibatch": ([*PATH, "--config.solver.name=minibatch"], "path.penalty: expected ''"),
     "a smooth method": (["--config.path.penalty=l1", "--config.cv.folds=3", "--config.solver.name=lbfgs"], "proximal_newton"),
     "unknown metric": ([*PATH, "--config.cv.metric=accuracy"], "cv.metric: expected 'log_loss'"),
@@ -187,7 +188,7 @@ def test_the_default_grid_goes_on_until_the_held_out_loss_has_turned(command, tm
     assert 8 < len(values) <= 24
     np.testing.assert_allclose(values[1:] / values[:-1], 1e-3 ** (1 / 7))
     assert found["choice"] == scores.argmin() < len(values) - 1
-    assert (np.diff(scores[: -path._FURTHER]) < 0).all()
+    assert (np.diff(scores[: -solution._FURTHER]) < 0).all()
     assert {status for row in found["status"] for status in row} == {"optimal"}
     assert found["note"] == ""
     assert result["metrics"]["test"]["log_loss"] < 0.12
@@ -198,7 +199,7 @@ def test_the_default_grid_goes_on_until_the_held_out_loss_has_turned(command, tm
 
 
 ENDS = {
-    "weakest": ("(10.0,1.0)", "l2=1 is the weakest that was tried; the best may lie beyond: give weaker path.values."),
+    "weakest": ("(10.0,1.0)", "l2=1 is the weakest that was tried; the best may lie beyond: give weaker solution.values."),
     "strongest": ("(1e-3,1e-6)", "l2=0.001 is the strongest that was tried; the best may lie beyond: give stronger"),
 }  # fmt: skip
 
@@ -235,7 +236,7 @@ def test_the_first_command_of_somebody_who_tunes(command, arrays, tmp_path, capl
     # What the user says is never passed over.
     code, _, err = command(*first, "--config.l2=1e-4")
     assert code == 2
-    assert "l2: expected 0.0 with path.penalty='l2'" in err
+    assert "l2: expected 0.0 with solution.penalty='l2'" in err
     # A config of one's own in Python says what contradicts.
     config = configs.load("numpy_arrays")
     config.data.args.path, config.path.penalty = str(arrays), "l2"
@@ -258,7 +259,7 @@ def test_the_label_of_the_picture_stays_inside(choice):
 
 
 def test_a_problem_that_fits_nowhere(command, arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr(placement, "device_memory", lambda _: 3 * path.bytes_of_problem(4, 3, True, 150))
+    monkeypatch.setattr(placement, "device_memory", lambda _: 3 * solution.bytes_of_problem(4, 3, True, 150))
     code, out, err = command(
         *flags(arrays, *PATH, "--device_memory_fraction=0.0", f"--workdir={tmp_path}/run")
     )

@@ -191,14 +191,14 @@ if stage == "import":
     sys.meta_path.insert(0, Import())
 else:
     signals.hear()
-    from tf_logreg import fitting, inputs, measuring
+    from tf_logreg import fitting, inputs, measurement
     from tf_logreg.fit import checkpoint, minibatch
     from tf_logreg.results import export
     owner, function, wait = {
         "data": (inputs, "read_data", 5),
         "fit": (minibatch.Length, "next_look", 0),
         "checkpoint": (checkpoint.storage, "save_arrays", 0.5),
-        "evaluate": (measuring, "evaluate_model", 5),
+        "evaluate": (measurement, "evaluate_model", 5),
         "save": (export, "save", 0.5),
     }[stage]
     at(owner, function, wait)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tf_logreg import finished, train
+from tf_logreg import train
 from tf_logreg.errors import InputError
+from tf_logreg.modes import evaluate, export
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,8 +53,8 @@ def test_another_keras_backend_from_python():
 def calls(config, workdir, strategy):
     return (
         lambda: train.train_and_evaluate(config, workdir, strategy=strategy),
-        lambda: finished.evaluate_run(workdir, strategy=strategy),
-        lambda: finished.export_run(workdir),
+        lambda: evaluate.evaluate_run(workdir, strategy=strategy),
+        lambda: export.export_run(workdir),
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 from problems import random_problem
 from worker_process import CASES
 
-from tf_logreg import cluster, meeting, workers
+from tf_logreg.devices import cluster, meeting, workers
 from tf_logreg.errors import InputError, RunError
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 from problems import fit_arrays, random_problem, solve_arrays
 
-from tf_logreg import distribute
+from tf_logreg.devices import strategies
 
 
 def full_batch(strategy, folder, **options):
@@ -54,11 +54,11 @@ CASES = {
 def main(hosts: str, index: str, folder: str, *cases: str) -> None:
     """Runs the cases."""
     if "," in hosts:
-        strategy = distribute.make_strategy(
+        strategy = strategies.make_strategy(
             "multi_worker_mirrored", worker_hosts=hosts, task_index=int(index), startup_timeout=120
         )
     else:
-        strategy = distribute.make_strategy("mirrored", num_virtual_cpus=int(hosts))
+        strategy = strategies.make_strategy("mirrored", num_virtual_cpus=int(hosts))
     for name in cases:
         with tempfile.TemporaryDirectory() as scratch:
             kernel, bias, result = CASES[name](strategy, scratch)

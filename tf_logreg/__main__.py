@@ -6,7 +6,7 @@ from tf_logreg import signals
 def main() -> None:
     """Runs the command line and exits with its code."""
     signals.hear()
-    from tf_logreg import cli  # imports TensorFlow, for seconds
+    from tf_logreg import cli
 
     cli.main()
 

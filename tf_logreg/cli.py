@@ -18,8 +18,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_logreg import config as configs
-from tf_logreg import distribute, finished, selftest, signals, storage, train, workers
+from tf_logreg import signals, storage, train
+from tf_logreg.devices import strategies, workers
 from tf_logreg.errors import InputError, InterruptError, RunError
+from tf_logreg.modes import evaluate, export, selftest
 from tf_logreg.results import workdir as directory
 
 MODES = ("train", "evaluate", "export", "selftest", "plan")
@@ -57,7 +59,7 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_enum(
         "distribution_strategy",
         "one_device",
-        distribute.KINDS,
+        strategies.KINDS,
         "Where replicas live.",
         case_sensitive=False,
         flag_values=values,
@@ -190,7 +192,7 @@ def run(values: flags.FlagValues) -> None:
     if values.mode == "train":
         _need_config(values)
     if values.deterministic:
-        distribute.make_deterministic(values.config.seed if values.config is not None else 0)
+        strategies.make_deterministic(values.config.seed if values.config is not None else 0)
     where = {
         name: values[name].value
         for name in (
@@ -205,7 +207,7 @@ def run(values: flags.FlagValues) -> None:
             "gcp_project",
         )
     }
-    strategy = distribute.make_strategy(values.distribution_strategy, **where, job=_job(values))
+    strategy = strategies.make_strategy(values.distribution_strategy, **where, job=_job(values))
     with workers.of(strategy).watched():
         _run_mode(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})
 
@@ -263,12 +265,12 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
             if is_chief:
                 print(f"It is in {values.workdir}/selftest.txt too.")
     elif values.mode == "evaluate":
-        numbers = finished.evaluate_run(values.workdir, strategy=strategy, config=values.config)
+        numbers = evaluate.evaluate_run(values.workdir, strategy=strategy, config=values.config)
         if is_chief:
             print(_table(numbers))
     else:
         folder = team.from_chief(
-            lambda: finished.export_run(values.workdir, values.version, overwrite=values.overwrite)
+            lambda: export.export_run(values.workdir, values.version, overwrite=values.overwrite)
         )
         if is_chief:
             print(folder)
@@ -283,7 +285,7 @@ def _need_config(values: flags.FlagValues) -> None:
 
 def _plan(values: flags.FlagValues) -> None:
     """Plans for a TPU slice; no device of this machine is asked for."""
-    from tf_logreg.plan import plan, report  # what trains needs none of it
+    from tf_logreg.plan import plan, report
 
     _need_config(values)
     found = plan.plan(

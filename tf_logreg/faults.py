@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from ml_collections import ConfigDict
 
 from tf_logreg.data import load as sources
-from tf_logreg.fit import early_stopping, optimizers, path, schedules
+from tf_logreg.fit.minibatch import early_stopping, optimizers, schedules
+from tf_logreg.fit.path import solution
 from tf_logreg.solvers import load as solvers
 
 SOLVERS = ("auto", "minibatch", *solvers.known())
@@ -152,37 +153,37 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
     elif any(a <= b for a, b in itertools.pairwise(values)):
         yield f"path.values: expected numbers in decreasing order, each once. Received: {values!r}."
     if not values and options.num < 2:
-        yield f"path.num: expected a whole number >= 2 without path.values. Received: {options.num}."
+        yield f"path.num: expected a whole number >= 2 without solution.values. Received: {options.num}."
     if not 0 < options.ratio < 1:
         yield f"path.ratio: expected a fraction in (0, 1). Received: {options.ratio!r}."
     if cv.folds < 0 or cv.folds == 1:
         yield f"cv.folds: expected 0 or a whole number >= 2. Received: {cv.folds}."
     if cv.metric != "log_loss":
         yield f"cv.metric: expected 'log_loss'. Received: {cv.metric!r}."
-    if cv.choose not in path.CHOICES:
-        yield f"cv.choose: expected one of {', '.join(path.CHOICES)}. Received: {cv.choose!r}."
+    if cv.choose not in solution.CHOICES:
+        yield f"cv.choose: expected one of {', '.join(solution.CHOICES)}. Received: {cv.choose!r}."
     if cv.choose == "one_standard_error" and not cv.folds:
         yield "cv.choose: expected 'best' without cv.folds. Received: 'one_standard_error'."
     if not options.penalty:
         if cv.folds:
-            yield f"cv.folds: expected 0 without path.penalty. Received: {cv.folds}."
+            yield f"cv.folds: expected 0 without solution.penalty. Received: {cv.folds}."
         if values:
-            yield f"path.values: expected () without path.penalty. Received: {values!r}."
+            yield f"path.values: expected () without solution.penalty. Received: {values!r}."
         return
     if options.penalty in ("l1", "l2") and config[options.penalty]:
         yield (
-            f"{options.penalty}: expected 0.0 with path.penalty={options.penalty!r}, which tries many. "
+            f"{options.penalty}: expected 0.0 with solution.penalty={options.penalty!r}, which tries many. "
             f"Received: {config[options.penalty]}."
         )
     if config.solver.name == "minibatch":
         yield f"path.penalty: expected '' with solver.name='minibatch'. Received: {options.penalty!r}."
     elif options.penalty == "l1" and config.solver.name not in ("auto", "proximal_newton"):
         yield (
-            "solver.name: expected auto or proximal_newton with path.penalty='l1'. Received: "
+            "solver.name: expected auto or proximal_newton with solution.penalty='l1'. Received: "
             f"{config.solver.name!r}."
         )
     if config.solver.warm_start:
-        yield f"solver.warm_start: expected '' with path.penalty. Received: {config.solver.warm_start!r}."
+        yield f"solver.warm_start: expected '' with solution.penalty. Received: {config.solver.warm_start!r}."
     if not cv.folds and not (data.validation_fraction or data.validation_split):
         yield (
             "path.penalty: expected cv.folds, data.validation_fraction or data.validation_split beside it. "

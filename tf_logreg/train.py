@@ -12,17 +12,21 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 import tf_logreg
-from tf_logreg import choosing, fitting, inputs, measuring, optimum, workers
 from tf_logreg import config as configs
-from tf_logreg.data import digest, standardize, units
+from tf_logreg.data import dataset, digest, moments, units
 from tf_logreg.data.names import describe
 from tf_logreg.data.source import Source
-from tf_logreg.distribute import check_surroundings, make_strategy
+from tf_logreg.devices import workers
+from tf_logreg.devices.strategies import check_surroundings, make_strategy
 from tf_logreg.errors import InputError, InterruptError, RunError
+from tf_logreg.export import coefficients, saved_model
 from tf_logreg.fit import checkpoint, class_weight, progress
+from tf_logreg.fit.full_batch import optimum
+from tf_logreg.fit.minibatch import training
+from tf_logreg.fit.path import choice
 from tf_logreg.fit.result import Status
-from tf_logreg.model import dense
-from tf_logreg.results import coefficients, events, export, metrics
+from tf_logreg.model import keras_model
+from tf_logreg.results import events, measurement, metrics
 from tf_logreg.results import path as path_files
 from tf_logreg.results import workdir as directory
 
@@ -105,7 +109,7 @@ def _train_and_evaluate(
     team.same({key: record[key] for key in ("config", "dtype")}, "--config, --dtype")
 
     def digests(known: dict) -> dict:
-        return inputs.digests(config, known)
+        return dataset.digests(config, known)
 
     run = directory.of(workdir)
     finished = team.from_chief(lambda: directory.find_run(run, record, digests, overwrite=overwrite))
@@ -115,7 +119,7 @@ def _train_and_evaluate(
     clock.lap("setup")
 
     # Everything that bad data can break happens before the directory is touched.
-    source, rows, record["data"] = team.together(lambda: inputs.read_unchanged(config))
+    source, rows, record["data"] = team.together(lambda: dataset.read_unchanged(config))
     sizes, what = {role: len(ids) for role, ids in rows.items()}, digest.summary(record["data"])
     team.same((sizes, source.columns, source.class_names, what), "data")
     shape, absent = _shape(config, source), source.absent_classes
@@ -124,14 +128,14 @@ def _train_and_evaluate(
     path = None
     minibatch = config.solver.name == "minibatch"
     if minibatch:
-        length = fitting.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
-    scans = {role: inputs.scan_rows(source, ids, team) for role, ids in rows.items()}
-    inputs.check_training_classes(source, rows, scans["train"])
+        length = training.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
+    scans = {role: dataset.scan_rows(source, ids, team) for role, ids in rows.items()}
+    dataset.check_training_classes(source, rows, scans["train"])
     # From here to what is saved, columns are in units in which nothing over- or underflows.
     exponent = units.exponents(scans["train"].largest)
     source, scan = units.in_units(source, exponent), scans["train"].in_units(exponent)
     if minibatch:
-        columns = fitting.training_columns(config, source, scan, exponent)
+        columns = training.training_columns(config, source, scan, exponent)
     else:
         solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
         optimum.penalty_factor(config.penalty_factor, source.columns)
@@ -140,7 +144,7 @@ def _train_and_evaluate(
         )
         columns = optimum.training_columns(config, source, scan, exponent)
     if config.path.penalty:
-        prepared = choosing.prepare(config, source, rows["train"], output=shape["output"], strategy=strategy)
+        prepared = choice.prepare(config, source, rows["train"], output=shape["output"], strategy=strategy)
     weight_of_class = class_weight.parse(
         config.class_weight,
         source.class_names,
@@ -175,23 +179,23 @@ def _train_and_evaluate(
     # Fit in training columns; the weights are float32 even when X is kept in 16 bit. What comes out is
     # one plain model of the source's columns, with the prior put right.
     weight_dtype = "float64" if dtype == "float64" else "float32"
-    raw_model = dense.build(**shape, dtype=weight_dtype)
+    raw_model = keras_model.build(**shape, dtype=weight_dtype)
 
     def set_raw_weights(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        kernel, bias = standardize.fold_out(kernel, bias, columns)
+        kernel, bias = moments.fold_out(kernel, bias, columns)
         if weight_of_class is not None and config.correct_prior:
             bias = class_weight.correct_prior(bias, weight_of_class)
-        dense.set_weights(raw_model, kernel, bias)
+        keras_model.set_weights(raw_model, kernel, bias)
         return kernel, bias
 
     with strategy.scope():
-        model = dense.build(**shape, dtype=weight_dtype)
+        model = keras_model.build(**shape, dtype=weight_dtype)
 
     def validation_metric() -> float | None:
-        set_raw_weights(*dense.get_weights(model))
+        set_raw_weights(*keras_model.get_weights(model))
         metric, validation = config.minibatch.early_stopping.metric, {"validation": rows["validation"]}
-        options = config.evaluate if metric == "roc_auc" else measuring.NO_AREAS
-        numbers, _ = measuring.evaluate_model(options, raw_model, source, validation, strategy)
+        options = config.evaluate if metric == "roc_auc" else measurement.NO_AREAS
+        numbers, _ = measurement.evaluate_model(options, raw_model, source, validation, strategy)
         return numbers["validation"][metric]
 
     checkpoints = checkpoint.Checkpoints(
@@ -220,7 +224,7 @@ def _train_and_evaluate(
             "checkpoints": checkpoints,
         }
         if minibatch:
-            result = fitting.fit_minibatch(
+            result = training.fit_minibatch(
                 config,
                 model,
                 source,
@@ -233,7 +237,7 @@ def _train_and_evaluate(
             )
         else:
             if config.path.penalty:
-                path = choosing.fit_path(
+                path = choice.fit_path(
                     config,
                     source,
                     rows,
@@ -265,29 +269,29 @@ def _train_and_evaluate(
         raise InterruptError(
             f"Interrupted after {result.passes:.1f} passes over the rows: {result.status.explain()}."
         )
-    trained = result.weights or dense.get_weights(model)
+    trained = result.weights or keras_model.get_weights(model)
     kernel, bias = set_raw_weights(*trained)
     status, message = result.status, result.message or result.status.explain()
-    if exponent.any() or standardize.rounding(kernel, bias, scan, weight_dtype) > _MOST_ROUNDING:
+    if exponent.any() or moments.rounding(kernel, bias, scan, weight_dtype) > _MOST_ROUNDING:
         # What is saved must score as what was fitted.
         log.info("float32 cannot hold these coefficients: they are saved in float64, for float64 features.")
         weight_dtype = "float64"
-        raw_model = dense.build(**shape, dtype=weight_dtype)
-        dense.set_weights(raw_model, kernel, bias)
-    rounding = standardize.rounding(kernel, bias, scan, weight_dtype)
+        raw_model = keras_model.build(**shape, dtype=weight_dtype)
+        keras_model.set_weights(raw_model, kernel, bias)
+    rounding = moments.rounding(kernel, bias, scan, weight_dtype)
     if rounding > _MOST_ROUNDING and status in (Status.OPTIMAL, Status.FINISHED, Status.STOPPED_EARLY):
         status = Status.ROUNDED
         message = f"{status.explain()}. In raw units its logits are off by up to {rounding:.0e}"
         log.warning(message)
     clock.lap("fit")
 
-    numbers, arrays = measuring.evaluate_model(config.evaluate, raw_model, source, rows, strategy)
+    numbers, arrays = measurement.evaluate_model(config.evaluate, raw_model, source, rows, strategy)
     if minibatch and not config.data.offset:
         _refuse_nonsense(numbers["train"]["log_loss"], shape["num_classes"], result.iterations)
     clock.lap("evaluate")
 
     kernel = np.ldexp(kernel, -exponent[:, None])
-    dense.set_weights(raw_model, kernel, bias)
+    keras_model.set_weights(raw_model, kernel, bias)
 
     def write_artefacts() -> None:
         names = source.columns, source.class_names
@@ -304,8 +308,8 @@ def _train_and_evaluate(
         if path is not None:
             raw_path = dataclasses.replace(path, kernel=np.ldexp(path.kernel, -exponent[:, None]))
             path_files.write(run, raw_path, *names)
-        module = export.serving_module(raw_model, *names)
-        run.publish("export", lambda folder: export.save(module, folder), export.MARKER)
+        module = saved_model.serving_module(raw_model, *names)
+        run.publish("export", lambda folder: saved_model.save(module, folder), saved_model.MARKER)
 
     # Only the chief writes; when its disk refuses, the others are told.
     team.from_chief(write_artefacts)
@@ -315,7 +319,7 @@ def _train_and_evaluate(
     if certificate is not None:
         objective = certificate.objective
     else:
-        objective = measuring.minibatch_objective(
+        objective = measurement.minibatch_objective(
             config, numbers, trained, source, rows, columns, weight_of_class, strategy
         )
     relative_gap = None if status is Status.ROUNDED else result.relative_gap
@@ -377,11 +381,11 @@ def _check(config: ConfigDict, dtype: str, device_memory_fraction: float) -> Non
 
 
 def _shape(config: ConfigDict, source: Source) -> dict:
-    """The keyword arguments of `dense.build` but for the dtype."""
+    """The keyword arguments of `keras_model.build` but for the dtype."""
     num_classes = len(source.class_names)
     if num_classes < 2:
         raise InputError(f"y: expected at least two classes. Received: only {describe(source.class_names)}.")
-    output = dense.resolve_output(config.model.output, num_classes)
+    output = keras_model.resolve_output(config.model.output, num_classes)
     if output == "sigmoid" and num_classes != 2:
         raise InputError(
             f"model.output: a sigmoid takes two classes. Received: {output!r} for {num_classes} classes, "

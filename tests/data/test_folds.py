@@ -5,9 +5,8 @@ import pytest
 from problems import random_problem
 from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
-from tf_logreg import inputs
+from tf_logreg.data import dataset, moments
 from tf_logreg.data import folds as make_folds
-from tf_logreg.data import standardize
 from tf_logreg.data.source import from_arrays
 
 
@@ -42,8 +41,8 @@ def test_moments_of_parts_are_those_of_the_whole():
     x, y = np.column_stack([rng.normal(1e6, 1, 90), np.full(90, 0.1), rng.normal(size=90)]), np.arange(90) % 2
     weight = rng.uniform(0, 2, 90)
     source = from_arrays(x, y.astype(np.int32), weight=weight, class_names=("a", "b"))
-    whole = inputs.scan_rows(source, np.arange(90))
-    parts = standardize.merged([inputs.scan_rows(source, np.arange(90)[f::4]) for f in range(4)])
+    whole = dataset.scan_rows(source, np.arange(90))
+    parts = moments.merged([dataset.scan_rows(source, np.arange(90)[f::4]) for f in range(4)])
     assert parts.weight_sum == pytest.approx(whole.weight_sum)
     np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-13)
     np.testing.assert_allclose(parts.deviation, whole.deviation, rtol=1e-9)

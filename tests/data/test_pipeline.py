@@ -6,12 +6,12 @@ import tensorflow as tf
 from problems import random_problem
 from sklearn.preprocessing import StandardScaler
 
-from tf_logreg.data import pipeline, split, standardize
+from tf_logreg.data import moments, pipeline, split
 from tf_logreg.data.load import load
 from tf_logreg.data.source import from_arrays
 from tf_logreg.errors import InputError
 
-NOTHING = standardize.Affine(np.zeros(6), np.ones(6))
+NOTHING = moments.Affine(np.zeros(6), np.ones(6))
 
 
 def epoch_order(*args, **kwargs):
@@ -117,7 +117,7 @@ def test_sequential_batches_read_each_row_once(monkeypatch):
 def test_training_columns_are_standardised_and_cast_once():
     source, x, _, weight = array_source()
     found = scan_all(source)
-    columns = standardize.affine(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
+    columns = moments.affine(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
     expected = StandardScaler().fit(x, sample_weight=weight).transform(x)
     for dtype, tolerance in ((tf.float64, 1e-12), (tf.float32, 1e-6), (tf.bfloat16, 1e-2)):
         (batch,) = pipeline.training_batches(
@@ -139,7 +139,7 @@ def test_training_columns_are_standardised_and_cast_once():
 def scan_all(source, block=7):
     rows = np.concatenate([np.asarray(part) for part in source.splits.values()])
     batches = [source.read(tf.constant(rows[i : i + block])) for i in range(0, len(rows), block)]
-    return standardize.scan([type(batch)(*(value.numpy() for value in batch)) for batch in batches], source)
+    return moments.scan([type(batch)(*(value.numpy() for value in batch)) for batch in batches], source)
 
 
 def test_moments_survive_a_huge_mean_and_any_scale():
@@ -151,7 +151,7 @@ def test_moments_survive_a_huge_mean_and_any_scale():
     np.testing.assert_allclose(found.deviation[0], base.std(), rtol=1e-7)  # x itself is rounded to 1e-8
     np.testing.assert_allclose(found.deviation[1:4], base.std() * np.array([1e-12, 1e12, 1]), rtol=1e-12)
     assert found.deviation[4] == 0
-    columns = standardize.affine(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
+    columns = moments.affine(found, standardize=True, bias=True, dtype=np.dtype(np.float64))
     assert columns.scale[4] == 1
 
 
@@ -175,17 +175,17 @@ def test_weight_is_repetition_for_moments():
 
 def test_fold_out_gives_the_same_logits():
     source, x, _, _ = array_source()
-    columns = standardize.affine(scan_all(source), standardize=True, bias=True, dtype=np.dtype(np.float64))
+    columns = moments.affine(scan_all(source), standardize=True, bias=True, dtype=np.dtype(np.float64))
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(6, 3)), rng.normal(size=3)
-    raw_kernel, raw_bias = standardize.fold_out(kernel, bias, columns)
+    raw_kernel, raw_bias = moments.fold_out(kernel, bias, columns)
     inside = (x - columns.shift) * columns.scale @ kernel + bias
     np.testing.assert_allclose(x @ raw_kernel + raw_bias, inside, rtol=1e-12, atol=1e-12)
 
 
 def test_without_bias_nothing_is_shifted():
     source, *_ = array_source()
-    columns = standardize.affine(scan_all(source), standardize=True, bias=False, dtype=np.dtype(np.float64))
+    columns = moments.affine(scan_all(source), standardize=True, bias=False, dtype=np.dtype(np.float64))
     assert (columns.shift == 0).all()
     assert (columns.scale != 1).all()
 

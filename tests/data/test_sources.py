@@ -7,8 +7,7 @@ import tfds_sets
 from sklearn.datasets import load_digits
 
 from tf_logreg import config as configs
-from tf_logreg import inputs
-from tf_logreg.data import labels
+from tf_logreg.data import dataset, labels
 from tf_logreg.data.load import faults, known, load
 from tf_logreg.data.sources import synthetic
 from tf_logreg.data.views import with_positive_class
@@ -212,7 +211,7 @@ def test_a_tfds_set_that_declares_more_classes_than_it_has(tmp_path):
     config = configs.get_config()
     config.data.source = "tfds"
     config.data.args = {"folder": tfds_sets.prepare(tfds_sets.TinyLetters, tmp_path)}
-    source, rows = inputs.read_data(config)
+    source, rows = dataset.read_data(config)
     assert source.class_names == tuple("0123456789")
     assert source.absent_classes == ("10", "11")
     assert set(source.labels(rows["train"])) == set(range(10))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tf_logreg import storage, train
+from tf_logreg.devices import interrupt
 from tf_logreg.errors import InputError, InterruptError
-from tf_logreg.fit import interrupt
 from tf_logreg.fit.checkpoint import Checkpoints
 
 STATE = {"weights/0": np.arange(6.0).reshape(2, 3), "history": np.zeros((0, 2))}

@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 from problems import fit_arrays, objective, random_problem
 
-from tf_logreg.data import pipeline, standardize
+from tf_logreg.data import moments, pipeline
 from tf_logreg.data.source import from_arrays
-from tf_logreg.fit import feed, placement
+from tf_logreg.devices import placement
+from tf_logreg.fit.minibatch import feed
 
 
 @pytest.mark.parametrize("kind", ["off", "one_device", "mirrored"])
@@ -46,7 +47,7 @@ def test_resident_steps_see_the_rows_that_the_order_says(strategies, kind):
 
     run = feed.resident(
         strategies[kind], source, rows, update,
-        batch_size=48, seed=3, columns=standardize.Affine(np.zeros(4), np.ones(4)), dtype=tf.float64,
+        batch_size=48, seed=3, columns=moments.Affine(np.zeros(4), np.ones(4)), dtype=tf.float64,
     )  # fmt: skip
     for step in range(6):
         seen.clear()

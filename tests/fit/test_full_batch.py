@@ -169,7 +169,7 @@ def test_every_method_reaches_the_same_certified_optimum(strategies, tmp_path, s
 
 
 def test_conjugate_gradients_agree_with_cholesky(strategies, tmp_path, monkeypatch):
-    from tf_logreg.fit import penalized
+    from tf_logreg.fit.full_batch import penalized
 
     x, y = data("digits")
     common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-3, tol=1e-11)
@@ -258,14 +258,14 @@ class Killed(BaseException):
 @pytest.mark.parametrize("l1", [0.0, 1e-3])
 @pytest.mark.parametrize("at", [2, 7, 12])
 def test_a_killed_solve_repeats_at_most_one_pass(strategies, tmp_path, monkeypatch, at, l1):
-    from tf_logreg.fit import full_batch, penalized
+    from tf_logreg.fit.full_batch import loop, penalized
 
     x, y = data("digits")
     x, y = x[:500], y[:500]
     common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l1=l1, l2=1e-3, tol=1e-10)
     monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
-    monkeypatch.setattr(full_batch, "_SECONDS_BETWEEN_CHECKPOINTS", -1e9)  # after every pass
-    passes, real, limit = [0], full_batch.Tape.__call__, [at]
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1e9)  # after every pass
+    passes, real, limit = [0], loop.Tape.__call__, [at]
 
     def counted(tape, *arguments):
         before = len(tape.recorded)
@@ -276,7 +276,7 @@ def test_a_killed_solve_repeats_at_most_one_pass(strategies, tmp_path, monkeypat
             raise Killed
         return found
 
-    monkeypatch.setattr(full_batch.Tape, "__call__", counted)
+    monkeypatch.setattr(loop.Tape, "__call__", counted)
     with pytest.raises(Killed):
         solve_arrays(x, y, checkpoints=tmp_path / "killed", **common)
     resumed, _, result = solve_arrays(x, y, checkpoints=tmp_path / "killed", **common)

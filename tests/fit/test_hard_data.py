@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from problems import random_problem, solve_arrays
 
-from tf_logreg import optimum
+from tf_logreg.fit.full_batch import optimum
 from tf_logreg.fit.result import Status
 
 
@@ -99,7 +99,7 @@ def test_gradient_descent_without_a_penalty_is_given_its_passes(strategies, tmp_
 @pytest.mark.parametrize("explicit", [True, False])
 @pytest.mark.parametrize("l2", [0.0, 1e-3])
 def test_float32_softmax_keeps_out_of_its_free_directions(strategies, tmp_path, monkeypatch, l2, explicit):
-    from tf_logreg.fit import penalized
+    from tf_logreg.fit.full_batch import penalized
 
     x, y, weight = random_problem(3000, 3, 3)
     common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l2=l2)

@@ -6,12 +6,13 @@ import tensorflow as tf
 from problems import random_problem
 
 from tf_logreg import storage
-from tf_logreg.data import standardize
+from tf_logreg.data import moments
 from tf_logreg.data.source import from_arrays
-from tf_logreg.fit import full_batch, passes, penalized
+from tf_logreg.engines import on_devices
+from tf_logreg.exact import certificate, host
 from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.fit.full_batch import loop, penalized
 from tf_logreg.fit.result import Status
-from tf_logreg.model import certificate, host
 from tf_logreg.solvers import load
 
 TOL = 1e-14  # nats
@@ -23,8 +24,8 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     folds, rows = (np.arange(240) % 3).astype(np.int32), np.arange(240)
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))))
-    columns = standardize.Affine(np.zeros(4), np.ones(4))
-    place = passes.streamed if streamed else passes.resident
+    columns = moments.Affine(np.zeros(4), np.ones(4))
+    place = on_devices.streamed if streamed else on_devices.resident
     outputs = 1 if classes == 2 else classes
     problems = penalized.Penalized(
         place(strategy, source, rows, columns, tf.float64, folds),
@@ -50,7 +51,7 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
             ],
         )  # fmt: skip
 
-    outcome = full_batch.solve(
+    outcome = loop.solve(
         load.load(method),
         problems,
         np.zeros((len(l2), problems.size)),

@@ -6,7 +6,7 @@ from problems import fit_arrays, objective, random_problem
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LogisticRegression
 
-from tf_logreg.fit import optimizers
+from tf_logreg.fit.minibatch import optimizers
 from tf_logreg.fit.result import Status
 
 

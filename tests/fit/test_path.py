@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from tf_logreg.fit import path
+from tf_logreg.fit.path import solution
 
 
 def test_one_standard_error_takes_the_stronger():
     scores = np.array([[0.70, 0.70, 0.70], [0.52, 0.60, 0.50], [0.50, 0.56, 0.50], [0.49, 0.60, 0.48]])
-    assert path.choose(scores, "best") == 2
-    assert path.choose(scores, "one_standard_error") == 2 - (scores[1].mean() <= 0.52 + 0.02)
+    assert solution.choose(scores, "best") == 2
+    assert solution.choose(scores, "one_standard_error") == 2 - (scores[1].mean() <= 0.52 + 0.02)
     scores[1] -= 0.02
-    assert path.choose(scores, "one_standard_error") == 1
+    assert solution.choose(scores, "one_standard_error") == 1
 
 
 def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
@@ -23,7 +23,7 @@ def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
     w[6:] = start
 
     def begin(*part, sparse=False):
-        return path.ahead(w, np.array(part), 2, strength, sparse=sparse)
+        return solution.ahead(w, np.array(part), 2, strength, sparse=sparse)
 
     np.testing.assert_allclose(begin(4, 5), w[4:6])  # half a step on
     # No further than the last two lie apart.
@@ -52,5 +52,5 @@ def test_what_no_solution_comes_before_begins_where_it_is(strengths, together):
         for part in (np.arange(a, min(a + size, count)) for a in range(0, count, size)):
             last = part[0] - together + (part - part[0]) % together
             expected = np.where((last >= 0)[:, None], w[np.maximum(last, 0)], w[part])
-            found = path.ahead(w, part, together, strength, sparse=False)
+            found = solution.ahead(w, part, together, strength, sparse=False)
             np.testing.assert_array_equal(found, expected)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import threadpoolctl
 
-from tf_logreg.fit import penalized
+from tf_logreg.fit.full_batch import penalized
 
 
 def problems(p, m, count=1, num_rows=60_000, alike=None):

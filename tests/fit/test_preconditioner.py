@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_logreg.fit.preconditioner import Pooled
+from tf_logreg.fit.full_batch.preconditioner import Pooled
 
 P, M, WEIGHT = 4, 3, 7.0
 

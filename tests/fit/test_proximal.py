@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from problems import fit_arrays, objective, saga
 
-from tf_logreg.fit import optimizers, proximal
+from tf_logreg.fit.minibatch import optimizers, proximal
 
 SETTINGS = {
     "SGD": [{"learning_rate": 0.5}, {"learning_rate": 0.05, "momentum": 0.9}]

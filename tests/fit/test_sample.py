@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from problems import random_problem, solve_arrays
 
-from tf_logreg.fit import penalized, preconditioner, sample
-from tf_logreg.fit.preconditioner import Pooled
+from tf_logreg.fit.full_batch import penalized, preconditioner, sample
+from tf_logreg.fit.full_batch.preconditioner import Pooled
 from tf_logreg.fit.result import Status
 
 S, P = 12, 30

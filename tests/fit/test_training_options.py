@@ -9,8 +9,8 @@ from tf_logreg import config as configs
 from tf_logreg import train
 from tf_logreg.errors import InputError
 from tf_logreg.fit import class_weight
-from tf_logreg.fit.early_stopping import EarlyStopping
-from tf_logreg.fit.schedules import Schedule
+from tf_logreg.fit.minibatch.early_stopping import EarlyStopping
+from tf_logreg.fit.minibatch.schedules import Schedule
 
 
 def rates(name, steps, **fields):

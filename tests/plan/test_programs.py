@@ -5,9 +5,11 @@ import importlib.metadata
 import pytest
 import tensorflow as tf
 
+from tf_logreg.devices import placement
+from tf_logreg.engines import on_devices
 from tf_logreg.errors import InputError
-from tf_logreg.fit import minibatch, passes, placement
-from tf_logreg.model import objective
+from tf_logreg.fit.minibatch import loop
+from tf_logreg.objective import row_sums
 from tf_logreg.plan import chips, compiler, programs
 
 
@@ -27,7 +29,7 @@ def test_what_is_lowered_is_what_strategy_run_is_given(monkeypatch, strategies):
     monkeypatch.setattr(type(strategy), "run", lambda self, function, args=(): given(function, args))
     for request in programs.requests(1000, 784, 10):
         with pytest.raises(_AskedError):
-            passes._distributed(strategy, request.program, request.width, request.every, None)(0, 0, 0)
+            on_devices._distributed(strategy, request.program, request.width, request.every, None)(0, 0, 0)
         programs.pass_over_rows(request, 1000, 784, 10)
     assert len(run) == 3
     assert all(a is b for a, b in zip(run, lowered, strict=True))
@@ -43,12 +45,12 @@ def test_what_is_lowered_is_what_strategy_run_is_given(monkeypatch, strategies):
 def test_requests_are_the_solvers_own(sizes, names):
     found = programs.requests(*sizes)
     assert [request.name for request in found] == names
-    assert all(request.program is getattr(objective, request.name) for request in found)
+    assert all(request.program is getattr(row_sums, request.name) for request in found)
 
 
 def test_a_step_is_lowered_from_the_function_that_training_builds(monkeypatch):
     built, given = [], []
-    make = minibatch.make_update
+    make = loop.make_update
 
     def record(*args, **kwargs):
         built.append(make(*args, **kwargs))
@@ -59,12 +61,12 @@ def test_a_step_is_lowered_from_the_function_that_training_builds(monkeypatch):
 
         return update
 
-    monkeypatch.setattr(minibatch, "make_update", record)
+    monkeypatch.setattr(loop, "make_update", record)
     monkeypatch.setattr(programs, "lower", lambda function, arguments: function)
     step = programs.step(64, 5, 3)
     x, y, weight, offset = (tf.zeros(spec.shape, spec.dtype) for spec in programs.row_specs(64, 5, "float32"))
     with pytest.MonkeyPatch.context() as patch:  # an eager step on the CPU: a plain product will do
-        patch.setattr("tf_logreg.model.linear.is_for_tpu", lambda: False)
+        patch.setattr("tf_logreg.objective.linear.is_for_tpu", lambda: False)
         step(programs.Batch(x, y, weight + 1, offset, y))
     assert len(built) == len(given) == 1
 

@@ -10,11 +10,10 @@ from ml_collections import ConfigDict
 from problems import random_problem
 from sklearn import metrics as peer
 
-from tf_logreg import measuring
 from tf_logreg.data import pipeline
 from tf_logreg.data.source import Batch, from_arrays
-from tf_logreg.model import dense
-from tf_logreg.results import evaluate, metrics
+from tf_logreg.model import keras_model
+from tf_logreg.results import evaluate, measurement, metrics
 
 
 @pytest.fixture(params=[2, 3, 7])
@@ -22,11 +21,11 @@ def fitted(request):
     """A source, a model with random weights, and what it should say about each row."""
     classes = request.param
     x, y, weight = random_problem(501, 6, classes)
-    output = dense.resolve_output("auto", classes)
-    model = dense.build(6, classes, output=output, bias=True, dtype="float64")
+    output = keras_model.resolve_output("auto", classes)
+    model = keras_model.build(6, classes, output=output, bias=True, dtype="float64")
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=model.get_layer("logits").kernel.shape)
-    dense.set_weights(model, kernel, rng.normal(size=kernel.shape[1]))
+    keras_model.set_weights(model, kernel, rng.normal(size=kernel.shape[1]))
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))))
     probabilities = np.asarray(model.predict(x, verbose=0))
     if classes == 2:
@@ -117,9 +116,9 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     weight = weight.astype(np.float32).astype(np.float64)  # as batches have it
     rng = np.random.default_rng(0)
     y = rng.permutation(np.arange(len(x)) % classes).astype(np.int32)
-    model = dense.build(4, classes, output="softmax", bias=True, dtype="float64")
+    model = keras_model.build(4, classes, output="softmax", bias=True, dtype="float64")
     kernel, bias = rng.normal(size=(4, classes)), rng.normal(size=classes)
-    dense.set_weights(model, kernel, bias)
+    keras_model.set_weights(model, kernel, bias)
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))))
     monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 100 * classes)
     monkeypatch.setattr(metrics, "MOST_DENSE_CLASSES", 10)
@@ -130,7 +129,7 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     )
     options = ConfigDict({"max_rows": 10**6, "max_bytes": 2**30})
     rows = {"test": np.arange(len(x))}
-    numbers, arrays = measuring.evaluate_model(options, model, source, rows, strategies["one_device"])
+    numbers, arrays = measurement.evaluate_model(options, model, source, rows, strategies["one_device"])
     numbers, arrays = numbers["test"], {name.removeprefix("test/"): a for name, a in arrays.items()}
     assert max(size[0] for size in sizes) == 100 * classes // max(4, classes)
 
@@ -179,8 +178,8 @@ def test_workers_add_up_to_one(strategies, monkeypatch):
     """The sums and areas of two workers' rows are those of all rows; columns are told a few at a time."""
     x, y, weight = random_problem(300, 4, 3)
     source = from_arrays(x, y, weight=weight, class_names=("a", "b", "c"))
-    model = dense.build(4, 3, output="softmax", bias=True, dtype="float64")
-    dense.set_weights(model, np.random.default_rng(0).normal(size=(4, 3)), np.zeros(3))
+    model = keras_model.build(4, 3, output="softmax", bias=True, dtype="float64")
+    keras_model.set_weights(model, np.random.default_rng(0).normal(size=(4, 3)), np.zeros(3))
 
     def found(rows, every):
         batches = pipeline.sequential_batches(source, rows)
@@ -241,10 +240,10 @@ def test_extreme_logits_have_finite_loss():
 def of_rows(logits, y, weight, classes):
     """Metrics of given logits: those of a model whose kernel is one, on rows that are the logits."""
     outputs = logits.shape[1]
-    model = dense.build(
+    model = keras_model.build(
         outputs, classes, output="sigmoid" if outputs == 1 else "softmax", bias=False, dtype="float64"
     )
-    dense.set_weights(model, np.eye(outputs), None)
+    keras_model.set_weights(model, np.eye(outputs), None)
     rows = Batch(*map(tf.constant, (logits, y, weight, np.zeros((len(y), 1)), np.arange(len(y)))))
     return evaluate.evaluate(
         model, [rows], strategy=tf.distribute.get_strategy(), num_classes=classes, max_rows=100, max_bytes=10**6

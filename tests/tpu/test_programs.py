@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 import tpu_checks
 
-from tf_logreg.model import linear, objective
-from tf_logreg.model.objective import Problems, Rows
+from tf_logreg.objective import linear, row_sums
+from tf_logreg.objective.row_sums import Problems, Rows
 from tf_logreg.plan import compiler, hlo, programs
 
 pytestmark = pytest.mark.tpu
@@ -98,7 +98,7 @@ def _whole(program, num_rows, p, classes, precise):
 
 @tpu_kernels
 def test_a_plain_product_is_caught():
-    text = _whole(objective.value_and_gradient, 4096, 784, 10, precise=False)
+    text = _whole(row_sums.value_and_gradient, 4096, 784, 10, precise=False)
     module = compiler.compile_for("v5e", text).module
     with pytest.raises(AssertionError, match="low precision"):
         tpu_checks.check_precision(module)
@@ -106,7 +106,7 @@ def test_a_plain_product_is_caught():
 
 @tpu_kernels
 def test_rows_without_blocks_are_caught():
-    text = _whole(objective.value_and_gradient, ROWS, 1024, 1000, precise=True)
+    text = _whole(row_sums.value_and_gradient, ROWS, 1024, 1000, precise=True)
     module = compiler.compile_for("v5e", text).module
     with pytest.raises(AssertionError, match="times the bytes of X"):
         tpu_checks.check_reads(module, 4 * ROWS * 1024, 2.5)
@@ -115,8 +115,8 @@ def test_rows_without_blocks_are_caught():
 @tpu_kernels
 def test_a_second_evaluation_is_caught():
     def twice(w, problems, rows):
-        first = objective.value_and_gradient(w, problems, rows)
-        return [*first, *objective.value_and_gradient(2 * w, problems, rows)]
+        first = row_sums.value_and_gradient(w, problems, rows)
+        return [*first, *row_sums.value_and_gradient(2 * w, problems, rows)]
 
     module = compiler.compile_for("v5e", _whole(twice, 4096, 784, 10, precise=True)).module
     with pytest.raises(AssertionError, match="operations of the formula"):

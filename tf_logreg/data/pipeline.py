@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Batch, Source
-from tf_logreg.data.standardize import Affine
 
 VIRTUAL_SHARDS = 64
 _BLOCK_ELEMENTS = 2**21  # numbers in a block of a sequential pass: 16 MiB in float64

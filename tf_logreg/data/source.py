@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.data import memory, names
+from tf_logreg.data import names
 from tf_logreg.data.names import describe
+from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
 
 

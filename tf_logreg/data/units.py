@@ -10,8 +10,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.data import memory
 from tf_logreg.data.source import Batch, Source
+from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
 
 _ORDINARY = 60  # exponents within +- this many leave room for squares and float32

@@ -14,7 +14,8 @@ import re
 
 import numpy as np
 
-from tf_logreg import storage, workers
+from tf_logreg import storage
+from tf_logreg.devices import workers
 from tf_logreg.errors import InputError
 
 log = logging.getLogger(__name__)

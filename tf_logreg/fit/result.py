@@ -5,7 +5,7 @@ import enum
 
 import numpy as np
 
-from tf_logreg.model.certificate import Certificate
+from tf_logreg.exact.certificate import Certificate
 
 
 class Status(enum.StrEnum):

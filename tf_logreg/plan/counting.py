@@ -10,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from tf_logreg import distribute, inputs, optimum, storage
-from tf_logreg.data import load
+from tf_logreg import storage
+from tf_logreg.data import dataset, load
 from tf_logreg.data.source import from_arrays
-from tf_logreg.fit import passes
+from tf_logreg.devices import strategies
+from tf_logreg.engines import on_devices
+from tf_logreg.exact import host, sums
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.model import dense, host, sums
+from tf_logreg.fit.full_batch import optimum
+from tf_logreg.model import keras_model
 
 _READ_ROWS = 1024  # planted rows made at a time
 
@@ -53,7 +56,7 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
         return source.host(ids)
 
     def counted(*arguments):
-        sum_rows = passes.resident(*arguments)
+        sum_rows = on_devices.resident(*arguments)
 
         def count(program, *rest):
             calls[program.__name__] += 1
@@ -61,10 +64,12 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
 
         return count
 
-    scan = inputs.scan_rows(source, rows)
+    scan = dataset.scan_rows(source, rows)
     columns = optimum.training_columns(config, source, scan)
-    output = dense.resolve_output(config.model.output, num_classes)
-    model = dense.build(num_features, num_classes, output=output, bias=config.model.bias, dtype="float32")
+    output = keras_model.resolve_output(config.model.output, num_classes)
+    model = keras_model.build(
+        num_features, num_classes, output=output, bias=config.model.bias, dtype="float32"
+    )
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         result = optimum.fit_full_batch(
@@ -76,7 +81,7 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
             solver=optimum.choose(
                 "auto" if config.solver.name == "minibatch" else config.solver.name, l1=config.l1 > 0
             ),
-            strategy=distribute.make_strategy(),
+            strategy=strategies.make_strategy(),
             dtype=dtype,
             checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
             class_weight_sum=scan.class_weight_sum,

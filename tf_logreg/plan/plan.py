@@ -7,10 +7,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import inputs
+from tf_logreg.data import dataset
 from tf_logreg.errors import InputError
-from tf_logreg.fit import path
-from tf_logreg.model import host, projection
+from tf_logreg.exact import host, projection
+from tf_logreg.fit.path import solution
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
 
 # Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
@@ -58,7 +58,7 @@ def plan(
     compiler.check()
     configs.validate(config)
     if not (num_rows and num_features and num_classes):
-        source, rows = inputs.read_data(config)
+        source, rows = dataset.read_data(config)
         num_rows = num_rows or len(rows["train"])
         num_features, num_classes = (
             num_features or len(source.columns),
@@ -70,7 +70,7 @@ def plan(
     if config.model.output == "one_vs_rest":  # each with one output
         num_classes = 2
     outputs = programs.outputs_of(num_classes)
-    worth = path.worth_at_once((num_features, outputs), config.model.bias, problems_in_all // strengths)
+    worth = solution.worth_at_once((num_features, outputs), config.model.bias, problems_in_all // strengths)
     num_problems = min(problems_in_all, worth)  # share every pass; one batch of them follows the other
     batches = -(-problems_in_all // num_problems)
     rows_a_chip = -(-num_rows // slice_.num_chips)
@@ -185,7 +185,7 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
     l2 = config.l2
     if config.path.penalty:
         raise InputError(
-            "--plan_passes: expected a number for a path without strengths in path.values: its passes "
+            "--plan_passes: expected a number for a path without strengths in solution.values: its passes "
             f"cannot be measured beforehand. Received: {num_passes}."
         )
     # Fewer rows than the job's tell the classes apart more easily, so at the same l2 they take more passes.

@@ -1,7 +1,7 @@
 """The programs of a fit, lowered to StableHLO for the shapes of a job: those that `strategy.run` is given.
 
-A pass is `fit/passes.py::replica_program`, a minibatch step the function of `fit/minibatch.py::make_update`.
-Weights are arguments of a pass; a step holds them in Keras variables.
+A pass is `engines/on_devices.py::replica_program`, a minibatch step the function of
+`fit/minibatch/loop.py::make_update`. Weights are arguments of a pass; a step holds them in Keras variables.
 """
 
 import contextlib
@@ -13,10 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_logreg.data.source import Batch
-from tf_logreg.fit import minibatch, optimizers, passes
-from tf_logreg.fit.penalized import Penalized
-from tf_logreg.model import dense, linear
-from tf_logreg.model.objective import Problems, Rows
+from tf_logreg.engines import on_devices
+from tf_logreg.fit.full_batch.penalized import Penalized
+from tf_logreg.fit.minibatch import loop, optimizers
+from tf_logreg.model import keras_model
+from tf_logreg.objective import linear
+from tf_logreg.objective.row_sums import Problems, Rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class _AskedError(Exception):
 
 
 def requests(num_rows: int, num_features: int, num_classes: int, num_problems: int = 1) -> list[Request]:
-    """The passes of a full-batch fit of these sizes, as `fit/penalized.py` asks for them."""
+    """The passes of a full-batch fit of these sizes, as `fit/full_batch/penalized.py` asks for them."""
     found, k, outputs = [], num_problems, outputs_of(num_classes)
 
     def ask(program, arguments, _, width, every=1):
@@ -120,7 +122,7 @@ def pass_over_rows(
     w = tf.TensorSpec([num_problems, num_features + 1, outputs_of(num_classes)])
     which = tf.TensorSpec([num_problems], tf.int32)
     problems = Problems(which, tf.TensorSpec([num_problems, num_classes]), which, which)
-    replica = passes.replica_program(request.program, request.width, request.every, True)
+    replica = on_devices.replica_program(request.program, request.width, request.every, True)
     return lower(replica, (rows, (w,) * request.weights, problems), stage)
 
 
@@ -130,7 +132,7 @@ def step_gradient(num_rows: int, num_features: int, num_classes: int, *, dtype: 
 
     def gradient(kernel, bias, batch):
         with linear.tracing_for_tpu():
-            return minibatch.loss_and_gradient(kernel, bias, batch)
+            return loop.loss_and_gradient(kernel, bias, batch)
 
     kernel, bias = tf.TensorSpec([num_features, outputs]), tf.TensorSpec([outputs])
     return lower(gradient, (kernel, bias, _batch(num_rows, num_features, dtype)))
@@ -152,11 +154,11 @@ def step(
 
     Needs a TensorFlow that lowers for the CPU: the TPU's own route takes no variables.
     """
-    output = dense.resolve_output("auto", num_classes)
-    model = dense.build(num_features, num_classes, output=output, bias=True, dtype="float32")
+    output = keras_model.resolve_output("auto", num_classes)
+    model = keras_model.build(num_features, num_classes, output=output, bias=True, dtype="float32")
     made = optimizers.make(optimizer, 0.01, optimizer_args or {}, l1)
-    minibatch.build_optimizer(tf.distribute.get_strategy(), made, model)
-    update = minibatch.make_update(model, made, l1=l1, l2=l2, clip_norm=clip_norm)
+    loop.build_optimizer(tf.distribute.get_strategy(), made, model)
+    update = loop.make_update(model, made, l1=l1, l2=l2, clip_norm=clip_norm)
 
     def on_tpu(batch):
         # Keras names its operations after the optimiser; ours with l1 begin with '_', which only a name

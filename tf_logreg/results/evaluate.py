@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.model import dense, linear
+from tf_logreg.model import keras_model
+from tf_logreg.objective import linear
 from tf_logreg.results import metrics
 
 _TOGETHER = 2**22  # logits that workers tell each other at a time
@@ -41,8 +42,8 @@ def evaluate(
         arrays: what `metrics.confusion` gives; calibration [15, 3], of each bin the weight, the mean top
         probability and the accuracy.
     """
-    weights = [tf.constant(array) for array in dense.get_weights(model)]
-    one_vs_rest = dense.is_one_vs_rest(model)
+    weights = [tf.constant(array) for array in keras_model.get_weights(model)]
+    one_vs_rest = keras_model.is_one_vs_rest(model)
     logits_of = _distributed_logits(strategy)
     total, kept, bytes_a_row = None, [], 0
     for batch in batches:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
-from tf_logreg.results import coefficients, export
+from tf_logreg.export import coefficients, saved_model
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +221,18 @@ def read_result(folder: storage.Folder) -> dict:
     return found
 
 
+def read_model(folder: storage.Folder) -> tuple[dict, coefficients.Coefficients]:
+    """A finished run's result and its model in raw units.
+
+    Raises:
+        InputError: no finished run of ours, or a damaged file.
+    """
+    read_record(folder)
+    result, found = read_result(folder), coefficients.read(folder)
+    check_agreement(folder, result, found)
+    return result, found
+
+
 def check_artefacts(folder: storage.Folder, result: dict) -> None:
     """Looks whether all is there that 'Everything is in ...' promises, without reading large files.
 
@@ -233,8 +245,8 @@ def check_artefacts(folder: storage.Folder, result: dict) -> None:
             folder.check_archive(name)
         for name in ("path.csv", "path.png") if result["path"] else ():
             folder.check_file(name)
-        name = f"export/{export.MARKER}"
-        if not export.is_whole(folder.read(name)):
+        name = f"export/{saved_model.MARKER}"
+        if not saved_model.is_whole(folder.read(name)):
             raise InputError(
                 f"{folder.field}: cannot use {folder.where(name)!r}: it is cut or something else."
             )

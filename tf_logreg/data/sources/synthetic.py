@@ -8,8 +8,8 @@ billion rows cost no memory, and row i is the same row in any batch, order or wo
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.data import memory
 from tf_logreg.data.source import Batch, Source, default_columns, no_offset
+from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
 
 VERSION = 1  # of the rows that given arguments make

@@ -1,0 +1,67 @@
+"""Rows on the devices: whether they fit, how they get there, and which replica holds which."""
+
+import os
+
+import psutil
+import tensorflow as tf
+from tensorflow.python.client import device_lib
+
+from tf_logreg.devices import memory, workers
+
+
+def fits(
+    strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: tf.DType, fraction: float
+) -> bool:
+    """Whether a replica's share of X takes at most `fraction` of its device's memory, on every worker."""
+    needed = num_rows * num_features * dtype.size / strategy.num_replicas_in_sync
+    return not workers.of(strategy).any(needed > fraction * device_memory(strategy))
+
+
+def device_memory(strategy: tf.distribute.Strategy) -> float:
+    """Bytes that one replica's device can hold: what is free on a CPU, the limit of a GPU."""
+    device = devices(strategy)[0]
+    if on_tpu(strategy):
+        return 8 * 2.0**30  # the smallest that a TPU core has, v2's
+    if "GPU" in device:
+        return float(
+            min(found.memory_limit for found in device_lib.list_local_devices() if found.memory_limit > 2**28)
+        )
+    return host_memory() / len(workers.of(strategy).replicas)
+
+
+def host_memory() -> float:
+    """Bytes that are free on this host."""
+    return float(psutil.virtual_memory().available)
+
+
+def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
+    """The device of each replica of this process."""
+    try:
+        return strategy.extended.worker_devices
+    except RuntimeError:  # TensorFlow's default strategy does not say: its operations prefer a GPU
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return (found[0].name,)
+
+
+def on_tpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the replicas are TPU cores."""
+    return "TPU" in devices(strategy)[0]
+
+
+def cores_per_replica(strategy: tf.distribute.Strategy) -> int:
+    """CPU cores that one replica has for itself; 1 on an accelerator, which needs no such care."""
+    if "CPU" not in devices(strategy)[0]:
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // len(workers.of(strategy).replicas))
+
+
+def place(strategy: tf.distribute.Strategy, values: list):
+    """One value a replica of this process (an array, or a tuple of them), each moved to its device."""
+    names, first = devices(strategy), workers.of(strategy).replicas.start
+
+    def on_device(context):
+        replica = context.replica_id_in_sync_group - first
+        with tf.device(names[replica]):
+            return tf.nest.map_structure(lambda array: tf.identity(memory.tensor(array)), values[replica])
+
+    return strategy.experimental_distribute_values_from_function(on_device)

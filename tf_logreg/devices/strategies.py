@@ -1,0 +1,302 @@
+"""Which devices: one function from a name to a `tf.distribute.Strategy`, and nothing else."""
+
+import contextlib
+import glob
+import importlib.util
+import os
+import queue
+import socket
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_logreg.devices import cluster, meeting
+from tf_logreg.errors import InputError, brief
+
+KINDS = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
+_CONNECTING = 10  # seconds that TensorFlow gets at least, after a meeting that took all
+_MOST_REPLICAS = 64  # among which the shards of the rows are dealt (data/pipeline.py)
+_LONGEST_WAIT = 1e6  # seconds, eleven days; sockets take no more for granted
+ALL_REDUCE = {"mirrored": ("nccl", "hierarchical_copy"), "multi_worker_mirrored": ("ring", "nccl")}
+
+
+def detect() -> str:
+    """The kind that uses what this machine has: 'tpu', 'mirrored' for several GPUs, 'one_device'."""
+    chips = glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+    if chips and importlib.util.find_spec("libtpu"):
+        return "tpu"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
+
+
+def check_surroundings(strategy: tf.distribute.Strategy | None = None) -> None:
+    """Looks whether TensorFlow is as our functions need it, before anything is made or written.
+
+    Args:
+        strategy: where the replicas will live, in whose own scope the caller may be.
+
+    Raises:
+        InputError: eager execution is off, a graph is being traced, or another strategy's scope is open.
+    """
+    if not tf.executing_eagerly():
+        raise InputError(
+            "TensorFlow: expected eager execution. Received: a graph (within tf.function or tf.Graph, or "
+            "after tf.compat.v1.disable_eager_execution); call from outside it, in a fresh process."
+        )
+    if tf.distribute.has_strategy() and tf.distribute.get_strategy() is not strategy:
+        received = type(tf.distribute.get_strategy()).__name__
+        raise InputError(
+            f"strategy: expected no open scope of another strategy. Received: a call within {received}'s; "
+            "leave its `with strategy.scope()`, or give it as the strategy."
+        )
+
+
+def make_strategy(
+    kind: str = "one_device",
+    *,
+    num_gpus: int = -1,
+    num_virtual_cpus: int = 0,
+    all_reduce_alg: str = "",
+    worker_hosts: str = "",
+    task_index: int = -1,
+    startup_timeout: float = 300.0,
+    tpu: str = "",
+    tpu_zone: str = "",
+    gcp_project: str = "",
+    job: Mapping[str, Any] | None = None,
+) -> tf.distribute.Strategy:
+    """Makes the strategy that a run's replicas live in.
+
+    Args:
+        kind: one of KINDS, in any case. 'off' is TensorFlow's default strategy; 'one_device' the
+            first GPU or else the CPU; 'mirrored' all GPUs, or the logical CPUs; 'multi_worker_mirrored'
+            those of every worker; 'tpu' all cores, of every host of a slice.
+        num_gpus: how many GPUs to use; -1 for all, 0 for none.
+        num_virtual_cpus: split the CPU into this many logical devices, so that 'mirrored' runs
+            anywhere; 0 leaves it whole. Must come before TensorFlow's first operation.
+        all_reduce_alg: how replicas add up, one of ALL_REDUCE[kind]; '' for TensorFlow's choice.
+        worker_hosts, task_index: the workers' addresses and which this is, unless TF_CONFIG says it.
+        startup_timeout: seconds that workers wait for each other, until TensorFlow has connected them.
+        tpu: the TPU's name or grpc:// address; '' and 'local' for one in this machine.
+        tpu_zone, gcp_project: where a TPU's name is looked up; '' for the machine's own.
+        job: settings that must be the same on all workers, by the flag's name; compared when they meet.
+
+    Raises:
+        InputError: an unknown kind, devices or workers that are not there, a TPU that does not answer.
+    """
+    kind = kind.lower()
+    if kind not in KINDS:
+        raise InputError(f"--distribution_strategy: expected one of {', '.join(KINDS)}. Received: {kind!r}.")
+    if all_reduce_alg and all_reduce_alg not in ALL_REDUCE.get(kind, ()):
+        known = ", ".join(ALL_REDUCE.get(kind, ())) or "nothing"
+        raise InputError(f"--all_reduce_alg: expected {known} for {kind}. Received: {all_reduce_alg!r}.")
+    if kind != "multi_worker_mirrored" and (worker_hosts or task_index >= 0):
+        raise InputError(
+            "--worker_hosts, --task_index: expected --distribution_strategy=multi_worker_mirrored. "
+            f"Received: {kind!r}."
+        )
+    if not 0 <= startup_timeout <= _LONGEST_WAIT:  # NaN is neither
+        raise InputError(
+            f"--startup_timeout: expected seconds from 0 to {_LONGEST_WAIT:.0f}. Received: {startup_timeout}."
+        )
+    if kind == "tpu":
+        return _tpu_strategy(tpu, tpu_zone, gcp_project, startup_timeout)
+    several = kind == "multi_worker_mirrored"
+    if not 0 <= num_virtual_cpus <= (0 if several else _MOST_REPLICAS):
+        allowed = "0, for workers have one CPU each" if several else f"0 to {_MOST_REPLICAS}"
+        raise InputError(f"--num_virtual_cpus: expected {allowed}. Received: {num_virtual_cpus}.")
+    if num_virtual_cpus:
+        _split_cpu(num_virtual_cpus)
+    # Logical devices start TensorFlow, which must not be before it knows its cluster.
+    devices_of = tf.config.list_physical_devices if several else tf.config.list_logical_devices
+    found = len(devices_of("GPU"))
+    if not -1 <= num_gpus <= found:
+        raise InputError(
+            f"--num_gpus: expected -1 (all) to {found}, the GPUs that are here. Received: {num_gpus}."
+        )
+    if several:
+        workers = cluster.resolve(worker_hosts, task_index, os.environ.get("TF_CONFIG", ""))
+        if num_gpus >= 0:
+            tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:num_gpus], "GPU")
+        job = {
+            **(job or {}),
+            "--all_reduce_alg": all_reduce_alg,
+            "--num_gpus": found if num_gpus < 0 else num_gpus,
+        }
+        return _multi_worker_strategy(workers, all_reduce_alg, startup_timeout, job)
+    gpus = [f"GPU:{i}" for i in range(found if num_gpus == -1 else num_gpus)]
+    cpus = [f"CPU:{i}" for i in range(num_virtual_cpus or 1)]
+    devices = gpus if gpus and not num_virtual_cpus else cpus
+    if kind == "mirrored":
+        # Between logical CPUs a plain sum is faster than TensorFlow's collectives, whose keys also
+        # clash when a process makes a second strategy over the same devices.
+        reduction = tf.distribute.ReductionToOneDevice() if devices is cpus else None
+        if all_reduce_alg == "nccl":
+            reduction = tf.distribute.NcclAllReduce()
+        elif all_reduce_alg:
+            reduction = tf.distribute.HierarchicalCopyAllReduce()
+        return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+    return (
+        tf.distribute.OneDeviceStrategy(devices[0]) if kind == "one_device" else tf.distribute.get_strategy()
+    )
+
+
+def make_deterministic(seed: int) -> None:
+    """Makes the same command on the same devices give the same bits, at some cost on GPUs."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def _multi_worker_strategy(
+    found: cluster.Cluster, all_reduce_alg: str, startup_timeout: float, job: Mapping[str, Any]
+) -> tf.distribute.Strategy:
+    """Waits for the workers, then lets TensorFlow connect them; each uses all its GPUs, or its CPU."""
+    deadline = time.monotonic() + startup_timeout
+    meeting.meet(found, startup_timeout, job)
+    seconds = max(deadline - time.monotonic(), _CONNECTING)
+    _limit_connecting(len(found.addresses), seconds)
+    communication = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=communication[all_reduce_alg.upper() or "AUTO"]
+    )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": found.addresses}),
+        task_type="worker",
+        task_id=found.index,
+        rpc_layer="grpc",
+    )
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    except tf.errors.DeadlineExceededError:
+        lost = ", ".join(cluster.absent(found)) or "a worker, though all ports answer"
+        raise InputError(
+            f"--startup_timeout: {lost} came to the meeting, but TensorFlow did not connect it within "
+            f"{seconds:.0f} s. Start the same command on every worker again."
+        ) from None
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise InputError(
+            f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}: "
+            f"{brief(error)}"
+        ) from None
+    # Workers get equally many batches of one static shape: none needs to ask the others whether it was
+    # the last, and shapes stay static.
+    strategy.extended.experimental_enable_get_next_as_optional = False
+    return strategy
+
+
+def _limit_connecting(count: int, seconds: float) -> None:
+    """Has TensorFlow give up when `count` workers have not connected within `seconds`.
+
+    By itself it waits an hour for a worker that was lost after the meeting, and hears no signal while it
+    waits: the call holds the interpreter. There is no public option for that, and TensorFlow 2.18 has
+    none for the chief.
+    """
+    jobs = tf.compat.v1.ConfigProto.Experimental().coordination_config.coordinated_job_list
+    jobs.add(name="worker", num_tasks=count)
+    with contextlib.suppress(ImportError, AttributeError):
+        from tensorflow.python.eager import context
+
+        context.context().configure_coordination_service(
+            "standalone",
+            service_leader="/job:worker/replica:0/task:0",
+            cluster_register_timeout_in_ms=int(1000 * seconds),
+            coordinated_jobs=list(jobs),
+        )
+        context.context().coordination_service.cluster_register_with_barrier = True
+
+
+def _split_cpu(count: int) -> None:
+    """Gives TensorFlow `count` logical CPUs, or finds that it has them already."""
+    try:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        tf.config.list_logical_devices()
+    except (RuntimeError, ValueError):
+        have = len(tf.config.list_logical_devices("CPU"))
+        if have < count:
+            raise InputError(
+                f"--num_virtual_cpus: TensorFlow has started with {have} logical CPUs; ask before its first "
+                f"operation. Received: {count}."
+            ) from None
+
+
+def _tpu_strategy(tpu: str, zone: str, project: str, timeout: float) -> tf.distribute.Strategy:
+    """The sequence of TensorFlow's TPU guide, with each step named when it fails."""
+    named = tpu not in ("", "local") and "://" not in tpu
+    if named and not all(map(importlib.util.find_spec, ("googleapiclient", "oauth2client"))):
+        raise InputError(
+            "--tpu: google-api-python-client and oauth2client, which look up a TPU's name, are absent. "
+            "Run pip install 'tf_logreg[tpu_name]', or give an address, --tpu=grpc://HOST:8470. "
+            f"Received: {tpu!r}."
+        )
+    tried, remote = "TPUClusterResolver", tpu not in ("", "local")
+
+    def connect() -> tf.distribute.Strategy:
+        nonlocal tried
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            tpu=tpu or "local", zone=zone or None, project=project or None
+        )
+        if remote:
+            tried = "experimental_connect_to_cluster"
+            tf.config.experimental_connect_to_cluster(resolver)
+        tried = "initialize_tpu_system"
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        tried = "TPUStrategy"
+        return tf.distribute.TPUStrategy(resolver)
+
+    try:
+        if not remote:
+            return connect()
+        _probe(tpu, timeout)
+        return _within(timeout, connect)
+    except TimeoutError:
+        raise InputError(
+            f"--tpu: {tpu!r} did not answer within --startup_timeout={timeout:g} s. Expected a TPU that is "
+            "ready, and a port that is open to this machine."
+        ) from None
+    except (ValueError, RuntimeError, OSError, ImportError, tf.errors.OpError) as error:
+        raise InputError(
+            f"--distribution_strategy=tpu: {tried}(tpu={tpu or 'local'!r}) found no TPU: "
+            f"{type(error).__name__}: {brief(error, 200)} "
+            "On a Cloud TPU VM install tf_logreg[tpu] and see that `ls /dev/accel* /dev/vfio` lists the "
+            "chips; in Colab choose a TPU runtime; for a remote TPU give --tpu=NAME or --tpu=grpc://HOST:8470."
+        ) from None
+
+
+def _probe(tpu: str, timeout: float) -> None:
+    """Opens and closes a connection to a grpc:// address: TensorFlow would try a silent one for minutes.
+
+    Raises:
+        OSError: nobody listens there. TimeoutError: nobody answers in time.
+    """
+    address = urllib.parse.urlsplit(tpu.split(",")[0])
+    if address.scheme == "grpc":
+        socket.create_connection((address.hostname, address.port or 8470), timeout=max(timeout, 1e-3)).close()
+
+
+def _within(timeout: float, function: Callable[[], tf.distribute.Strategy]) -> tf.distribute.Strategy:
+    """The function's value, from a thread of its own that is left behind when it takes longer.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    done = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((function(), None))
+        except Exception as error:
+            done.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = done.get(timeout=timeout)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return value

@@ -1,0 +1,197 @@
+"""What several worker processes say to each other outside the step loops; trivial when there is one.
+
+Every decision that all must take alike (an error in the data, a signal, whether a checkpoint is there)
+goes through here, and none leaves a loop alone. What sends is collective: each worker calls it in the
+same order.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.devices import cluster, message
+from tf_logreg.errors import InputError, RunError, brief
+
+_SMALLEST = 64  # numbers in a message; larger ones are rounded up to a power of two, to trace few shapes
+
+# What TensorFlow raises when a peer is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnknownError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """The worker processes of a strategy.
+
+    Attributes:
+        cluster: the workers' addresses and this process's place among them; None without a cluster.
+        strategy: the strategy whose replicas the workers hold.
+    """
+
+    cluster: cluster.Cluster | None
+    strategy: tf.distribute.Strategy
+
+    @property
+    def count(self) -> int:
+        """Number of worker processes, 1 without a cluster."""
+        return len(self.cluster.addresses) if self.cluster else 1
+
+    @property
+    def index(self) -> int:
+        """This process's place among the workers, 0 without a cluster."""
+        return self.cluster.index if self.cluster else 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is the first worker, which alone writes to the work directory."""
+        return self.index == 0
+
+    @property
+    def replicas(self) -> range:
+        """Ids of the replicas in this process, among those of all workers."""
+        local = self.strategy.num_replicas_in_sync // self.count
+        return range(self.index * local, (self.index + 1) * local)
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """[count, *shape] float64: each worker's array, of one shape on all."""
+        return self._stacked(np.asarray(array, np.float64))
+
+    def _stacked(self, array: np.ndarray) -> np.ndarray:
+        """[count, *shape]: each worker's array of float64 or int64, as a sum of arrays 0 elsewhere."""
+        if self.count == 1:
+            return array[None]
+        size = self.count * array.size
+        parts = np.zeros(max(_SMALLEST, 1 << (size - 1).bit_length()), array.dtype)
+        parts[self.index * array.size : (self.index + 1) * array.size] = array.ravel()
+        return _summed(self.strategy, len(self.replicas))(parts).numpy()[:size].reshape(-1, *array.shape)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any worker."""
+        return bool(flag) if self.count == 1 else bool(self.gather(np.array(float(flag))).any())
+
+    def every(self, value: Any) -> list:
+        """Each worker's value.
+
+        Raises:
+            TypeError: a value that `message.encode` does not take, with one worker too.
+        """
+        if self.count == 1:
+            message.outline(value, [])
+            return [value]
+        data = message.encode(value)
+        sizes = self._stacked(np.array(len(data)))
+        words = np.frombuffer(data.ljust(-(-sizes.max() // 8) * 8, b"\0"), np.int64)
+        found = self._stacked(words)
+        return [message.decode(row.tobytes()[:size]) for row, size in zip(found, sizes, strict=True)]
+
+    def together(self, function: Callable[[], Any]) -> Any:
+        """The function's value; what fails on one worker fails on all, with the first such worker's words.
+
+        An InputError is raised on all. Any other error stays what it is where it came from, and is a
+        RunError that names its worker on the others. The function talks to no other worker.
+        """
+        if self.count == 1:
+            return function()
+        value, error, mine = None, None, None
+        try:
+            value = function()
+        except InputError as found:
+            error, mine = found, ["input", str(found)]
+        except Exception as found:
+            error, mine = found, ["run", f"{type(found).__name__}: {brief(found)}"]
+        said = self.every(mine)
+        for k, theirs in enumerate(said):
+            if theirs is None:
+                continue
+            (kind, message), name = theirs, f"worker {k}, {self.cluster.addresses[k]}"
+            if kind == "input":
+                raise InputError(message + ("" if all(one == theirs for one in said) else f" (on {name})"))
+            if k == self.index:
+                raise error
+            raise RunError(f"Another worker failed ({name}): {message}")
+        return value
+
+    def from_chief(self, function: Callable[[], Any]) -> Any:
+        """The function's value on the chief, for all; only the chief calls it."""
+        value = self.together(function if self.is_chief else lambda: None)
+        return self.every(value)[0]
+
+    def same(self, value: Any, what: str) -> None:
+        """Raises InputError, on all, naming the workers whose value is not the chief's."""
+        found = self.every(value)
+        others = [
+            f"worker {k} ({self.cluster.addresses[k]})" for k, one in enumerate(found) if one != found[0]
+        ]
+        if others:
+            raise InputError(f"{what}: expected the same on every worker. Another on {', '.join(others)}.")
+
+    def seconds_to_reduce(self, size: int) -> float:
+        """Seconds that adding `size` float32 over all replicas takes, the median of five."""
+
+        def replica(value):
+            # An operation of the replica's own: TensorFlow asks where the value is.
+            return tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.SUM, tf.zeros_like(value)
+            )
+
+        run = tf.function(lambda value: self.strategy.run(replica, args=(value,)), autograph=False)
+        value, seconds = tf.zeros([size]), []
+        for _ in range(6):
+            start = time.perf_counter()
+            parts = self.strategy.experimental_local_results(run(value))
+            parts[0].numpy()
+            seconds.append(time.perf_counter() - start)
+        return float(np.median(seconds[1:]))
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turns TensorFlow's errors about a lost worker into a RunError that names it."""
+        try:
+            yield
+        except _LOST as error:
+            if self.count == 1:
+                raise
+            lost = ", ".join(cluster.absent(self.cluster)) or "a worker, though all ports answer"
+            raise RunError(
+                f"Lost {lost} ({type(error).__name__}: {brief(error)}). "
+                "Start the same command on every worker again: it resumes from the newest checkpoint."
+            ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def of(strategy: tf.distribute.Strategy) -> Workers:
+    """The workers of a strategy made by `distribute.make_strategy`."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return Workers(None, strategy)
+    resolver = strategy.cluster_resolver
+    addresses = resolver.cluster_spec().as_dict()["worker"]
+    return Workers(cluster.Cluster(tuple(addresses), resolver.task_id), strategy)
+
+
+@functools.lru_cache(maxsize=8)
+def _summed(strategy: tf.distribute.Strategy, local: int):
+    """[size] float64 or int64 -> the sum over workers."""
+
+    def replica(value):
+        context = tf.distribute.get_replica_context()
+        first = context.replica_id_in_sync_group % local == 0
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, value, tf.zeros_like(value)))
+
+    @tf.function(autograph=False)
+    def run(value):
+        return strategy.experimental_local_results(strategy.run(replica, args=(value,)))[0]
+
+    return lambda value: run(tf.constant(value))

@@ -1,0 +1,1 @@
+"""Float64 on the host: what checks a solver."""

@@ -1,0 +1,139 @@
+"""`coefficients.npz`: all that is needed to build a run's model again, as plain arrays.
+
+Nothing else of a work directory is read for that: loading a Keras file can run code that is in it.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from tf_logreg import storage
+from tf_logreg.errors import InputError
+from tf_logreg.model import keras_model
+
+NAME = "coefficients.npz"
+_OUTPUTS = ("sigmoid", "softmax", "one_vs_rest")
+_DTYPES = ("float32", "float64")
+
+
+@dataclasses.dataclass(frozen=True)
+class Coefficients:
+    """A model in raw units.
+
+    Attributes:
+        kernel: [p, C or 1] float64.
+        bias: [C or 1] float64; zeros for a model without.
+        feature_names: p names. class_names: C names.
+        output: 'sigmoid', 'softmax' or 'one_vs_rest'.
+        dtype: of the Keras model's weights, 'float32' or 'float64'.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    feature_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    output: str
+    dtype: str
+
+
+def write(folder: storage.Folder, found: Coefficients) -> None:
+    """Writes `coefficients.npz`."""
+    folder.write_arrays(NAME, {name: np.array(value) for name, value in vars(found).items()})
+
+
+def read(folder: storage.Folder) -> Coefficients:
+    """Reads and checks `coefficients.npz`; files of version 1 have their output and dtype in `config.json`.
+
+    Raises:
+        InputError: the file is missing or damaged, lacks an array, or its arrays disagree.
+    """
+    arrays = folder.read_arrays(NAME)
+    if not {"output", "dtype"} & arrays.keys():
+        arrays |= {name: np.array(value) for name, value in _of_version_one(folder, arrays).items()}
+    if fault := _fault(arrays) or _disagreement(arrays):
+        raise InputError(f"{folder.field}: cannot use {folder.where(NAME)!r}: {fault}.")
+    names = (tuple(arrays[name].tolist()) for name in ("feature_names", "class_names"))
+    return Coefficients(arrays["kernel"], arrays["bias"], *names, str(arrays["output"]), str(arrays["dtype"]))
+
+
+def read_start(
+    folder: storage.Folder, columns: tuple[str, ...], class_names: tuple[str, ...], output: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel [p, m] and bias [m] of another run, in raw units, to start from.
+
+    The same features in another order are taken by their names.
+
+    Raises:
+        InputError: no such run, or one over other features, classes or outputs.
+    """
+    found = read(folder)
+    at = {name: j for j, name in enumerate(found.feature_names)}
+    if len(at) == len(found.feature_names) == len(columns) and at.keys() == set(columns):
+        kernel = found.kernel[[at[name] for name in columns]]
+        found = dataclasses.replace(found, kernel=kernel, feature_names=columns)
+    for name, expected in (("feature_names", columns), ("class_names", class_names)):
+        if getattr(found, name) != expected:
+            raise InputError(
+                f"{folder.field}: expected a run with the same {name}, {len(expected)} of them. "
+                f"Received: {folder.path!r} with {len(getattr(found, name))}."
+            )
+    if found.output != output:
+        raise InputError(
+            f"{folder.field}: expected a run with model.output={output!r}. "
+            f"Received: {folder.path!r} with {found.output!r}."
+        )
+    return found.kernel, found.bias
+
+
+def build(found: Coefficients) -> keras.Sequential:
+    """The Keras model in raw units."""
+    p, num_classes = len(found.feature_names), len(found.class_names)
+    model = keras_model.build(p, num_classes, output=found.output, bias=True, dtype=found.dtype)
+    keras_model.set_weights(model, found.kernel, found.bias)
+    return model
+
+
+def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> dict[str, str]:
+    """Output and dtype of a run that did not write them beside its weights."""
+    record = folder.read_json("config.json")
+    num_classes = len(np.atleast_1d(arrays.get("class_names", ())))
+    try:
+        output = keras_model.resolve_output(str(record["config"]["model"]["output"]), num_classes)
+    except (KeyError, TypeError):
+        where = folder.where("config.json")
+        raise InputError(f"{folder.field}: cannot use {where!r}: it lacks config.model.output.") from None
+    return {"output": output, "dtype": "float64" if record.get("dtype") == "float64" else "float32"}
+
+
+def _fault(arrays: dict[str, np.ndarray]) -> str:
+    """Which array is missing, of another rank or kind; '' when none is."""
+    ranks = {"kernel": 2, "bias": 1, "feature_names": 1, "class_names": 1, "output": 0, "dtype": 0}
+    for name, rank in ranks.items():
+        if (array := arrays.get(name)) is None:
+            return f"it lacks {name!r}"
+        if array.ndim != rank or array.dtype.kind != ("f" if name in ("kernel", "bias") else "U"):
+            return f"its {name!r} is of shape {array.shape} and dtype {array.dtype}"
+    return ""
+
+
+def _disagreement(arrays: dict[str, np.ndarray]) -> str:
+    """What is wrong between arrays that are each of the right rank and kind; '' when nothing is."""
+    output, dtype = str(arrays["output"]), str(arrays["dtype"])
+    features, classes = len(arrays["feature_names"]), len(arrays["class_names"])
+    if output not in _OUTPUTS:
+        return f"its 'output' is {output!r}, none of {', '.join(_OUTPUTS)}"
+    if dtype not in _DTYPES:
+        return f"its 'dtype' is {dtype!r}, none of {', '.join(_DTYPES)}"
+    if classes < 2 or (output == "sigmoid" and classes != 2):
+        return f"it has {classes} class names for a {output}"
+    shape = features, 1 if output == "sigmoid" else classes
+    if arrays["kernel"].shape != shape or arrays["bias"].shape != shape[1:]:
+        return (
+            f"{features} feature names and {classes} class names of a {output} disagree with a kernel "
+            f"{arrays['kernel'].shape} and a bias {arrays['bias'].shape}"
+        )
+    for name in ("kernel", "bias"):
+        if not np.isfinite(arrays[name]).all():
+            return f"its {name!r} has numbers that are not finite"
+    return ""

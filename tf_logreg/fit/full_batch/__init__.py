@@ -1,0 +1,1 @@
+"""Fits to a certified optimum."""

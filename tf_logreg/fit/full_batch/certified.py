@@ -1,0 +1,142 @@
+"""K problems in training columns <-> the same problems in the data as given, where they are certified.
+
+A solver sees columns of deviation one; the certificate sees raw rows in float64, centred alone. This
+module takes weights and penalties across, for one problem (a single fit) and for many (a path).
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tf_logreg.data import pipeline
+from tf_logreg.data.moments import Affine
+from tf_logreg.data.source import Source
+from tf_logreg.devices import workers
+from tf_logreg.exact import certificate, dependence, host, recession, separation, sums
+from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
+
+_MOST_WEAK = 2000  # coefficients, so that those of a weak l2 can be projected on
+
+
+@dataclasses.dataclass(frozen=True)
+class Certified:
+    """What `full_batch.solve` asks about K problems, in float64 from the rows as given.
+
+    Attributes:
+        problems: in training columns; its passes are counted on.
+        source, rows, columns: the rows, and how training columns come from raw ones.
+        team: the workers, each of which reads and certifies its own rows.
+        folds: [n] the fold of each row, or None when no problem holds one out.
+    """
+
+    problems: Penalized
+    source: Source
+    rows: np.ndarray
+    columns: Affine
+    team: workers.Workers
+    folds: np.ndarray | None = None
+
+    def blocks(self, which: np.ndarray, *, everyone: bool = False) -> Callable[[], Iterator[host.Block]]:
+        """This worker's rows, or everyone's, anew at each call, which counts as a pass of some problems."""
+        elements = host.block_elements(*self.problems.shape, len(which))
+
+        def mine(array: np.ndarray) -> np.ndarray:
+            return (
+                array
+                if everyone
+                else pipeline.rows_of(array, self.team.replicas, self.team.strategy.num_replicas_in_sync)
+            )
+
+        def read() -> Iterator[host.Block]:
+            self.problems.passes[which] += 1
+            start, folds = 0, None if self.folds is None else mine(self.folds)
+            for batch in pipeline.host_batches(self.source, mine(self.rows), elements):
+                stop = start + len(batch.y)
+                fold = np.zeros(stop - start, int) if folds is None else folds[start:stop]
+                yield host.Block(batch.x, batch.y, batch.weight, batch.offset, fold)
+                start = stop
+
+        return read
+
+    def problem(self, w: np.ndarray, k: int) -> host.Problem:
+        """Problem k at w [P], in raw, centred columns."""
+        given, (p, m), scale = self.problems, self.problems.shape, self.columns.scale
+
+        def raw(penalty: np.ndarray) -> np.ndarray:
+            whole = np.zeros((p + given.bias, m), penalty.dtype)
+            whole[:p] = penalty[:, None]
+            return whole
+
+        weak = (given.l2[k] > 0) & (given.l2[k] < WEAK_L2)
+
+        kernel = w.reshape(-1, m).copy()
+        kernel[:p] *= scale[:, None]
+        return host.Problem(
+            kernel,
+            self.columns.shift,
+            raw(given.l1[k] / scale),
+            raw(given.l2[k] / np.square(scale)),
+            given.class_weight[k],
+            int(given.held_out[k]),
+            int(given.latest[k]),
+            int(given.positive[k]),
+            raw(weak) if weak.any() and given.size <= _MOST_WEAK else None,
+        )
+
+    def certify(self, w: np.ndarray, which: np.ndarray) -> list[certificate.Certificate]:
+        """Certificates of the problems `which` [k] at w [k, P]."""
+        return certificate.certify(
+            self.blocks(which),
+            [self.problem(one, k) for one, k in zip(w, which, strict=True)],
+            self.team.gather,
+        )
+
+    def exact(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values [k] and gradients [k, P] of the smooth part, in training columns."""
+        problems = [self.problem(one, k) for one, k in zip(w, which, strict=True)]
+        values, gradients = [], []
+        found = sums.first_pass(self.blocks(which), problems, self.team.gather)
+        for problem, total in zip(problems, found, strict=True):
+            gradient = total.gradient + problem.l2 * problem.w
+            gradient[: len(self.columns.scale)] *= self.columns.scale[:, None]
+            values.append(total.loss + (problem.l2 / 2 * np.square(problem.w)).sum())
+            gradients.append(gradient.ravel())
+        return np.array(values), np.array(gradients)
+
+    def separated(self, w: np.ndarray, k: int) -> tuple[np.ndarray | None, bool]:
+        """`separation.separating_direction` of problem k at w [P].
+
+        From all rows, by the chief for all workers: its linear programme has a limit of time.
+        """
+
+        def search() -> tuple:
+            blocks = self.blocks(np.array([k]), everyone=True)
+            found = separation.separating_direction(blocks, self.problem(w, k), self.columns.scale)
+            return *found, self.problems.passes[k]
+
+        direction, settled, self.problems.passes[k] = self.team.from_chief(search)
+        return direction, settled
+
+    def running_off(self, direction: np.ndarray, k: int) -> tuple[np.ndarray, bool]:
+        """`recession.running_off` of problem k, which `separated` found to be so along `direction`."""
+
+        def search() -> tuple:
+            blocks = self.blocks(np.array([k]), everyone=True)
+            at = self.problem(np.zeros(self.problems.size), k)
+            return *recession.running_off(blocks, at, self.columns.scale, direction), self.problems.passes[k]
+
+        moved, whole, self.problems.passes[k] = self.team.from_chief(search)
+        return moved, whole
+
+    def dependence(self, k: int) -> dependence.Dependence | None:
+        """`dependence.dependence` of problem k's unpenalised columns."""
+
+        def search() -> tuple:
+            blocks, at = self.blocks(np.array([k]), everyone=True), np.zeros(self.problems.size)
+            eps = float(np.finfo(self.source.x_dtype).eps)
+            found = dependence.dependence(blocks, self.problem(at, k), self.columns.scale, eps)
+            return found and tuple(found), self.problems.passes[k]
+
+        found, self.problems.passes[k] = self.team.from_chief(search)
+        return found and dependence.Dependence(*found)

@@ -1,0 +1,312 @@
+"""From sums over rows to the K functions that a solver minimises: divides, penalises, counts passes.
+
+F_k(w) = sum_i s_ki loss_i / sum_i s_ki + sum_j l2_kj w_j^2 / 2 + l1_kj |w_j|, in training columns. A
+solver sees w as P numbers: the kernel [p, m] and, where the model has one, the bias [m] behind it.
+"""
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from tf_logreg.engines import on_devices
+from tf_logreg.fit.full_batch import preconditioner
+from tf_logreg.fit.full_batch import sample as samples
+from tf_logreg.objective import row_sums
+from tf_logreg.solvers import core, linear_system
+
+_LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
+# Rows a coefficient from which on a sample of them gives the Hessian well enough: its relative error
+# is about the root of one over this, and so is what a Newton step leaves.
+_ROWS_PER_COEFFICIENT = 400
+_ROWS_TO_SHARE = 50  # rows a coefficient from which on folds differ no more than a rough step needs
+_ROWS_PER_FEATURE = 16  # of the preconditioner's sample
+WEAK_L2 = 1e-20  # in columns of deviation one: rounding of the gradient hides it
+_FEW_PRODUCTS = 3  # for a Newton system: no new preconditioner saves any of them
+
+
+@dataclasses.dataclass
+class Penalized:
+    """K problems over the same rows.
+
+    Attributes:
+        sum_rows: a pass, from `engines/on_devices.py`.
+        shape: (p, m). bias: whether the model has one.
+        held_out: [K]. class_weight: [K, C].
+        l1, l2: [K, p], in training columns.
+        num_rows: n.
+        every: all passes take one block of so many, as for a rough start.
+        latest, positive: [K], as in `row_sums.Problems`; the same for all when None.
+        alike: [K], problems with the same number have about the same Hessian, as the folds of a penalty
+            have; each is its own when None.
+        sample: gives some rows on the host, for problems of many features (`samples.size`).
+        passes: [K] reads of the rows by each problem so far; a sample counts as its share.
+    """
+
+    sum_rows: on_devices.SumRows
+    shape: tuple[int, int]
+    bias: bool
+    held_out: np.ndarray
+    class_weight: np.ndarray
+    l1: np.ndarray
+    l2: np.ndarray
+    num_rows: int
+    every: int = 1
+    latest: np.ndarray = None
+    positive: np.ndarray = None
+    alike: np.ndarray = None
+    sample: Callable[[], samples.Rows] | None = None
+    passes: np.ndarray = None
+
+    def __post_init__(self):
+        """Fills in what was not given."""
+        count = len(self.l2)
+        if self.latest is None:
+            self.latest = np.full(count, np.iinfo(np.int32).max, np.int32)
+        if self.positive is None:
+            self.positive = np.full(count, -1, np.int32)
+        if self.alike is None:
+            self.alike = np.arange(count)
+        if self.passes is None:
+            self.passes = np.zeros(count)
+        self._read, self._pooled = self.sum_rows, {}
+
+    def some(self, which: np.ndarray) -> "Penalized":
+        """A part of the problems, with its own count of passes."""
+        names = ("held_out", "class_weight", "l1", "l2", "latest", "positive", "alike")
+        return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
+
+    @staticmethod
+    def explicit(size: int) -> bool:
+        """Whether a Hessian of so many coefficients is made as a matrix."""
+        return size <= _LARGEST_HESSIAN
+
+    @property
+    def size(self) -> int:
+        """P."""
+        p, m = self.shape
+        return (p + self.bias) * m
+
+    def blas_threads(self) -> contextlib.AbstractContextManager:
+        """For the steps of a method: see `linear_system.blas_threads`."""
+        if not on_devices.on_host():
+            return contextlib.nullcontext()
+        q, m = self.shape[0] + self.bias, self.shape[1]
+        explicit, count = self.explicit(self.size), len(self.l2)
+        if rows := self.sampled:
+            return linear_system.blas_threads(float(rows) ** 2 * (rows / 3 + q))
+        return linear_system.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m * count)
+
+    @property
+    def sampled(self) -> int:
+        """Rows on the host that the preconditioner is made of; 0 where it is made by a pass."""
+        return 0 if self.explicit(self.size) else samples.size(self.num_rows, self.shape[0])
+
+    def unpack(self, w: np.ndarray) -> np.ndarray:
+        """[k, P] -> [k, p + 1, m], the last row zero without a bias."""
+        w = w.reshape(len(w), -1, self.shape[1])
+        return w if self.bias else np.concatenate([w, np.zeros_like(w[:, :1])], axis=1)
+
+    def pack(self, w: np.ndarray) -> np.ndarray:
+        """[k, p + 1, m] -> [k, P]."""
+        return (w if self.bias else w[:, :-1]).reshape(len(w), -1)
+
+    def per_coefficient(self, penalty: np.ndarray) -> np.ndarray:
+        """[k, p] -> [k, P]: the same for each output, none for the bias."""
+        whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
+        return self.pack(whole)
+
+    def sums(self, program, arguments, problems: np.ndarray, width: int, every: int = 1):
+        """A pass for some of the problems."""
+        every = every * self.every
+        self.passes[problems] += 1 / every
+        fields = (self.held_out, self.class_weight, self.latest, self.positive)
+        record = row_sums.Problems(*(field[problems] for field in fields))
+        return self.sum_rows(program, tuple(self.unpack(a) for a in arguments), record, width, every)
+
+    def value_and_gradient(self, w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the smooth part, [k] and [k, P]."""
+        width = 4 * len(self.l2) * self.shape[1]
+        weight, loss, gradient = self.sums(row_sums.value_and_gradient, (w,), problems, width)
+        l2 = self.per_coefficient(self.l2[problems])
+        value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
+        return value, self._of_data(gradient, weight) + l2 * w
+
+    def hessian_product(self, w: np.ndarray, v: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """[k, P]."""
+        width = 6 * len(self.l2) * self.shape[1]
+        weight, product = self.sums(row_sums.hessian_product, (w, v), problems, width)
+        return self._of_data(product, weight) + self.per_coefficient(self.l2[problems]) * v
+
+    def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """[k, P, P], from a sample of the rows where there are many, the first of those alike for all."""
+        p, m = self.shape
+        rows_per_coefficient = self.num_rows // self.every // self.size
+        _, first, group = np.unique(self.alike[problems], return_index=True, return_inverse=True)
+        if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
+            own, at = self.per_coefficient(self.l2[problems]), np.arange(self.size)
+            hessian = self.hessian(w[first], problems[first])[group]
+            hessian[:, at, at] += own - own[first][group]
+            return hessian
+        every = rows_per_coefficient // _ROWS_PER_COEFFICIENT
+        every = max(1, every)
+        width = 2 * len(np.unique(self.alike)) * m * m * (p + 1)
+        weight, hessian = self.sums(row_sums.hessian, (w,), problems, width, every)
+        hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
+        at = np.arange(self.size)
+        # A direction that changes nothing has no curvature but rounding's: give it some, so that a step
+        # stays out of it.
+        whole = hessian.reshape(len(w), -1, m, self.size // m, m)
+        for row in range(self.size // m if m > 1 else 0):
+            size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
+            whole[:, row, :, row, :] += (self._free(problems)[:, row] * size)[:, None, None]
+        hessian[:, at, at] += self.per_coefficient(self.l2[problems])
+        return hessian
+
+    def preconditioner(self, w: np.ndarray, problems: np.ndarray):
+        """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.
+
+        Problems that are alike and ask for the same w share one, of all rows. What was built is kept until
+        another w is asked for. It can be built again from w, to the same bits because each has a pass of its
+        own, so a checkpoint need not hold it and its passes go past the tape (`full_batch.Tape`).
+        """
+        p, m = self.shape
+        names = self._alike()[problems]
+        keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
+        new = {key: one for key, one in zip(keys, w, strict=True) if key not in self._pooled}
+        kept = {key: self._pooled[key] for key in keys if key in self._pooled}
+        every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
+        for key, one in new.items():
+            mine = np.flatnonzero(self._alike() == key[0])
+            if self.sampled:
+                kept[key] = self._of_sample(one, mine)
+                continue
+            sums = self._sums_of_alike(row_sums.pooled_gram, one, mine, 2 * (p + 1), every)
+            l2, smooth = _of_use(self.l2[mine].mean(axis=0)), not self.l1[mine].any()
+            kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
+        # Others that are active keep theirs: which of them are asked about does not matter.
+        self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
+
+        def solve(r: np.ndarray, which: np.ndarray, free: np.ndarray) -> np.ndarray:
+            r, free = r.reshape(len(r), -1, m), free.reshape(len(r), -1, m)
+            z, together = np.zeros_like(r), collections.defaultdict(list)
+            for i, k in enumerate(which):
+                together[keys[k]].append(i)
+            for key, mine in together.items():
+                z[mine] = kept[key].solve(r[mine], free[mine])
+            return z.reshape(len(r), -1)
+
+        return solve
+
+    def _of_sample(self, w: np.ndarray, alike: np.ndarray) -> "preconditioner.Pooled":
+        """At w [P], with the weights of the first of those alike."""
+        rows, one = self.sample(), alike[0]
+        counts = (rows.fold != self.held_out[one]) & (rows.fold <= self.latest[one])
+        weight = rows.weight * self.class_weight[one][rows.y] * counts
+        if not weight.any():
+            # Few rows count, none of them here: these still tell how columns vary.
+            weight = np.ones(len(weight))
+        l2, smooth = _of_use(self.l2[one]), not self.l1[one].any()
+        at = self.unpack(w[None])[0]
+        return preconditioner.of_sample(rows, at, weight, l2, bias=self.bias, smooth=smooth)
+
+    def _alike(self) -> np.ndarray:
+        """[K], problems that share a preconditioner: those alike, where rows are enough to sample from."""
+        enough = self.num_rows // self.every >= _ROWS_PER_FEATURE * (self.shape[0] + 1)
+        return self.alike if enough else np.arange(len(self.alike))
+
+    def _many_products(self) -> np.ndarray:
+        """[K], twice the products that building a preconditioner takes as long as, and a few.
+
+        On the devices: its Cholesky factors, on the host, are left out.
+        """
+        (p, m), rows = self.shape, self.num_rows // self.every
+        if self.sampled:
+            # One penalty for all features leaves the products of the sample's rows as they are.
+            anew = self.l1.any() or (self.l2 != self.l2[:, :1]).any()
+            return np.full(len(self.l2), _FEW_PRODUCTS + anew * self.sampled**2 / (rows * m))
+        sample = rows / max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
+        _, group, count = np.unique(self._alike(), return_inverse=True, return_counts=True)
+        return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
+
+    def _sums_of_alike(self, program, w: np.ndarray, alike: np.ndarray, width: int, every: int):
+        """A pass past the tape at w [P] for one problem, over the rows of all those in `alike`."""
+        one = alike[0]
+        held_out, latest = self.held_out[one], self.latest[one]
+        if len(alike) > 1:
+            held_out, latest = -1, np.iinfo(np.int32).max
+        self.passes[alike] += 1 / every
+        record = row_sums.Problems(
+            np.array([held_out], np.int32),
+            self.class_weight[alike].mean(axis=0, keepdims=True),
+            np.array([latest], np.int32),
+            self.positive[[one]],
+        )
+        sums = self._read(program, (self.unpack(w[None]),), record, width, every * self.every)
+        return [total[0] for total in sums]
+
+    def gradient_gap(self, gradient: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """sum_j gradient_j^2 / (2 l2_j) over the kernel where all of it has l2 and no l1, else infinity.
+
+        The bias is left out: the certificate projects its gradient away.
+        """
+        l2 = self.per_coefficient(self.l2[problems])
+        kernel = l2[:, : self.shape[0] * self.shape[1]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bound = (np.square(gradient[:, : kernel.shape[1]]) / (2 * kernel)).sum(axis=1)
+        covered = (kernel > 0).all(axis=1) & ~self.l1[problems].any(axis=1)
+        return np.where(covered, bound, np.inf)
+
+    def centred(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """The same k models with the softmax's free directions taken out.
+
+        A number added to the bias of every class, or to an unpenalised row of the kernel, changes nothing.
+        """
+        m = self.shape[1]
+        if m == 1:
+            return w
+        rows = w.reshape(len(w), -1, m)
+        mean = np.where(self._free(problems)[:, :, None], rows.mean(axis=2, keepdims=True), 0)
+        return (rows - mean).reshape(len(w), -1)
+
+    def _of_data(self, sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Sums of gradients or products [k, p + 1, m] -> their means [k, P].
+
+        A softmax's have no part that is the same in all classes but rounding's, which a Newton step would
+        divide by a weak penalty, or by nothing.
+        """
+        mean = sums / weight[:, None, None]
+        return self.pack(mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean)
+
+    def _free(self, problems: np.ndarray) -> np.ndarray:
+        """Which rows of the weights have no penalty to speak of, as the bias has none: [k, p or p + 1]."""
+        free = (self.l1[problems] == 0) & (self.l2[problems] < WEAK_L2)
+        return np.pad(free, [(0, 0), (0, int(self.bias))], constant_values=True)
+
+    def functions(self, target: np.ndarray, noise: float) -> core.Functions:
+        """What a solver is given.
+
+        Args:
+            target: [K], the wanted gap in nats.
+            noise: relative rounding error of a value.
+        """
+        alike = self._alike()
+        return core.Functions(
+            value_and_gradient=self.value_and_gradient,
+            hessian_product=self.hessian_product,
+            hessian=self.hessian if self.explicit(self.size) else None,
+            preconditioner=self.preconditioner,
+            gradient_gap=self.gradient_gap,
+            many_products=self._many_products(),
+            alike=alike,
+            l1=self.per_coefficient(self.l1),
+            target=target,
+            noise=noise,
+        )
+
+
+def _of_use(l2: np.ndarray) -> np.ndarray:
+    """L2 without what is weak: divided by it, rounding would be large."""
+    return np.where(l2 < WEAK_L2, 0, l2)

@@ -1,0 +1,150 @@
+"""Where the steps of a minibatch fit get their rows: streamed from the source, or resident on the devices.
+
+Both give each replica the rows of its own shards in the same order, so the choice changes the speed
+and nothing else. Both hand a replica its batch in parts that are computed side by side: on a CPU one
+a core, because a product with few columns gains little from threads of its own.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.data import pipeline
+from tf_logreg.data.moments import Affine
+from tf_logreg.data.source import Batch, Source
+from tf_logreg.devices import placement, workers
+from tf_logreg.engines.rows import held_rows
+
+# run(step, count): takes `count` steps from global step `step` on; the mean of what they returned.
+Run = Callable[[int, int], float]
+
+
+def streamed(
+    strategy: tf.distribute.Strategy,
+    batches: Callable[[int, range], tf.data.Dataset],
+    update: Callable[[list[Batch]], tf.Tensor],
+) -> Run:
+    """Steps over batches that `tf.data` prepares while the devices work.
+
+    Args:
+        strategy: where the replicas are.
+        batches: (global step, ids of replicas) -> the dataset of those replicas' batches from that step on.
+        update: one replica's step on the parts of its batch, run in its replica context; returns a
+            scalar, the same on all.
+    """
+    num_parts = placement.cores_per_replica(strategy)
+
+    def split_and_update(batch):
+        cut = [_split(array, num_parts) for array in batch]
+        return update([Batch(*part) for part in zip(*cut, strict=True)])
+
+    @tf.function
+    def steps(iterator, count):
+        total = tf.zeros([], tf.float64)
+        for _ in tf.range(count):
+            total += _first(strategy, strategy.run(split_and_update, args=(next(iterator),)))
+        return total / tf.cast(count, tf.float64)
+
+    iterator = None
+
+    def run(step: int, count: int) -> float:
+        nonlocal iterator
+        if iterator is None:
+            iterator = iter(pipeline.distribute(strategy, lambda mine: batches(step, mine)))
+        return float(steps(iterator, tf.constant(count)))
+
+    return run
+
+
+def resident(
+    strategy: tf.distribute.Strategy,
+    source: Source,
+    rows: np.ndarray,
+    update: Callable[[list[Batch]], tf.Tensor],
+    *,
+    batch_size: int,
+    seed: int,
+    columns: Affine,
+    dtype: tf.DType,
+) -> Run:
+    """Steps over rows that are placed on the devices once and gathered there by index.
+
+    Args:
+        strategy: where the replicas are; each holds the rows of its own shards.
+        source: where rows are read, once.
+        rows: int64 [n], the ids of the training rows.
+        update: as in `streamed`.
+        batch_size: rows in a global batch.
+        seed: of the order.
+        columns: how training columns come from raw ones.
+        dtype: of x on the devices.
+    """
+    replicas, mine = strategy.num_replicas_in_sync, workers.of(strategy).replicas
+    positions, held = held_rows(strategy, source, rows, columns, dtype)
+    data = placement.place(strategy, held)
+    # Where each row lies in its replica's arrays; rows of replicas elsewhere are not asked for.
+    where = np.zeros(len(rows), np.int32)
+    for held_here in positions:
+        where[held_here] = np.arange(len(held_here))
+
+    num_parts = placement.cores_per_replica(strategy)
+
+    def gather(data, index):
+        real = index >= 0
+        index = tf.maximum(index, 0)
+        x, y, weight, offset = (tf.gather(array, index) for array in data)
+        # A replica has no use for the rows' ids.
+        return Batch(x, y, tf.where(real, weight, 0.0), offset, index)
+
+    def gather_and_update(data, places, step):
+        return update([gather(data, index) for index in _split(tf.gather(places, step), num_parts)])
+
+    @tf.function
+    def steps(data, places, count):
+        total = tf.zeros([], tf.float64)
+        for step in tf.range(count):
+            total += _first(strategy, strategy.run(gather_and_update, args=(data, places, step)))
+        return total / tf.cast(count, tf.float64)
+
+    @tf.function
+    def laid_out(epoch):
+        return pipeline.lay_out(pipeline.epoch_order(len(rows), seed, epoch), batch_size, replicas)
+
+    steps_per_epoch = pipeline.steps_per_epoch(len(rows), batch_size)
+    epoch, blocks = -1, None
+
+    def places_of(step: int, count: int) -> np.ndarray:
+        """Places in the replicas' arrays, [count, replicas, rows a replica], -1 for padding."""
+        nonlocal epoch, blocks
+        parts = []
+        while count:
+            if step // steps_per_epoch != epoch:
+                epoch = step // steps_per_epoch
+                blocks = laid_out(tf.constant(epoch)).numpy()
+                blocks = np.where(blocks < 0, -1, where[blocks]).astype(np.int32)
+            first = step % steps_per_epoch
+            part = blocks[first : first + count]
+            parts.append(part)
+            step, count = step + len(part), count - len(part)
+        return np.concatenate(parts)
+
+    def run(step: int, count: int) -> float:
+        places = places_of(step, count)
+        distributed = placement.place(strategy, [places[:, replica] for replica in mine])
+        return float(steps(data, distributed, tf.constant(count)))
+
+    return run
+
+
+def _split(array: tf.Tensor, num_parts: int) -> list[tf.Tensor]:
+    """The array cut by rows into at most num_parts equal parts, each of 64 rows or more."""
+    rows = array.shape[0]
+    return tf.split(
+        array, max(k for k in range(1, num_parts + 1) if rows % k == 0 and (k == 1 or rows >= 64 * k))
+    )
+
+
+def _first(strategy: tf.distribute.Strategy, value) -> tf.Tensor:
+    """The scalar that every replica returned, in float64."""
+    return tf.cast(strategy.experimental_local_results(value)[0], tf.float64)

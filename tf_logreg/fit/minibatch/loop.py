@@ -1,0 +1,214 @@
+"""Minibatch training in a loop of our own, the same under every strategy.
+
+The loss and its gradient are a pure function of (weights, batch). Each replica returns sums over its
+rows, numerator and weights apart; they are added over replicas and only then divided, which is right
+for shares of any size. Python sees the loop once every `steps_per_loop` steps.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.data.source import Batch
+from tf_logreg.devices import placement
+from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.fit.minibatch import feed
+from tf_logreg.fit.minibatch.early_stopping import EarlyStopping
+from tf_logreg.fit.result import FitResult, Status
+from tf_logreg.objective import linear, losses
+
+_SECONDS_WORTH_SAVING = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Length:
+    """How long a fit is.
+
+    Attributes:
+        steps: updates in all.
+        steps_per_epoch: updates that read the training rows once.
+        steps_per_loop: updates between two looks from Python, at multiples of it.
+    """
+
+    steps: int
+    steps_per_epoch: int
+    steps_per_loop: int
+
+    def next_look(self, step: int, *, each_epoch: bool) -> int:
+        """The step at which Python looks next; a function of `step` alone, so a resumed run looks alike."""
+        ends = [self.steps, (step // self.steps_per_loop + 1) * self.steps_per_loop]
+        if each_epoch:
+            ends.append((step // self.steps_per_epoch + 1) * self.steps_per_epoch)
+        return min(ends)
+
+
+def loss_and_gradient(
+    kernel: tf.Tensor, bias: tf.Tensor, batch: Batch, class_weight: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Sums over one replica's rows, unpenalised and undivided.
+
+    Args:
+        kernel: [p, m]. bias: [m]. batch: B rows, padding with weight 0.
+        class_weight: [C], multiplies the row weights by class; None for ones.
+
+    Returns:
+        sum_i s_i, sum_i s_i loss_i (nats), and the latter's gradient by kernel [p, m] and bias [m].
+    """
+    weight = tf.cast(batch.weight, kernel.dtype)
+    if class_weight is not None:
+        weight *= tf.gather(tf.cast(class_weight, kernel.dtype), batch.y)
+    with tf.GradientTape() as tape:
+        tape.watch((kernel, bias))
+        logits = linear.logits(batch.x, kernel, bias) + tf.cast(batch.offset, kernel.dtype)
+        loss_sum = tf.reduce_sum(weight * losses.log_loss(logits, batch.y))
+    return tf.reduce_sum(weight), loss_sum, *tape.gradient(loss_sum, (kernel, bias))
+
+
+def make_update(
+    model: keras.Sequential,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    l1: float,
+    l2: float,
+    clip_norm: float,
+    class_weight: np.ndarray | None = None,
+) -> Callable[[list[Batch]], tf.Tensor]:
+    """One replica's step: sums, their reduction over replicas, penalty, clipping, the optimiser.
+
+    Args:
+        model: built within the strategy's scope.
+        optimizer: made within the scope; takes care of l1.
+        l1, l2: penalties as in F; the bias has none.
+        clip_norm: greatest norm of the whole gradient, penalty included; 0 for no limit.
+        class_weight: [C], or None.
+
+    Returns:
+        A function of the replica's batch, in parts, that updates the model and gives the objective of the
+        global batch, in nats, as it was before.
+    """
+    layer = model.get_layer("logits")
+    variables = [layer.kernel] + ([layer.bias] if layer.use_bias else [])
+    no_bias = np.zeros(layer.units, layer.kernel.dtype)
+
+    def update(batch: list[Batch]) -> tf.Tensor:
+        kernel = tf.convert_to_tensor(layer.kernel.value)
+        bias = tf.convert_to_tensor(layer.bias.value if layer.use_bias else no_bias)
+        context = tf.distribute.get_replica_context()
+        with linear.tracing_for_tpu(placement.on_tpu(context.strategy)):
+            parts = [loss_and_gradient(kernel, bias, part, class_weight) for part in batch]
+        sums = [tf.add_n(terms) for terms in zip(*parts, strict=True)]
+        weight_sum, loss_sum, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        # A batch whose rows all have weight 0 has no data term, not NaN.
+        gradients = [tf.math.divide_no_nan(gradient, weight_sum) for gradient in gradients][: len(variables)]
+        gradients[0] += l2 * kernel
+        if clip_norm > 0:
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+        # Keras adds gradients over replicas once more: hand each its part of the sum.
+        optimizer.apply([gradient / context.num_replicas_in_sync for gradient in gradients], variables)
+        penalty = l2 / 2 * tf.reduce_sum(tf.square(kernel)) + l1 * tf.reduce_sum(tf.abs(kernel))
+        return tf.math.divide_no_nan(loss_sum, weight_sum) + penalty
+
+    return update
+
+
+def build_optimizer(
+    strategy: tf.distribute.Strategy, optimizer: keras.optimizers.Optimizer, model: keras.Sequential
+):
+    """Makes the optimiser's variables for the model's, kernel first; a decay it has spares the bias."""
+    layer = model.get_layer("logits")
+    if optimizer.weight_decay and layer.use_bias:
+        optimizer.exclude_from_weight_decay(var_list=[layer.bias])
+    with strategy.scope():
+        optimizer.build([layer.kernel] + ([layer.bias] if layer.use_bias else []))
+
+
+def fit(
+    model: keras.Sequential,
+    optimizer: keras.optimizers.Optimizer,
+    run: feed.Run,
+    *,
+    length: Length,
+    report: Callable[[int, float, float], None],
+    checkpoints: Checkpoints,
+    early_stopping: EarlyStopping | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> FitResult:
+    """Trains `model` in place, from the newest checkpoint if there is one.
+
+    Args:
+        model: built within the strategy's scope.
+        optimizer: built for it.
+        run: takes steps, from `feed.streamed` or `feed.resident`.
+        length: how many, and how many at a time.
+        report: called after each loop with (step, mean objective of the loop's batches in nats,
+            global steps a second).
+        checkpoints: where the state is saved and found.
+        early_stopping: looked at after each epoch.
+        interrupted: asked after each loop; when it says yes the state is saved and the fit ends.
+
+    Returns:
+        The result; `diverged` as soon as a loop's objective or weights are not finite.
+
+    Raises:
+        InputError: a checkpoint that does not fit, or cannot be written.
+    """
+    layer = model.get_layer("logits")
+    step, history = 0, []
+    if (found := checkpoints.latest()) is not None:
+        step, arrays = found
+        history = [(int(at), float(value)) for at, value in arrays.pop("history")]
+        _restore(layer, optimizer, early_stopping, arrays)
+    saved, saved_at = step, time.monotonic()
+    stopped = bool(early_stopping) and early_stopping.waited > early_stopping.patience
+    while step < length.steps and not stopped:
+        count, start = (
+            length.next_look(step, each_epoch=early_stopping is not None) - step,
+            time.perf_counter(),
+        )
+        objective = run(step, count)
+        step += count
+        history.append((step, objective))
+        report(step, objective, count / (time.perf_counter() - start))
+        # The objective is that of before the last update, so the weights are looked at too.
+        if not np.isfinite(objective) or not all(np.isfinite(array).all() for array in layer.get_weights()):
+            return FitResult(Status.DIVERGED, step, step / length.steps_per_epoch, history)
+        if early_stopping and step % length.steps_per_epoch == 0:
+            stopped = early_stopping.should_stop(layer.get_weights())
+        stop_now, ended = interrupted(), stopped or step >= length.steps
+        # The end is saved too when it took a while to come there: what follows may be killed as well.
+        due = step - saved >= checkpoints.every_steps or (
+            ended and time.monotonic() - saved_at > _SECONDS_WORTH_SAVING
+        )
+        if stop_now or (checkpoints.every_steps and due):
+            checkpoints.save(step, _state(layer, optimizer, early_stopping, history))
+            saved, saved_at = step, time.monotonic()
+        if stop_now:
+            return FitResult(Status.INTERRUPTED, step, step / length.steps_per_epoch, history)
+    if early_stopping and early_stopping.restore_best and early_stopping.best_weights:
+        layer.set_weights(early_stopping.best_weights)
+    status = Status.STOPPED_EARLY if stopped else Status.FINISHED
+    return FitResult(status, step, step / length.steps_per_epoch, history)
+
+
+def _state(layer, optimizer, early_stopping: EarlyStopping | None, history: list) -> dict[str, np.ndarray]:
+    """All that the next step depends on, as arrays."""
+    arrays = {"history": np.array(history, np.float64).reshape(-1, 2)}
+    arrays |= {f"weights/{i}": array for i, array in enumerate(layer.get_weights())}
+    arrays |= {f"optimizer/{i}": variable.numpy() for i, variable in enumerate(optimizer.variables)}
+    if early_stopping:
+        arrays |= {f"early_stopping/{name}": value for name, value in early_stopping.state().items()}
+    return arrays
+
+
+def _restore(layer, optimizer, early_stopping: EarlyStopping | None, arrays: dict[str, np.ndarray]) -> None:
+    """Sets what `_state` saved."""
+    layer.set_weights([arrays[f"weights/{i}"] for i in range(len(layer.get_weights()))])
+    for i, variable in enumerate(optimizer.variables):
+        variable.assign(arrays[f"optimizer/{i}"])
+    if early_stopping:
+        prefix = "early_stopping/"
+        early_stopping.restore({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})

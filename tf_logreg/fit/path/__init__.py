@@ -1,0 +1,1 @@
+"""One penalty at many strengths."""

@@ -1,0 +1,116 @@
+"""What stands behind the logits: how many there are, and how they become probabilities of classes.
+
+A sigmoid has one logit, that of class 1 of two. A softmax has one a class. One-vs-rest has one a class too,
+each fitted as a sigmoid against all other classes, so that it is C independent problems; its probabilities
+are the C sigmoids over their sum (as scikit-learn's OneVsRestClassifier has them).
+"""
+
+import dataclasses
+
+import numpy as np
+import scipy.special
+
+from tf_logreg.errors import InputError
+
+KINDS = ("sigmoid", "softmax", "one_vs_rest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """The output of a model.
+
+    Attributes:
+        kind: one of KINDS.
+        num_classes: C.
+    """
+
+    kind: str
+    num_classes: int
+
+    @property
+    def outputs(self) -> int:
+        """Columns of the kernel, m: 1 for the sigmoid, else C."""
+        return 1 if self.kind == "sigmoid" else self.num_classes
+
+    @property
+    def is_one_vs_rest(self) -> bool:
+        """Whether each class has a sigmoid of its own."""
+        return self.kind == "one_vs_rest"
+
+    @property
+    def num_problems(self) -> int:
+        """Independent problems that one model is: C for one-vs-rest, else 1."""
+        return self.num_classes if self.is_one_vs_rest else 1
+
+    @property
+    def outputs_of_problem(self) -> int:
+        """Logits of each of those problems: C for the softmax, else 1."""
+        return self.outputs // self.num_problems
+
+    @property
+    def positive(self) -> np.ndarray:
+        """[num_problems] int32: the class that a problem tells from all others; -1 for labels as they are."""
+        count = self.num_problems
+        return np.arange(count, dtype=np.int32) if self.is_one_vs_rest else np.full(count, -1, np.int32)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities of all classes, [n, C] float64, which sum to one.
+
+        A row with a logit that is not finite has no answer: its probabilities are NaN.
+
+        Args:
+            logits: [n, m].
+        """
+        logits = np.asarray(logits, np.float64)
+        answered = np.isfinite(logits).all(axis=1, keepdims=True)
+        logits = np.where(answered, logits, 0.0)
+        if self.kind == "sigmoid":
+            # sigmoid(-z), not 1 - sigmoid(z), keeps the digits of a small probability.
+            found = scipy.special.expit(np.concatenate([-logits, logits], axis=1))
+        elif self.is_one_vs_rest:
+            # The softmax of the log sigmoids, which is finite where all sigmoids underflow.
+            found = scipy.special.softmax(scipy.special.log_expit(logits), axis=1)
+        else:
+            found = scipy.special.softmax(logits, axis=1)
+        return np.where(answered, found, np.nan)
+
+    def classes(self, logits: np.ndarray) -> np.ndarray:
+        """The index of the most probable class, [n] int64; the lower of a tie, -1 without an answer."""
+        answered = np.isfinite(logits).all(axis=1)
+        found = (logits[:, 0] > 0).astype(np.int64) if self.outputs == 1 else logits.argmax(axis=1)
+        return np.where(answered, found, -1)
+
+    def prior_shift(self, class_weight: np.ndarray) -> np.ndarray:
+        """What is taken from the bias of a model fitted with class weights to give undistorted probabilities.
+
+        Training with class weights is training on a sample in which class c is w_c times as frequent. King
+        and Zeng (Logistic Regression in Rare Events Data, Political Analysis 9, 2001, eq. 7) undo it.
+
+        Args:
+            class_weight: [C], or of each class against the rest [C, C].
+
+        Returns:
+            [m]: log(w_1 / w_0) for the sigmoid, log w_c for a softmax.
+        """
+        if class_weight.ndim == 2:
+            # All others have one weight, that of the neighbour among them.
+            at = np.arange(self.num_classes)
+            return np.log(class_weight[at, at] / class_weight[at, at - 1])
+        logs = np.log(class_weight)
+        return logs[1:] - logs[:1] if self.outputs == 1 else logs
+
+
+def resolve(name: str, num_classes: int) -> Head:
+    """The head that `model.output` stands for: 'auto' is the sigmoid of two classes, the softmax of more.
+
+    Raises:
+        InputError: a sigmoid of other than two classes, or an unknown name.
+    """
+    kind = ("sigmoid" if num_classes == 2 else "softmax") if name == "auto" else name
+    if kind not in KINDS:
+        raise InputError(f"model.output: expected auto, {', '.join(KINDS)}. Received: {name!r}.")
+    if kind == "sigmoid" and num_classes != 2:
+        raise InputError(
+            f"model.output: a sigmoid takes two classes. Received: {name!r} for {num_classes} classes."
+        )
+    return Head(kind, num_classes)

@@ -1,0 +1,94 @@
+"""`--mode=evaluate`: a finished run's model measured on its own data, or on another config's."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from tf_logreg import config as configs
+from tf_logreg import storage
+from tf_logreg.data import dataset, units, views
+from tf_logreg.devices import workers
+from tf_logreg.devices.strategies import check_surroundings
+from tf_logreg.errors import InputError
+from tf_logreg.export import coefficients
+from tf_logreg.results import measurement
+from tf_logreg.results import workdir as directory
+
+log = logging.getLogger(__name__)
+
+
+def evaluate_run(
+    workdir: str, *, strategy: tf.distribute.Strategy, config: ConfigDict | None = None
+) -> dict[str, dict]:
+    """Metrics of a run's model on the run's own data, or on another config's.
+
+    Args:
+        workdir: of a finished run.
+        strategy: where the replicas live.
+        config: names the data; the run's own config when None.
+
+    Returns:
+        Metrics by split ('all' for another config's data without splits), also written to `evaluation.json`.
+
+    Raises:
+        InputError: no finished run, data with other features or classes, or a file that the run read and
+            that has changed.
+    """
+    check_surroundings(strategy)
+    team, other_data, folder = workers.of(strategy), config is not None, directory.of(workdir)
+
+    def read() -> tuple:
+        result, found = directory.read_model(folder)
+        asked = config if other_data else _own_config(folder)
+        configs.validate(asked)
+        # Classes and features as the run names them: a file may lack a class, or order them otherwise.
+        source, rows = dataset.read_data(asked, found.class_names, len(found.bias))
+        if source.columns != found.feature_names:
+            source = views.with_columns(source, found.feature_names)
+            log.info("The features come in another order than the run's: they are taken by name.")
+        return result, found, asked, source, rows
+
+    # Each worker reads files of its own, any of which may be bad or missing.
+    result, found, config, source, rows = team.together(read)
+    sizes = {role: len(ids) for role, ids in rows.items()}
+    team.same((sizes, source.columns, source.class_names), "data")
+    if other_data and set(rows) == {"train"}:
+        rows = {"all": rows["train"]}
+    scans = [dataset.scan_rows(source, ids, team) for ids in rows.values()]
+    exponent = units.exponents(np.max([scan.largest for scan in scans], axis=0))
+    if exponent.any():
+        source, kernel = units.in_units(source, exponent), np.ldexp(found.kernel, exponent[:, None])
+        found = dataclasses.replace(found, kernel=kernel, dtype="float64")
+    model = coefficients.build(found)
+    numbers, _ = measurement.evaluate_model(config.evaluate, model, source, rows, strategy)
+
+    def write() -> None:
+        with directory.finished_run(folder, result) as mine:
+            mine.write_json("evaluation.json", {"config": config.to_dict(), "metrics": numbers})
+
+    team.from_chief(write)
+    return numbers
+
+
+def _own_config(folder: storage.Folder) -> ConfigDict:
+    """The config that a run was made with, while the data are as it read them.
+
+    Raises:
+        InputError: `config.json` is damaged, or the data have changed.
+    """
+    record = directory.read_record(folder)
+    try:
+        if "data" not in record["config"]:
+            raise KeyError("data")
+        config = configs.from_json(record["config"])
+        configs.validate(config)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:  # an InputError is a ValueError
+        where = folder.where("config.json")
+        raise InputError(f"--workdir: cannot use {where!r}: its 'config' is damaged: {error}") from None
+    if "data" in record:
+        remedy = "Give --config to measure the run on other data."
+        directory.check_data(folder, record, lambda known: dataset.digests(config, known), remedy=remedy)
+    return config

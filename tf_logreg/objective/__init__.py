@@ -1,0 +1,1 @@
+"""The log loss as TensorFlow programs."""

@@ -1,0 +1,134 @@
+"""Sums over rows of the log loss and its derivatives, for K problems that share each read of X.
+
+Each function takes weights w [K, q, m] (q = p + 1, the bias last), the problems and some rows, and
+returns a tuple of sums over those rows: of numerators and of weights, undivided, so that blocks,
+replicas and workers add up to the same whole however uneven they are. The penalties are no sum over
+rows; whoever divides adds them (`fit/full_batch/penalized.py`). A single fit is K = 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_logreg.objective import linear, losses
+
+
+class Rows(NamedTuple):
+    """B rows as training sees them."""
+
+    x: tf.Tensor  # [B, p] float32, float64 or bfloat16
+    y: tf.Tensor  # [B] int32 class index
+    weight: tf.Tensor  # [B] the user's row weights, 0 for padding
+    offset: tf.Tensor  # [B, m], or [B, 1] zeros; added to the logits
+    fold: tf.Tensor  # [B] int32
+
+
+class Problems(NamedTuple):
+    """What differs between K problems over the same rows; fields of length 1 are the same for all."""
+
+    held_out: tf.Tensor  # [K] int32: rows of this fold do not count; -1 for none
+    class_weight: tf.Tensor  # [K, C] multiplies the row weights by class
+    # Rows of later folds do not count: a fold in time trains on its past.
+    latest: tf.Tensor = np.full(1, np.iinfo(np.int32).max, np.int32)  # [K] int32
+    # With one output, the class against all others; -1 for labels as they are.
+    positive: tf.Tensor = np.full(1, -1, np.int32)  # [K] int32
+
+
+def value_and_gradient(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:
+    """Sums of weights [K], of weighted losses [K] in nats, and the latter's gradient [K, q, m]."""
+    loss, error = losses.loss_and_error(_logits(w, rows), _labels(w, problems, rows))
+    weight = _weights(problems, rows, w.dtype)
+    return (
+        tf.reduce_sum(weight, axis=0),
+        tf.reduce_sum(weight * loss, axis=0),
+        linear.transposed(rows.x, weight[..., None] * error),
+    )
+
+
+def hessian_product(
+    w: tf.Tensor, v: tf.Tensor, problems: Problems, rows: Rows
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sums of weights [K], and the Hessian at w of the weighted losses times v: [K, q, m].
+
+    The logits are computed again, in the same read of X, rather than kept: with many classes they
+    are larger than X.
+    """
+    both = linear.forward(rows.x, tf.concat([w, v], axis=0))
+    k = tf.shape(w)[0]
+    p = losses.probabilities(both[:, :k] + _offset(rows, w.dtype))
+    t = losses.curvature_product(p, both[:, k:])
+    weight = _weights(problems, rows, w.dtype)
+    return tf.reduce_sum(weight, axis=0), linear.transposed(rows.x, weight[..., None] * t)
+
+
+def hessian(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sums of weights [K], and the Hessian of the weighted losses [K, q m, q m]; for few coefficients."""
+    weight = _weights(problems, rows, w.dtype)
+    curvature = weight[..., None, None] * losses.curvature(losses.probabilities(_logits(w, rows)))
+    k, q, m = tf.shape(w)[0], w.shape[1], w.shape[2]
+    blocks = linear.gram(rows.x, tf.reshape(curvature, [-1, k * m * m]))
+    whole = tf.transpose(tf.reshape(blocks, [k, m, m, q, q]), [0, 3, 1, 4, 2])
+    return tf.reduce_sum(weight, axis=0), tf.reshape(whole, [k, q * m, q * m])
+
+
+def pooled_gram(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:
+    """Sums of weights [K], of d_ic [x_i, 1] [K, q, m], and of d_ic [x_i, 1] [x_i, 1]^T over all c [K, q, q].
+
+    d_ic = s_i p_ic (1 - p_ic) is the curvature of row i along output c. The last is the sum of the Hessian's
+    diagonal blocks, a preconditioner for each of them (`fit/full_batch/preconditioner.py`).
+    """
+    p = losses.probabilities(_logits(w, rows))
+    weight = _weights(problems, rows, w.dtype)
+    d = weight[..., None] * p * (1 - p)
+    return (
+        tf.reduce_sum(weight, axis=0),
+        linear.transposed(rows.x, d),
+        linear.gram(rows.x, tf.reduce_sum(d, axis=-1)),
+    )
+
+
+def held_out_loss(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sums over each problem's held-out rows of the user's row weights [K], and of weighted log losses [K].
+
+    Class weights are left out: they say what to fit, not what a prediction is worth.
+    """
+    loss, _ = losses.loss_and_error(_logits(w, rows), rows.y[:, None] if w.shape[2] == 1 else rows.y)
+    return _held_out_sums(loss, problems, rows)
+
+
+def held_out_loss_one_vs_rest(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same for models [K, q, C] of one sigmoid a class, whose probabilities are made to sum to one."""
+    loss, _ = losses.loss_and_error(tf.math.log_sigmoid(_logits(w, rows)), rows.y)
+    return _held_out_sums(loss, problems, rows)
+
+
+def _held_out_sums(loss: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    mine = tf.cast(rows.fold[:, None] == problems.held_out[None, :], loss.dtype)
+    weight = tf.cast(rows.weight, loss.dtype)[:, None] * mine
+    return tf.reduce_sum(weight, axis=0), tf.reduce_sum(weight * loss, axis=0)
+
+
+def _logits(w: tf.Tensor, rows: Rows) -> tf.Tensor:
+    return linear.forward(rows.x, w) + _offset(rows, w.dtype)
+
+
+def _labels(w: tf.Tensor, problems: Problems, rows: Rows) -> tf.Tensor:
+    """The class of each row: [B]; with one output in each problem, [B, K] or [B, 1]."""
+    if w.shape[2] > 1:
+        return rows.y
+    y, positive = rows.y[:, None], problems.positive[None, :]
+    return tf.where(positive < 0, y, tf.cast(y == positive, y.dtype))
+
+
+def _offset(rows: Rows, dtype: tf.DType) -> tf.Tensor:
+    return tf.cast(rows.offset, dtype)[:, None, :]
+
+
+def _weights(problems: Problems, rows: Rows, dtype: tf.DType) -> tf.Tensor:
+    """The weight of each row in each problem, [B, K]."""
+    # Whole rows of a [C, K] table: gathered along its other axis they would be single numbers.
+    by_class = tf.gather(tf.cast(tf.transpose(problems.class_weight), dtype), rows.y)
+    fold = rows.fold[:, None]
+    counts = tf.cast((fold != problems.held_out) & (fold <= problems.latest), dtype)
+    return tf.cast(rows.weight, dtype)[:, None] * by_class * counts
