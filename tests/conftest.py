@@ -84,8 +84,8 @@ def small_config():
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory, strategies):
     """The shipped digits config, run once: (workdir, result)."""
-    from tf_logreg import train
+    from tf_logreg import training
 
     workdir = str(tmp_path_factory.mktemp("digits") / "run")
-    result = train.train_and_evaluate(configs.load("digits"), workdir, strategy=strategies["one_device"])
+    result = training.train_and_evaluate(configs.load("digits"), workdir, strategy=strategies["one_device"])
     return workdir, result

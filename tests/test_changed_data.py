@@ -11,7 +11,7 @@ import pytest
 from problems import random_problem
 from tfds_sets import TinyDigits
 
-from tf_logreg import train
+from tf_logreg import training
 from tf_logreg.data import dataset, digest
 from tf_logreg.devices import interrupt
 from tf_logreg.errors import InputError, InterruptError
@@ -76,17 +76,17 @@ def test_an_unfinished_run_over_a_changed_file(small_config, strategies, tmp_pat
     run = str(tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(InterruptError):
         patch.setattr(interrupt, "listen", lambda: contextlib.nullcontext(lambda: True))
-        train.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
+        training.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
     assert os.listdir(f"{run}/checkpoints")
     write(tmp_path / "rows.npz", flip=True)
     with pytest.raises(InputError, match=r"rows\.npz' has changed .*--overwrite"):
-        train.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
+        training.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
     # The checkpoint itself is of other data too, whatever config.json says.
     record = json.loads((tmp_path / "run" / "config.json").read_text())
     record["data"] = dataset.digests(small_config, {})
     (tmp_path / "run" / "config.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="checkpoint of another data"):
-        train.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
+        training.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
 
 
 def test_files_of_a_prepared_set(command, tmp_path):

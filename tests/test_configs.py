@@ -9,7 +9,7 @@ import tfds_sets
 from absl import flags
 from ml_collections import ConfigDict
 
-from tf_logreg import cli, train
+from tf_logreg import cli, training
 from tf_logreg import config as configs
 from tf_logreg.errors import InputError
 
@@ -55,7 +55,7 @@ def test_each_loads_validates_and_shows_its_command(name):
 
 @pytest.mark.parametrize("name", sorted(SCORES))
 def test_small_configs_reach_their_docstrings_scores(name, strategies, tmp_path):
-    result = train.train_and_evaluate(
+    result = training.train_and_evaluate(
         configs.load(name), str(tmp_path / "run"), strategy=strategies["one_device"]
     )
     metric, least = SCORES[name]
@@ -71,7 +71,7 @@ def test_mnist_runs_on_data_of_its_shape(strategies, tmp_path):
     config = configs.load("mnist")
     config.data.args.update(data_dir=str(tmp_path / "data"), download=False)
     config.minibatch.update(batch_size=128, learning_rate=0.01)
-    result = train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["mirrored"])
+    result = training.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["mirrored"])
     assert result["num_features"] == 784
     assert {role: values["num_rows"] for role, values in result["metrics"].items()} == {
         "train": 1080,
@@ -88,7 +88,7 @@ def test_numpy_arrays_runs_on_a_users_file(labels, strategies, tmp_path):
     y = np.array(labels)[(x[:, 1] / 100 + rng.logistic(size=400) / 10 > 0).astype(int)]
     np.savez(tmp_path / "my.npz", x=x, y=y, weight=rng.uniform(1, 2, 400))
     config = parse("--config=numpy_arrays", f"--config.data.args.path={tmp_path}/my.npz").config
-    result = train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
+    result = training.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
     assert result["metrics"]["test"]["accuracy"] > 0.8
     with np.load(tmp_path / "run" / "coefficients.npz") as arrays:
         assert arrays["class_names"].tolist() == [str(label) for label in sorted(labels)]

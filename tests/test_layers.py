@@ -15,7 +15,7 @@ ROOT = Path(tf_logreg.__file__).parent
 ALLOWED = {
     "__main__": {"cli", "signals"},
     "cli": {
-        "modes", "train", "plan", "results", "config", "devices", "storage", "signals", "errors",
+        "modes", "training", "plan", "results", "config", "devices", "storage", "signals", "errors",
     },
     "modes": {
         "config", "fit", "results", "export", "data", "model", "devices", "storage", "errors",
@@ -23,7 +23,7 @@ ALLOWED = {
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "errors",
     },
-    "train": {
+    "training": {
         "config", "fit", "results", "export", "data", "model", "devices", "storage", "signals", "errors",
     },
     "config": {"faults", "storage", "errors"},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tf_logreg import train
+from tf_logreg import training
 from tf_logreg.errors import InputError
 from tf_logreg.modes import evaluate, export
 
@@ -36,7 +36,7 @@ def test_another_keras_backend_on_the_command_line(tmp_path, how):
 
 
 def test_another_keras_backend_from_python():
-    script = "try:\n    import tf_logreg.train\nexcept ImportError as error:\n    print(error)"
+    script = "try:\n    import tf_logreg.training\nexcept ImportError as error:\n    print(error)"
     code, out, err = ended("-c", script, KERAS_BACKEND="jax")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
@@ -52,7 +52,7 @@ def test_another_keras_backend_from_python():
 
 def calls(config, workdir, strategy):
     return (
-        lambda: train.train_and_evaluate(config, workdir, strategy=strategy),
+        lambda: training.train_and_evaluate(config, workdir, strategy=strategy),
         lambda: evaluate.evaluate_run(workdir, strategy=strategy),
         lambda: export.export_run(workdir),
     )
@@ -67,7 +67,7 @@ def test_inside_another_strategys_scope(small_config, strategies, tmp_path):
             call()
     assert not (tmp_path / "run").exists()
     with strategies["one_device"].scope():
-        train.train_and_evaluate(small_config, str(tmp_path / "run"), strategy=strategies["one_device"])
+        training.train_and_evaluate(small_config, str(tmp_path / "run"), strategy=strategies["one_device"])
 
 
 def test_inside_a_graph(small_config, strategies, tmp_path):
@@ -83,8 +83,8 @@ def test_inside_a_graph(small_config, strategies, tmp_path):
 def test_after_eager_execution_was_switched_off(tmp_path):
     script = (
         "import sys, tensorflow as tf\ntf.compat.v1.disable_eager_execution()\n"
-        "from tf_logreg import config, errors, train\n"
-        "try:\n    train.train_and_evaluate(config.load('iris'), sys.argv[1])\n"
+        "from tf_logreg import config, errors, training\n"
+        "try:\n    training.train_and_evaluate(config.load('iris'), sys.argv[1])\n"
         "except errors.InputError as error:\n    print(error)"
     )
     code, out, err = ended("-c", script, tmp_path / "run")

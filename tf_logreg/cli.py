@@ -18,7 +18,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_logreg import config as configs
-from tf_logreg import signals, storage, train
+from tf_logreg import signals, storage, training
 from tf_logreg.devices import strategies, workers
 from tf_logreg.errors import InputError, InterruptError, RunError
 from tf_logreg.modes import evaluate, export, selftest
@@ -101,7 +101,9 @@ def define_flags(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_string(
         "tpu", "", "TPU name or grpc:// address; '' or local for one in this machine.", flag_values=values
     )
-    flags.DEFINE_enum("dtype", "float32", train.DTYPES, "How X is kept while training.", flag_values=values)
+    flags.DEFINE_enum(
+        "dtype", "float32", training.DTYPES, "How X is kept while training.", flag_values=values
+    )
     flags.DEFINE_float(
         "device_memory_fraction",
         0.5,
@@ -229,7 +231,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     team = workers.of(strategy)
     is_chief = team.is_chief
     if values.mode == "train":
-        found = train.train_and_evaluate(
+        found = training.train_and_evaluate(
             values.config,
             values.workdir,
             strategy=strategy,

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tf_logreg import config as configs
-from tf_logreg import train
+from tf_logreg import training
 from tf_logreg.data import dataset
 from tf_logreg.export import saved_model
 from tf_logreg.model import keras_model
@@ -47,7 +47,7 @@ def run(request, tmp_path_factory, strategies, digits_run):
         workdir, result = digits_run
     else:
         workdir = str(tmp_path_factory.mktemp("export") / "run")
-        result = train.train_and_evaluate(
+        result = training.train_and_evaluate(
             configs.load(request.param), workdir, strategy=strategies["mirrored"]
         )
     source, rows = dataset.read_data(configs.load(request.param))

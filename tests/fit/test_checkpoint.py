@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 
-from tf_logreg import storage, train
+from tf_logreg import storage, training
 from tf_logreg.devices import interrupt
 from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.fit.checkpoint import Checkpoints
@@ -99,13 +99,13 @@ def test_an_interrupted_run_resumes_bit_for_bit(
     small_config.minibatch.early_stopping.metric = "log_loss"
     small_config.l1 = 1e-3
     options = dict(strategy=strategies[kind], device_memory_fraction=0.5 if resident else 0.0)
-    whole = train.train_and_evaluate(small_config, str(tmp_path / "whole"), **options)
+    whole = training.train_and_evaluate(small_config, str(tmp_path / "whole"), **options)
     broken = str(tmp_path / "broken")
     for asked in (2, 0, 3):
         with monkeypatch.context() as patch, pytest.raises(InterruptError, match="the same command resumes"):
             patch.setattr(interrupt, "listen", lambda asked=asked: contextlib.nullcontext(StopAfter(asked)))
-            train.train_and_evaluate(small_config, broken, **options)
-    resumed = train.train_and_evaluate(small_config, broken, **options)
+            training.train_and_evaluate(small_config, broken, **options)
+    resumed = training.train_and_evaluate(small_config, broken, **options)
     for name in ("iterations", "objective", "metrics", "status"):
         assert resumed[name] == whole[name]
     with (
@@ -121,7 +121,7 @@ def test_an_interrupted_run_says_that_overwrite_would_begin_again(small_config, 
     monkeypatch.setattr(interrupt, "listen", lambda: contextlib.nullcontext(StopAfter(0)))
     for overwrite in (False, True):
         with pytest.raises(InterruptError) as found:
-            train.train_and_evaluate(small_config, workdir, overwrite=overwrite)
+            training.train_and_evaluate(small_config, workdir, overwrite=overwrite)
         assert ("Leave --overwrite out: it would begin again." in str(found.value)) == overwrite
 
 
@@ -131,4 +131,4 @@ def test_a_read_only_work_directory_is_named(small_config, tmp_path, monkeypatch
 
     monkeypatch.setattr(storage.os, "makedirs", refuse)
     with pytest.raises(InputError, match=r"cannot write.*Permission denied"):
-        train.train_and_evaluate(small_config, str(tmp_path / "run"))
+        training.train_and_evaluate(small_config, str(tmp_path / "run"))

@@ -69,10 +69,10 @@ def test_what_fits_is_resident(strategies):
 
 def test_bfloat16_keeps_x_in_half_the_memory_and_the_log_loss(strategies, tmp_path, digits_run):
     from tf_logreg import config as configs
-    from tf_logreg import train
+    from tf_logreg import training
 
     workdir = str(tmp_path / "run")
-    result = train.train_and_evaluate(
+    result = training.train_and_evaluate(
         configs.load("digits"), workdir, strategy=strategies["one_device"], dtype="bfloat16"
     )
     for role in ("train", "validation", "test"):

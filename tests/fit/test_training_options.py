@@ -6,7 +6,7 @@ from problems import fit_arrays, log_loss, random_problem
 from sklearn.linear_model import LogisticRegression
 
 from tf_logreg import config as configs
-from tf_logreg import train
+from tf_logreg import training
 from tf_logreg.errors import InputError
 from tf_logreg.fit import class_weight
 from tf_logreg.fit.minibatch.early_stopping import EarlyStopping
@@ -56,7 +56,7 @@ def test_a_schedule_reaches_the_optimiser(strategies, tmp_path):
 def test_a_schedule_longer_than_the_run_is_refused(small_config, tmp_path):
     small_config.minibatch.schedule.warmup_steps = 11
     with pytest.raises(InputError, match=r"at most the run's 10 steps. Received: warmup_steps=11"):
-        train.train_and_evaluate(small_config, str(tmp_path / "run"))
+        training.train_and_evaluate(small_config, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
@@ -85,11 +85,11 @@ def test_early_stopping_ends_with_the_best_weights(strategies, tmp_path, metric)
     config.l2 = 0.0
     config.minibatch.update(learning_rate=0.3, epochs=60)
     config.minibatch.early_stopping.update(metric=metric, patience=4)
-    result = train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["mirrored"])
+    result = training.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["mirrored"])
     assert result["status"] == "stopped_early"
     assert result["passes"] < 60
     config.minibatch.early_stopping.restore_best = False
-    last = train.train_and_evaluate(config, str(tmp_path / "last"), strategy=strategies["mirrored"])
+    last = training.train_and_evaluate(config, str(tmp_path / "last"), strategy=strategies["mirrored"])
     sign = 1 if metric == "log_loss" else -1
     best, final = (sign * r["metrics"]["validation"][metric] for r in (result, last))
     assert best <= final
@@ -124,10 +124,10 @@ def test_class_weights_are_scikit_learns_and_the_prior_comes_back(strategies, tm
     config = write(tmp_path, x, y)
     config.l2, config.class_weight = 1e-3, "balanced"
     config.minibatch.epochs = 2000
-    result = train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
+    result = training.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
     kernel, bias = coefficients(tmp_path / "run")
     config.correct_prior = False
-    raw = train.train_and_evaluate(config, str(tmp_path / "raw"), strategy=strategies["one_device"])
+    raw = training.train_and_evaluate(config, str(tmp_path / "raw"), strategy=strategies["one_device"])
     raw_kernel, raw_bias = coefficients(tmp_path / "raw")
     np.testing.assert_array_equal(raw_kernel, kernel)
     assert raw["objective"] == pytest.approx(result["objective"])
@@ -163,7 +163,7 @@ def test_intercept_only_the_correction_is_exact(strategies, tmp_path):
     config = write(tmp_path, np.zeros((len(y), 1)), y)
     config.class_weight = "a=1, b=5,c=0.5"
     config.solver.tol = 1e-12
-    train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
+    training.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
     _, bias = coefficients(tmp_path / "run")
     p = np.exp(bias) / np.exp(bias).sum()
     np.testing.assert_allclose(p, np.bincount(y) / len(y), atol=1e-5)
@@ -173,7 +173,7 @@ def test_the_objective_weighs_classes(strategies, tmp_path):
     x, y = planted(2)
     config = write(tmp_path, x, y)
     config.class_weight, config.correct_prior, config.l2 = "b=3", False, 0.0
-    result = train.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
+    result = training.train_and_evaluate(config, str(tmp_path / "run"), strategy=strategies["one_device"])
     loss = log_loss(x, y, *coefficients(tmp_path / "run"))
     assert result["objective"] == pytest.approx(np.average(loss, weights=np.where(y == 1, 3, 1)), rel=1e-6)
 
