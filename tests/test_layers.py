@@ -21,7 +21,7 @@ ALLOWED = {
         "config", "fit", "results", "export", "data", "model", "devices", "storage", "errors",
     },
     "plan": {
-        "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "errors",
+        "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
     },
     "training": {
         "config", "fit", "results", "export", "data", "model", "devices", "storage", "signals", "errors",
@@ -34,15 +34,16 @@ ALLOWED = {
     "results": {"export", "data", "model", "objective", "devices", "storage", "errors"},
     "export": {"model", "objective", "storage", "errors"},
     "engines": {"data", "objective", "devices"},
-    "data": {"model", "devices", "storage", "errors"},
+    "data": {"model", "devices", "storage", "machine", "errors"},
     "model": {"errors"},
     "objective": {"errors"},
-    "exact": {"errors"},
+    "exact": {"machine", "errors"},
     "solvers": set(),
-    "devices": {"signals", "errors"},
+    "devices": {"signals", "machine", "errors"},
     "storage": {"ownership", "signals", "errors"},
     "ownership": {"errors"},
     "signals": set(),
+    "machine": set(),
     "errors": set(),
 }  # fmt: skip
 MODULES = sorted(

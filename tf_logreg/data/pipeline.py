@@ -4,12 +4,12 @@ Everything happens in blocks: an epoch's row ids are laid out at once, and each 
 shifted, scaled and cast by a few vector operations.
 """
 
-import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from tf_logreg import machine
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Batch, Source
 
@@ -244,7 +244,7 @@ def _read_blocks(
         return Batch(transform(batch.x), batch.y, weight, batch.offset, ids)
 
     # Half the cores: the steps need the others. On two cores AUTOTUNE's choice was 1.25 times slower.
-    calls = max(1, len(os.sched_getaffinity(0)) // 2)
+    calls = max(1, machine.cores() // 2)
     batches = blocks.map(read, num_parallel_calls=calls, deterministic=True).prefetch(
         2 * max(calls, replicas)
     )

@@ -1,11 +1,10 @@
 """Rows on the devices: whether they fit, how they get there, and which replica holds which."""
 
-import os
-
 import psutil
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
+from tf_logreg import machine
 from tf_logreg.devices import memory, workers
 
 
@@ -52,7 +51,7 @@ def cores_per_replica(strategy: tf.distribute.Strategy) -> int:
     """CPU cores that one replica has for itself; 1 on an accelerator, which needs no such care."""
     if "CPU" not in devices(strategy)[0]:
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // len(workers.of(strategy).replicas))
+    return max(1, machine.cores() // len(workers.of(strategy).replicas))
 
 
 def place(strategy: tf.distribute.Strategy, values: list):

@@ -5,13 +5,14 @@ NumPy alone, so that what checks a solver shares no code with it.
 
 import collections
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
+
+from tf_logreg import machine
 
 _SMALL = 2**15  # numbers of an array that malloc keeps between two uses (measured with glibc)
 _MOST_LOGITS = 2**20  # of many problems in a block
@@ -97,7 +98,7 @@ def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
 
 def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
     """function(block) of each block, in order; a core a block, since blocks are small and NumPy lets go."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = machine.cores()
     with threadpoolctl.threadpool_limits(1), ThreadPoolExecutor(cores) as pool:
         waiting = collections.deque()
         for block in blocks:

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import os
 import tempfile
 import time
 
@@ -10,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from tf_logreg import storage
+from tf_logreg import machine, storage
 from tf_logreg.data import dataset, load
 from tf_logreg.data.source import from_arrays
 from tf_logreg.devices import strategies
@@ -95,7 +94,7 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
 def host_rate(num_features: int, num_classes: int) -> float:
     """Multiply-adds a second and core, p m a row, of a certificate's pass on this machine."""
     outputs = 1 if num_classes == 2 else num_classes
-    cores = len(os.sched_getaffinity(0))
+    cores = machine.cores()
     # Blocks of the size that a run reads them in, enough of them for every core.
     size = host.block_elements(num_features, outputs) // num_features
     x, y = _planted(size, num_features, num_classes, every_class=False)
