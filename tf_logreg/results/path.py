@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_logreg import storage
-from tf_logreg.results import figures
+from tf_logreg.results import figures, record
 
 _COLUMNS = ("status", "score", "nonzeros", "objective", "certified_gap", "passes")
 
@@ -54,7 +54,7 @@ def table(path) -> str:
     return text.getvalue()
 
 
-def summary(path) -> dict:
+def summary(path) -> record.Path:
     """For result.json: the choice, and lists [N][F] with null where there is no number."""
 
     def plain(array: np.ndarray) -> list:

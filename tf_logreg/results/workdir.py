@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from tf_logreg import storage
 from tf_logreg.errors import InputError
 from tf_logreg.export import coefficients, saved_model
+from tf_logreg.results import record as result_record
 
 log = logging.getLogger(__name__)
 
@@ -34,26 +35,6 @@ ARTEFACTS = (
 _KEPT = ("checkpoints", "events")  # what a run that goes on needs, and its curve so far
 _NOTES = ("selftest.txt", "plan.json")  # what other modes than training leave, in a directory of their own
 _SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
-
-# What is printed of a result, and its types.
-_NONE = type(None)
-_NUMBER = (int, float, _NONE)  # null where there is none
-_RESULT = {
-    "status": str,
-    "message": str,
-    "objective": _NUMBER,
-    "certified_gap": _NUMBER,
-    "relative_gap": _NUMBER,
-    "passes": _NUMBER,
-    "metrics": dict,
-    "path": (dict, _NONE),
-    "communication": _NUMBER,
-    "num_workers": int,
-    "num_features": int,
-    "num_classes": int,
-}
-_METRICS = {"num_rows": int, "log_loss": _NUMBER, "accuracy": _NUMBER, "roc_auc": _NUMBER}
-_PATH = {"penalty": str, "chosen": _NUMBER, "choice": int, "values": list, "scores": list}
 
 # What is known of the data -> what they are now: {'version': ..., 'files': {name: {'sha256': ...}}}.
 Digests = Callable[[dict], dict]
@@ -207,13 +188,7 @@ def read_result(folder: storage.Folder) -> dict:
         InputError: it is missing or damaged.
     """
     found = folder.read_json("result.json")
-    faults = _missing(found, _RESULT)
-    if not faults:
-        for role, numbers in found["metrics"].items():
-            faults += [f"metrics.{role}.{name}" for name in _missing(numbers, _METRICS)]
-        if found["path"] is not None:
-            faults += [f"path.{name}" for name in _missing(found["path"], _PATH)]
-    if faults:
+    if faults := result_record.faults(found, older=True):
         raise InputError(
             f"{folder.field}: cannot use {folder.where('result.json')!r}: {faults[0]!r} is missing or of "
             "another kind."
@@ -267,13 +242,6 @@ def check_agreement(folder: storage.Folder, result: dict, found: coefficients.Co
             f"{folder.field}: cannot use {folder.where('result.json')!r}: it has {result['num_features']} "
             f"features and {result['num_classes']} classes, coefficients.npz {expected[0]} and {expected[1]}."
         )
-
-
-def _missing(found: object, kinds: dict) -> list[str]:
-    """Names of what is missing in a JSON object, or of another kind."""
-    if not isinstance(found, dict):
-        return list(kinds)
-    return [name for name, kind in kinds.items() if name not in found or not isinstance(found[name], kind)]
 
 
 def _is_ours(record: dict) -> bool:

@@ -1,0 +1,166 @@
+"""The fields of `result.json`: their types, which may be null, and what each one means.
+
+A run gives all of them to `Result` by name, so that one too few or too many is an error at once. `to_json`
+makes what is written, `faults` says what is wrong with what was read. Older versions wrote fewer fields: of
+theirs only what is printed is demanded. The tables of docs/design.md have the same fields, for users.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from typing import NotRequired, TypedDict
+
+from tf_logreg.results import metrics
+
+# Of each class, or of class 1 alone where there are two.
+_ByClass = float | list[float | None] | None
+
+
+class PerClass(TypedDict):
+    """Numbers in the order of the classes, 0 where nothing was predicted or present."""
+
+    precision: list[float | None]
+    recall: list[float | None]
+    f1: list[float | None]
+
+
+# Not a class: two names hold a slash.
+Metrics = TypedDict(
+    "Metrics",
+    {
+        "num_rows": int,  # rows of the split, those of weight 0 too
+        "log_loss": float | None,  # mean over the rows' weights, in nats
+        "log_loss_missing": NotRequired[str],  # why there is no log loss
+        "accuracy": float | None,  # share of the weight whose class is the most probable
+        "top_5_accuracy": NotRequired[float | None],  # ... is among the five most probable; of six or more
+        "balanced_accuracy": float | None,  # mean recall of the classes that have rows
+        "brier_score": float | None,  # mean squared error of the probabilities, summed over three or more
+        "expected_calibration_error": float | None,  # mean distance of accuracy and top probability by bin
+        "roc_auc": float | None,  # area under the ROC curve, the mean over classes with more than two
+        "pr_auc": float | None,  # average precision, likewise
+        "areas_missing": NotRequired[str],  # why there are no areas
+        "accuracy_baseline": float | None,  # accuracy of always naming the largest class
+        "label/mean": _ByClass,  # share of the weight
+        "prediction/mean": _ByClass,  # mean probability
+        "per_class": PerClass,
+    },
+)
+
+
+class Dependence(TypedDict):
+    """Unpenalised columns that depend on each other."""
+
+    rank: int  # of the columns beside the bias
+    columns: int  # how many there are
+    features: list[str]  # whose single coefficients are not identified, while predictions are
+
+
+class Path(TypedDict):
+    """Every strength beside every fold; lists [N][F] over N strengths and F folds."""
+
+    penalty: str  # 'l1' or 'l2'
+    values: list[float]  # [N] strengths, the strongest first
+    choice: int  # index of the chosen strength
+    chosen: float  # the chosen strength
+    note: str  # what is to be said of a choice at an end of the strengths; '' for nothing
+    scores: list[list[float | None]]  # held-out log loss, nats
+    status: list[list[str]]  # how each fit ended
+    certified_gap: list[list[float | None]]  # nats
+    objective: list[list[float | None]]  # nats
+    nonzeros: list[list[int]]  # coefficients other than zero
+    passes: list[list[float | None]]  # reads of the training rows
+    iterations: int  # steps of the method, for all of them together
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a finished run found. With a path, all but `path` is of the refit on all training rows."""
+
+    status: str  # how the fit ended: a value of `fit.result.Status`
+    message: str  # the same for people, with the remedy
+    objective: float | None  # F of the saved weights: mean loss and penalty, nats
+    certified_gap: float | None  # upper bound on F - F*, nats, of the weights in float64
+    relative_gap: float | None  # the same over the null model's F
+    gradient_bound: float | None  # another bound on F - F*, nats, where l2 is on every coefficient
+    certificate: str  # which bound it is, or why there is none
+    solver: str  # the method, or 'minibatch'
+    iterations: int  # updates of the weights
+    passes: float  # reads of the training rows
+    num_rows: int  # training rows
+    num_features: int
+    num_classes: int
+    absent_classes: list[str]  # declared by the source, but without rows
+    weights_dtype: str  # of what is saved, float32 or float64
+    dependence: Dependence | None
+    path: Path | None
+    metrics: dict[str, Metrics]  # by split: train, validation, test
+    seconds: dict[str, float]  # by phase: setup, data, fit, evaluate, export
+    versions: dict[str, str]  # of tf_logreg, tensorflow and keras
+    strategy: str  # the class of the tf.distribute strategy
+    num_replicas: int
+    num_workers: int
+    communication: float | None  # share of the fit's time, of several workers
+
+
+# What is printed of a result, which those of older versions have too.
+_PRINTED = {
+    Result: (
+        "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "path",
+        "communication", "num_workers", "num_features", "num_classes",
+    ),
+    Metrics: ("num_rows", "log_loss", "accuracy", "roc_auc"),
+    Path: ("penalty", "chosen", "choice", "values", "scores"),
+}  # fmt: skip
+
+
+def to_json(result: Result) -> dict:
+    """What `result.json` holds: null stands for each number that JSON cannot hold."""
+    return metrics.finite(vars(result))
+
+
+def faults(found: dict, *, older: bool = False) -> list[str]:
+    """Names of fields that are missing, unknown or of another type, such as 'metrics.train.log_loss'.
+
+    Args:
+        found: what `result.json` holds.
+        older: whether it may be of an older version, so that only what is printed is looked at.
+    """
+    return list(_faults(found, Result, "", older))
+
+
+def _faults(value: object, kind: type, name: str, older: bool) -> Iterator[str]:
+    """The names below `name` where a value is not of its kind."""
+    container, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        found = [list(_faults(value, one, name, older)) for one in arguments]
+        yield from found[0] if all(found) else ()
+    elif dataclasses.is_dataclass(kind) or typing.is_typeddict(kind):
+        if not isinstance(value, dict):
+            yield name
+            return
+        fields, optional = typing.get_type_hints(kind), getattr(kind, "__optional_keys__", ())
+        demanded = _PRINTED[kind] if older else fields
+        inside = f"{name}." if name else ""
+        for field in demanded:
+            if field in value:
+                yield from _faults(value[field], fields[field], inside + field, older)
+            elif field not in optional:
+                yield inside + field
+        if not older:
+            yield from (inside + field for field in value.keys() - fields.keys())
+    elif container is list:
+        if not isinstance(value, list):
+            yield name
+            return
+        for k, item in enumerate(value):
+            yield from _faults(item, arguments[0], f"{name}[{k}]", older)
+    elif container is dict:
+        if not isinstance(value, dict):
+            yield name
+            return
+        for key, item in value.items():
+            yield from _faults(item, arguments[1], f"{name}.{key}", older)
+    # A whole number may stand for a float.
+    elif not isinstance(value, (int, float) if kind is float else kind):
+        yield name
