@@ -9,7 +9,7 @@ import tfds_sets
 from absl import flags
 from ml_collections import ConfigDict
 
-from tf_logreg import cli, training
+from tf_logreg import command_line_flags, training
 from tf_logreg import config as configs
 from tf_logreg.errors import InputError
 
@@ -19,7 +19,7 @@ SCORES = {"iris": ("accuracy", 0.9), "breast_cancer": ("roc_auc", 0.98), "synthe
 
 def parse(*arguments):
     values = flags.FlagValues()
-    cli.parse(["tf_logreg", *arguments], values)
+    command_line_flags.parse(["tf_logreg", *arguments], values)
     return values
 
 

@@ -12,7 +12,7 @@ import pytest
 from absl import flags
 from sklearn.datasets import load_digits
 
-from tf_logreg import cli
+from tf_logreg import command_line_flags
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,7 +70,7 @@ def test_the_documents_have_commands_and_each_reason_is_used():
 
 def test_every_flag_and_make_target_exists():
     known = flags.FlagValues()
-    cli.define_flags(known, ["tf_logreg"])
+    command_line_flags.define(known, ["tf_logreg"])
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for path, command in COMMANDS:
         words = shlex.split(command)

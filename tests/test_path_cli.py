@@ -136,8 +136,8 @@ BAD = {
     "one fold": (["--config.path.penalty=l2", "--config.cv.folds=1"], "cv.folds: expected 0 or a whole number >= 2"),
     "more folds than rows of a class": (["--config.path.penalty=l2", "--config.cv.folds=99"], "the training rows of class"),
     "nothing to choose by": (["--config.path.penalty=l2", "--config.cv.folds=0"], "expected cv.folds, data.validation_fraction or"),
-    "nothing to choose": (["--config.cv.folds=3"], "cv.folds: expected 0 without solution.penalty"),
-    "the penalty twice": ([*PATH, "--config.l2=0.1"], "l2: expected 0.0 with solution.penalty='l2'"),
+    "nothing to choose": (["--config.cv.folds=3"], "cv.folds: expected 0 without path.penalty"),
+    "the penalty twice": ([*PATH, "--config.l2=0.1"], "l2: expected 0.0 with path.penalty='l2'"),
     "minibatch": ([*PATH, "--config.solver.name=minibatch"], "path.penalty: expected ''"),
     "a smooth method": (["--config.path.penalty=l1", "--config.cv.folds=3", "--config.solver.name=lbfgs"], "proximal_newton"),
     "unknown metric": ([*PATH, "--config.cv.metric=accuracy"], "cv.metric: expected 'log_loss'"),
@@ -199,7 +199,7 @@ def test_the_default_grid_goes_on_until_the_held_out_loss_has_turned(command, tm
 
 
 ENDS = {
-    "weakest": ("(10.0,1.0)", "l2=1 is the weakest that was tried; the best may lie beyond: give weaker solution.values."),
+    "weakest": ("(10.0,1.0)", "l2=1 is the weakest that was tried; the best may lie beyond: give weaker path.values."),
     "strongest": ("(1e-3,1e-6)", "l2=0.001 is the strongest that was tried; the best may lie beyond: give stronger"),
 }  # fmt: skip
 
@@ -236,7 +236,7 @@ def test_the_first_command_of_somebody_who_tunes(command, arrays, tmp_path, capl
     # What the user says is never passed over.
     code, _, err = command(*first, "--config.l2=1e-4")
     assert code == 2
-    assert "l2: expected 0.0 with solution.penalty='l2'" in err
+    assert "l2: expected 0.0 with path.penalty='l2'" in err
     # A config of one's own in Python says what contradicts.
     config = configs.load("numpy_arrays")
     config.data.args.path, config.path.penalty = str(arrays), "l2"

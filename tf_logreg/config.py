@@ -6,7 +6,7 @@ Lower modules never see the config: they take plain keyword arguments.
 
 import importlib.util
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -202,17 +202,28 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
         config.cv.folds = 5
 
 
-def validate(config: ConfigDict) -> None:
-    """Checks every field.
+def check_structure(config: ConfigDict) -> None:
+    """Checks that the fields are those of `get_config`, and their types. Imports no TensorFlow.
 
     Raises:
         InputError: with a line for each fault: the field, what is expected and what came.
     """
-    lines = list(faults.structure_faults(config, get_config()))
-    if not lines:
-        lines = list(faults.value_faults(config))
-    if lines:
-        raise InputError("\n".join(lines))
+    _refuse(faults.structure_faults(config, get_config()))
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks every field: the structure, and if that is sound the values, which imports TensorFlow.
+
+    Raises:
+        InputError: with a line for each fault: the field, what is expected and what came.
+    """
+    check_structure(config)
+    _refuse(faults.value_faults(config))
+
+
+def _refuse(lines: Iterable[str]) -> None:
+    if text := "\n".join(lines):
+        raise InputError(text)
 
 
 def num_problems(config: ConfigDict, num_classes: int) -> int:

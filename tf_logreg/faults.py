@@ -1,6 +1,7 @@
 """What is wrong with a config, a line for each fault: the field, what is expected and what came.
 
 Structure first (fields and types), then values. Lines are yielded, so that all faults are told at once.
+Only values need Keras and the sources, so these are imported there: a misspelt field is answered at once.
 """
 
 import itertools
@@ -9,8 +10,7 @@ from collections.abc import Callable, Iterator
 from ml_collections import ConfigDict
 
 from tf_logreg.data import load as sources
-from tf_logreg.fit.minibatch import early_stopping, optimizers, schedules
-from tf_logreg.fit.path import solution
+from tf_logreg.fit.minibatch import early_stopping
 from tf_logreg.solvers import load as solvers
 
 SOLVERS = ("auto", "minibatch", *solvers.known())
@@ -42,6 +42,7 @@ def structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") 
 
 def value_faults(config: ConfigDict) -> Iterator[str]:
     """Values out of range, and names that nothing answers to."""
+    from tf_logreg.fit.minibatch import optimizers, schedules  # imports Keras
 
     def check(field: str, allowed: Callable[[object], bool], expected: str) -> Iterator[str]:
         value = config
@@ -144,6 +145,8 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
 
 def _path_faults(config: ConfigDict) -> Iterator[str]:
     """What is wrong with the sections path and cv."""
+    from tf_logreg.fit.path import solution  # imports TensorFlow
+
     options, cv, data = config.path, config.cv, config.data
     if options.penalty not in ("", "l1", "l2"):
         yield f"path.penalty: expected 'l1', 'l2' or ''. Received: {options.penalty!r}."
@@ -153,7 +156,7 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
     elif any(a <= b for a, b in itertools.pairwise(values)):
         yield f"path.values: expected numbers in decreasing order, each once. Received: {values!r}."
     if not values and options.num < 2:
-        yield f"path.num: expected a whole number >= 2 without solution.values. Received: {options.num}."
+        yield f"path.num: expected a whole number >= 2 without path.values. Received: {options.num}."
     if not 0 < options.ratio < 1:
         yield f"path.ratio: expected a fraction in (0, 1). Received: {options.ratio!r}."
     if cv.folds < 0 or cv.folds == 1:
@@ -166,24 +169,24 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
         yield "cv.choose: expected 'best' without cv.folds. Received: 'one_standard_error'."
     if not options.penalty:
         if cv.folds:
-            yield f"cv.folds: expected 0 without solution.penalty. Received: {cv.folds}."
+            yield f"cv.folds: expected 0 without path.penalty. Received: {cv.folds}."
         if values:
-            yield f"path.values: expected () without solution.penalty. Received: {values!r}."
+            yield f"path.values: expected () without path.penalty. Received: {values!r}."
         return
     if options.penalty in ("l1", "l2") and config[options.penalty]:
         yield (
-            f"{options.penalty}: expected 0.0 with solution.penalty={options.penalty!r}, which tries many. "
+            f"{options.penalty}: expected 0.0 with path.penalty={options.penalty!r}, which tries many. "
             f"Received: {config[options.penalty]}."
         )
     if config.solver.name == "minibatch":
         yield f"path.penalty: expected '' with solver.name='minibatch'. Received: {options.penalty!r}."
     elif options.penalty == "l1" and config.solver.name not in ("auto", "proximal_newton"):
         yield (
-            "solver.name: expected auto or proximal_newton with solution.penalty='l1'. Received: "
+            "solver.name: expected auto or proximal_newton with path.penalty='l1'. Received: "
             f"{config.solver.name!r}."
         )
     if config.solver.warm_start:
-        yield f"solver.warm_start: expected '' with solution.penalty. Received: {config.solver.warm_start!r}."
+        yield f"solver.warm_start: expected '' with path.penalty. Received: {config.solver.warm_start!r}."
     if not cv.folds and not (data.validation_fraction or data.validation_split):
         yield (
             "path.penalty: expected cv.folds, data.validation_fraction or data.validation_split beside it. "

@@ -4,10 +4,13 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tf_logreg import storage
 from tf_logreg.data import sources
-from tf_logreg.data.source import Source
+
+if TYPE_CHECKING:  # it imports TensorFlow, and names of sources are asked for without
+    from tf_logreg.data.source import Source
 
 _PATHS = ("path", "folder", "data_dir")  # what sources call an argument that is a path
 
@@ -40,7 +43,7 @@ def faults(name: str, args: Mapping) -> list[str]:
     return lines
 
 
-def load(source: str, **args) -> Source:
+def load(source: str, **args) -> "Source":
     """Loads a source.
 
     Args:

@@ -16,9 +16,9 @@ import keras
 import tensorflow as tf
 
 from tf_logreg.devices import cluster, meeting
+from tf_logreg.devices.choices import KINDS
 from tf_logreg.errors import InputError, brief
 
-KINDS = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
 _CONNECTING = 10  # seconds that TensorFlow gets at least, after a meeting that took all
 _MOST_REPLICAS = 64  # among which the shards of the rows are dealt (data/pipeline.py)
 _LONGEST_WAIT = 1e6  # seconds, eleven days; sockets take no more for granted

@@ -185,7 +185,7 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
     l2 = config.l2
     if config.path.penalty:
         raise InputError(
-            "--plan_passes: expected a number for a path without strengths in solution.values: its passes "
+            "--plan_passes: expected a number for a path without strengths in path.values: its passes "
             f"cannot be measured beforehand. Received: {num_passes}."
         )
     # Fewer rows than the job's tell the classes apart more easily, so at the same l2 they take more passes.

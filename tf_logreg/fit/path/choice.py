@@ -109,7 +109,7 @@ def prepare(
     # Starts, answers and raw copies of every problem's coefficients.
     data_memory.check(
         48.0 * strengths * len(scans) * coefficients,
-        f"path.num, solution.values: {strengths} strengths beside {len(scans)} folds of {coefficients} "
+        f"path.num, path.values: {strengths} strengths beside {len(scans)} folds of {coefficients} "
         "coefficients",
     )
     # Beside the rows, and what a solver keeps on the host.
