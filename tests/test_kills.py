@@ -27,6 +27,7 @@ AT_STAGE = """
 import os, signal, sys
 import tf_logreg.fit.checkpoint as checkpoint
 from tf_logreg import cli, storage
+from tf_logreg.storage import disk
 stage, saves = sys.argv.pop(1), 0
 save = checkpoint.Checkpoints.save
 
@@ -39,9 +40,9 @@ def die_before(name, owner, function):
     setattr(owner, function, call)
 
 die_before("write", storage, "save_arrays")
-die_before("sync", storage.os, "fsync")
-die_before("rename", storage.os, "replace")
-die_before("folder", storage, "_sync_folder")
+die_before("sync", os, "fsync")
+die_before("rename", os, "replace")
+die_before("folder", disk, "sync_folder")
 
 def counted(self, *args):
     global saves

@@ -99,14 +99,14 @@ def test_arrays_are_written_as_they_are_and_nothing_beside_them(folder):
 def test_a_disk_that_refuses_leaves_the_old_file(folder, monkeypatch, place, number):
     folder.write("result.json", b"old")
     with monkeypatch.context() as patch, pytest.raises(InputError, match=r"cannot write '.*result\.json'"):
-        patch.setattr(storage.os, place, refuse(number))
+        patch.setattr(os, place, refuse(number))
         folder.write("result.json", b"new")
     assert folder.read("result.json") == b"old"
     assert folder.names() == ["result.json"]
 
 
 def test_a_file_system_without_sync_is_enough(folder, monkeypatch):
-    monkeypatch.setattr(storage.os, "fsync", refuse(errno.EINVAL))
+    monkeypatch.setattr(os, "fsync", refuse(errno.EINVAL))
     folder.write("a", b"1")
     assert folder.read("a") == b"1"
 
@@ -124,7 +124,7 @@ def two_files(text):
 @pytest.mark.parametrize("renames", [True, False])
 def test_a_folder_is_published_whole(folder, monkeypatch, renames):
     if not renames:
-        monkeypatch.setattr(storage.os, "rename", refuse(errno.EMFILE))
+        monkeypatch.setattr(os, "rename", refuse(errno.EMFILE))
     for text in ("one", "two"):
         folder.publish("export", two_files(text), "saved_model.pb")
         assert folder.below("export").names() == ["saved_model.pb", "variables"]
@@ -140,8 +140,8 @@ def test_where_folders_cannot_be_renamed_the_marker_is_gone_first_and_back_last(
         seen.append((os.path.basename(target), folder.holds("export/saved_model.pb")))
         replace(source, target)
 
-    monkeypatch.setattr(storage.os, "rename", refuse(errno.EMFILE))
-    monkeypatch.setattr(storage.os, "replace", watched)
+    monkeypatch.setattr(os, "rename", refuse(errno.EMFILE))
+    monkeypatch.setattr(os, "replace", watched)
     folder.publish("export", two_files("two"), "saved_model.pb")
     assert seen == [("data", False), ("saved_model.pb", False)]
 

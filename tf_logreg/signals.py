@@ -57,8 +57,7 @@ def hear() -> None:
     sender.setblocking(False)
     # Python runs handlers between two bytecodes of the main thread; this pipe it fills at once.
     signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
-    for number in _heeded():
-        signal.signal(number, lambda *_: None)  # after the pipe: from here on the signal does nothing else
+    _leave_to_pipe()
     threading.Thread(target=_act, args=(receiver,), daemon=True).start()
     _heard.set()
 
@@ -75,8 +74,7 @@ def noted() -> Iterator[Question]:
     if _heard.is_set():
         if threading.current_thread() is threading.main_thread():
             # TensorFlow takes SIGTERM for itself when workers are connected.
-            for number in _heeded():
-                signal.signal(number, lambda *_: None)
+            _leave_to_pipe()
         with _lock:
             _under_way.append(question)
         try:
@@ -106,6 +104,12 @@ def noted() -> Iterator[Question]:
             signal.signal(number, handler)
     if question.pending and came:
         signal.raise_signal(came[0])
+
+
+def _leave_to_pipe() -> None:
+    """From here on a signal does nothing but write its number to the pipe that `hear` has made."""
+    for number in _heeded():
+        signal.signal(number, lambda *_: None)
 
 
 def _heeded() -> list[int]:

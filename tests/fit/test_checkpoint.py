@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match=r"cannot write '.*step-000000000010'.*No space left"):
         checkpoints.save(10, STATE)
     assert checkpoints.latest()[0] == 5
@@ -129,6 +130,6 @@ def test_a_read_only_work_directory_is_named(small_config, tmp_path, monkeypatch
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(storage.os, "makedirs", refuse)
+    monkeypatch.setattr(os, "makedirs", refuse)
     with pytest.raises(InputError, match=r"cannot write.*Permission denied"):
         training.train_and_evaluate(small_config, str(tmp_path / "run"))

@@ -1,63 +1,21 @@
-"""The one module that opens, writes, lists and removes a work directory's files, but for its owner's.
-
-A file or folder is written aside, under a name that begins with `.writing-`, and put in place whole: a
-reader never sees half of one, and a write that fails leaves what was there. Nothing but reading, writing,
-listing and the renaming of single files is taken for granted: folders that cannot be renamed or synced, and
-file systems without locks, are enough.
-Whatever the disk refuses is an InputError that names the file. Nothing that is read here can run code.
-"""
+"""A run's folder: its files are read, written whole, listed and removed by their names in it."""
 
 import contextlib
 import dataclasses
-import errno
 import io
 import json
 import os
-import re
-import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tf_logreg import ownership, signals
 from tf_logreg.errors import InputError
+from tf_logreg.storage import disk, npz
 
 _ASIDE = ".writing-"
-# A file system that cannot sync says so by one of these.
-_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS)
-
-
-def local_path(text: str, field: str) -> str:
-    """A path as a user gives it -> one that this machine's file system takes; '' stays ''.
-
-    Args:
-        text: a path; `~` and `~name` are expanded.
-        field: the flag or config field it came from, for messages.
-
-    Raises:
-        InputError: an address such as gs://bucket, the home of nobody, or a name that no file can have.
-    """
-    if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
-        raise InputError(
-            f"{field}: expected a path on this machine. Received: {text!r}; {scheme[0]} is not understood. "
-            "Mount it (gcsfuse for gs://) and give the folder."
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{field}: expected a path in UTF-8. Received: {text!a}.") from None
-    if "\0" in text:
-        raise InputError(f"{field}: expected a path without NUL bytes. Received: {text!r}.")
-    found = os.path.expanduser(text)
-    if found.startswith("~"):
-        raise InputError(
-            f"{field}: expected the home of a user of this machine after '~'. Received: {text!r}; a folder "
-            f"of that name is './{text}'."
-        )
-    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +116,7 @@ class Folder:
         """
         with self.opened(name) as file:
             try:
-                return arrays(file)
+                return npz.arrays(file)
             except ValueError as error:
                 raise self._damaged(name, str(error)) from None
 
@@ -209,7 +167,7 @@ class Folder:
 
         def save(path: str) -> None:
             with open(path, "wb") as file:
-                save_arrays(file, arrays)
+                npz.save_arrays(file, arrays)
 
         self.write_with(name, save)
 
@@ -217,10 +175,10 @@ class Folder:
         """Lets `save(path)` write a file aside, then puts it in place."""
         with self._writing(name) as aside:
             save(aside)
-            _sync_file(aside)
+            disk.sync_file(aside)
             self.check_owner()
-            _replace(aside, self.where(name))
-            _sync_folder(self.path)
+            disk.replace(aside, self.where(name))
+            disk.sync_folder(self.path)
 
     def publish(self, name: str, save: Callable[[str], None], marker: str, *, within: bool = False) -> None:
         """Lets `save(path)` write a folder aside, then puts it in place.
@@ -237,21 +195,21 @@ class Folder:
             save(aside)
             for folder, _, files in os.walk(aside):
                 for file in files:
-                    _sync_file(os.path.join(folder, file))
+                    disk.sync_file(os.path.join(folder, file))
             self.check_owner()
             target = self.where(name)
-            if within or not _renamed(aside, target):
-                _remove(os.path.join(target, marker))
+            if within or not disk.renamed(aside, target):
+                disk.remove(os.path.join(target, marker))
                 if not within:
-                    _remove(target)
-                _move_files(aside, target, marker)
-            _sync_folder(self.path)
+                    disk.remove(target)
+                disk.move_files(aside, target, marker)
+            disk.sync_folder(self.path)
 
     def remove(self, name: str) -> None:
         """Deletes a file or a folder; missing is fine. A link is deleted, not what it points to."""
         self.check_owner()
         try:
-            _remove(self.where(name))
+            disk.remove(self.where(name))
         except OSError as error:
             raise InputError(
                 f"{self.field}: cannot delete {self.where(name)!r}: {error.strerror or error}."
@@ -303,90 +261,3 @@ class Folder:
 
     def _damaged(self, name: str, why: str) -> InputError:
         return InputError(f"{self.field}: cannot use {self.where(name)!r}: {why}.")
-
-
-def save_arrays(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes an .npz into an open file, as `np.savez` does.
-
-    Raises:
-        ValueError: an array of Python objects, which only a pickle could hold.
-    """
-    # NumPy 2.1 has no `allow_pickle` of savez, and takes it for the name of an array.
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, value in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
-
-
-def arrays(file: BinaryIO) -> dict[str, np.ndarray]:
-    """All arrays of an open .npz file.
-
-    Raises:
-        ValueError: it is none, or holds pickles, which could run code.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as found:
-            return {key: found[key] for key in found.files}
-    except Exception as error:  # NumPy and zipfile raise whatever their parsers of any bytes raise
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"it is not an .npz of plain arrays ({why})") from None
-
-
-def _remove(path: str) -> None:
-    """Deletes a file, a link or a folder; missing is fine."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-
-
-def _renamed(source: str, target: str) -> bool:
-    """Whether a folder could be renamed, after the one that it replaces."""
-    try:
-        if os.path.lexists(target):
-            os.rename(target, f"{source}.old")
-        os.rename(source, target)
-    except OSError:
-        return False
-    return True
-
-
-def _move_files(source: str, target: str, marker: str) -> None:
-    """Moves a folder's files one by one, the marker last."""
-    names = [
-        os.path.relpath(os.path.join(folder, file), source)
-        for folder, _, files in os.walk(source)
-        for file in files
-    ]
-    for folder, _, _ in os.walk(source):  # empty ones too
-        os.makedirs(os.path.join(target, os.path.relpath(folder, source)), exist_ok=True)
-    for name in sorted(names, key=lambda name: name == marker):
-        _replace(os.path.join(source, name), os.path.join(target, name))
-
-
-def _replace(source: str, target: str) -> None:
-    """Moves a file to a place where there may be anything."""
-    if os.path.isdir(target) and not os.path.islink(target):
-        _remove(target)
-    os.replace(source, target)
-
-
-def _sync_file(path: str) -> None:
-    """Makes a file's bytes durable; what the disk refuses only now (EIO, ENOSPC) is raised."""
-    with open(path, "r+b") as file:
-        try:
-            os.fsync(file.fileno())
-        except OSError as error:
-            if error.errno not in _NO_SYNC:
-                raise
-
-
-def _sync_folder(path: str) -> None:
-    """Makes a folder's names durable where the system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -1,0 +1,36 @@
+"""Paths as users give them."""
+
+import os
+import re
+
+from tf_logreg.errors import InputError
+
+
+def local_path(text: str, field: str) -> str:
+    """A path as a user gives it -> one that this machine's file system takes; '' stays ''.
+
+    Args:
+        text: a path; `~` and `~name` are expanded.
+        field: the flag or config field it came from, for messages.
+
+    Raises:
+        InputError: an address such as gs://bucket, the home of nobody, or a name that no file can have.
+    """
+    if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise InputError(
+            f"{field}: expected a path on this machine. Received: {text!r}; {scheme[0]} is not understood. "
+            "Mount it (gcsfuse for gs://) and give the folder."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{field}: expected a path in UTF-8. Received: {text!a}.") from None
+    if "\0" in text:
+        raise InputError(f"{field}: expected a path without NUL bytes. Received: {text!r}.")
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        raise InputError(
+            f"{field}: expected the home of a user of this machine after '~'. Received: {text!r}; a folder "
+            f"of that name is './{text}'."
+        )
+    return found
