@@ -15,7 +15,7 @@ ROOT = Path(tf_logreg.__file__).parent
 ALLOWED = {
     "__main__": {"cli", "signals"},
     "cli": {
-        "command_line_flags", "modes", "training", "plan", "results", "config", "devices", "signals", "errors",
+        "command_line_flags", "startup", "modes", "training", "plan", "results", "config", "devices", "signals", "errors",
     },
     "command_line_flags": {"config", "devices", "storage", "errors"},
     "modes": {
@@ -43,6 +43,7 @@ ALLOWED = {
     "devices": {"signals", "machine", "errors"},
     "storage": {"ownership", "signals", "errors"},
     "ownership": {"errors"},
+    "startup": {"signals", "errors"},
     "signals": set(),
     "machine": set(),
     "errors": set(),

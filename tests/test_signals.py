@@ -191,15 +191,17 @@ if stage == "import":
     sys.meta_path.insert(0, Import())
 else:
     signals.hear()
-    from tf_logreg import fitting, inputs, measurement
-    from tf_logreg.fit import checkpoint, minibatch
-    from tf_logreg.results import export
+    from tf_logreg.data import dataset
+    from tf_logreg.export import saved_model
+    from tf_logreg.fit import checkpoint
+    from tf_logreg.fit.minibatch import loop
+    from tf_logreg.results import measurement
     owner, function, wait = {
-        "data": (inputs, "read_data", 5),
-        "fit": (minibatch.Length, "next_look", 0),
+        "data": (dataset, "read_data", 5),
+        "fit": (loop.Length, "next_look", 0),
         "checkpoint": (checkpoint.storage, "save_arrays", 0.5),
         "evaluate": (measurement, "evaluate_model", 5),
-        "save": (export, "save", 0.5),
+        "save": (saved_model, "save", 0.5),
     }[stage]
     at(owner, function, wait)
 program.main()

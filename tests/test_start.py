@@ -1,6 +1,8 @@
-"""The program starts fast: what needs no TensorFlow is answered before it is imported."""
+"""The program starts fast and quietly: TensorFlow is imported last, and its start-up lines are not shown."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 # What takes long to import, and has no part in answering `--help` or a misspelt flag.
 HEAVY = ("tensorflow", "keras", "sklearn", "scipy", "matplotlib", "tensorflow_datasets", "tensorboard")
 
+PROGRAM = "from tf_logreg.__main__ import main; main()"
+
 # Says on its last line which of them were imported.
 AND_TELL = f"""
 import sys
@@ -22,18 +26,25 @@ finally:
 """
 
 
-def fresh(script, *arguments):
-    """Exit code, output and errors of a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=ROOT, text=True, capture_output=True, check=False, timeout=200,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+def start(script, *arguments, path=ROOT):
+    """A process of its own, which finds modules in `path` before all others, and TensorFlow's own settings."""
+    environ = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**environ, "PYTHONPATH": f"{path}:{ROOT}"},
     )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
+
+
+def fresh(script, *arguments, path=ROOT):
+    """Exit code, output and errors of such a process."""
+    process = start(script, *arguments, path=path)
+    out, err = process.communicate(timeout=200)
+    return process.returncode, out, err
 
 
 def program(*arguments):
     """The program's exit code, what it printed, its errors, and what it imported."""
-    code, out, err = fresh(AND_TELL.format("from tf_logreg.__main__ import main; main()"), *arguments)
+    code, out, err = fresh(AND_TELL.format(PROGRAM), *arguments)
     *said, imported = out.splitlines()
     return code, said, err, imported
 
@@ -47,6 +58,7 @@ def test_help_needs_no_tensorflow(flag):
     assert imported == "imported: []"
 
 
+# A config file with one line of its own.
 WRONG = "from tf_logreg import config\ndef get_config():\n    found = config.get_config()\n    {}\n    return found\n"
 
 MISTAKES = {
@@ -106,3 +118,85 @@ def test_the_package_imports_nothing_heavy():
     """`config`, `errors` and the package itself; a fit is what needs TensorFlow."""
     script = "import tf_logreg; from tf_logreg import config, errors; config.get_config(); config.shipped()"
     assert fresh(AND_TELL.format(script)) == (0, "imported: []\n", "")
+
+
+# A run whose program warns, at its end, as TensorFlow does of functions that are traced again and again.
+RUN = f"""
+try:
+    {PROGRAM}
+finally:
+    import tensorflow
+    tensorflow.get_logger().warning("5 out of the last 5 calls triggered tf.function retracing.")
+"""
+
+
+@pytest.mark.parametrize("solver", ["minibatch", "newton"])
+def test_a_run_says_nothing_of_tensorflows(tmp_path, solver):
+    code, out, err = fresh(
+        RUN, "--config=synthetic", f"--workdir={tmp_path}/run", "--config.data.args.num_rows=300",
+        "--config.data.args.num_features=5", f"--config.solver.name={solver}", "--config.minibatch.epochs=2",
+        "--config.l2=0.01",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "Everything is in" in out
+    for line in err.splitlines():
+        assert re.match(r"\d\d:\d\d:\d\d ", line), err
+
+
+# What stands for TensorFlow below writes this to file descriptor 2, as its libraries do.
+WRITTEN = "F0000 cpu_feature_guard.cc: compiled to use AVX instructions\n"
+
+
+@pytest.fixture
+def tensorflow(tmp_path):
+    """Puts a package in TensorFlow's place that writes, and does `then`; gives the folder it is in."""
+
+    def put(then):
+        folder = tmp_path / "packages" / "tensorflow"
+        folder.mkdir(parents=True)
+        write = f"import os, signal, time\nos.write(2, {WRITTEN.encode()!r})\n{then}\n"
+        (folder / "__init__.py").write_text(write)
+        return folder.parent
+
+    return put
+
+
+def test_what_was_written_is_shown_when_the_import_fails(tensorflow, tmp_path):
+    path = tensorflow("raise ImportError('libcudart.so: cannot open shared object file')")
+    code, out, err = fresh(PROGRAM, "--config=iris", f"--workdir={tmp_path}/run", path=path)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"{WRITTEN}TensorFlow: expected an installation that can be imported. Received: ImportError: libcudart.so: "
+        "cannot open shared object file (python -c 'import tensorflow' shows where).\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_written_is_shown_when_the_import_ends_the_process(tensorflow, tmp_path):
+    path = tensorflow("os.abort()")
+    code, out, err = fresh(PROGRAM, "--config=iris", f"--workdir={tmp_path}/run", path=path)
+    assert (code, out, err) == (-signal.SIGABRT, "", WRITTEN)
+
+
+def test_more_than_a_pipe_holds_does_not_stop_the_import(tensorflow, tmp_path):
+    path = tensorflow(f"os.write(2, {WRITTEN.encode()!r} * 10_000)\nraise ImportError('full')")
+    code, _, err = fresh(PROGRAM, "--config=iris", f"--workdir={tmp_path}/run", path=path)
+    assert code == 2
+    assert err.count(WRITTEN) == 10_001
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_import_ends_the_program_with_its_message_alone(tensorflow, tmp_path, number):
+    path = tensorflow("print('importing', flush=True)\ntime.sleep(30)")
+    process = start(PROGRAM, "--config=iris", f"--workdir={tmp_path}/run", path=path)
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (3, "")
+    assert err == f"Interrupted by {number.name}: what is saved is whole; the same command goes on.\n"
+
+
+def test_nothing_is_kept_back_from_a_users_own_program(tensorflow):
+    """Its import of TensorFlow shows what it always shows."""
+    script = "import tf_logreg; from tf_logreg import config; config.load('iris'); import tensorflow"
+    assert fresh(script, path=tensorflow("")) == (0, "", WRITTEN)

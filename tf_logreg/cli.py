@@ -5,15 +5,12 @@
 
 import json
 import logging
-import os
 import sys
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes are not about the run
-
 from absl import flags
 
-from tf_logreg import command_line_flags, signals
+from tf_logreg import command_line_flags, signals, startup
 from tf_logreg import config as configs
 from tf_logreg.errors import InputError, InterruptError, RunError
 
@@ -33,6 +30,7 @@ def run(values: flags.FlagValues) -> None:
         raise InputError(
             f"--config: expected a file or one of {', '.join(configs.shipped())}. Received: nothing."
         )
+    startup.import_tensorflow()
     if values.mode == "plan":
         _plan(values)
         return
@@ -205,6 +203,7 @@ def main() -> None:
     signals.hear()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("tf_logreg").setLevel(logging.INFO)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its warnings are for who wrote the program
     if any(argument in ("-h", "--help", "--helpfull", "--helpshort") for argument in sys.argv[1:]):
         command_line_flags.define(flags.FLAGS, sys.argv)
         print(__doc__, flags.FLAGS.module_help(command_line_flags.__name__), sep="\n")

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 INTERRUPTED = 3  # the exit code: the same command goes on
 AT_ONCE = 130  # 128 + SIGINT, as shells have it: the user would not wait
@@ -21,6 +21,8 @@ _NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 _lock = threading.Lock()
 _under_way: list["Question"] = []
 _heard = threading.Event()
+_stderr = 2  # the file descriptor that messages go to
+_before_end: Callable[[], object] | None = None
 
 
 class Question:
@@ -106,6 +108,23 @@ def noted() -> Iterator[Question]:
         signal.raise_signal(came[0])
 
 
+@contextlib.contextmanager
+def speaking_on(descriptor: int, before_end: Callable[[], object]) -> Iterator[None]:
+    """A block in which messages go to this file descriptor, for 2 is another file meanwhile.
+
+    Args:
+        descriptor: of the real standard error.
+        before_end: called before a signal ends the program within the block.
+    """
+    global _stderr, _before_end
+    before = _stderr, _before_end
+    _stderr, _before_end = descriptor, before_end
+    try:
+        yield
+    finally:
+        _stderr, _before_end = before
+
+
 def _leave_to_pipe() -> None:
     """From here on a signal does nothing but write its number to the pipe that `hear` has made."""
     for number in _heeded():
@@ -140,6 +159,8 @@ def _act(receiver: socket.socket) -> None:
 
 def _end(code: int, message: str) -> None:
     """Ends the process without asking the main thread, which may be deep in an operation."""
+    if _before_end is not None:
+        _before_end()
     _say(message)
     os._exit(code)
 
@@ -147,4 +168,4 @@ def _end(code: int, message: str) -> None:
 def _say(message: str) -> None:
     # Not through sys.stderr: the main thread may hold its lock.
     with contextlib.suppress(OSError):
-        os.write(2, f"{message}\n".encode())
+        os.write(_stderr, f"{message}\n".encode())

@@ -40,13 +40,14 @@ def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
         shuffled(VIRTUAL_SHARDS, VIRTUAL_SHARDS + 1)[0],
     )
     shards = (step * tf.range(VIRTUAL_SHARDS, dtype=tf.int64) + start) % VIRTUAL_SHARDS
-    # [shard, round]: the shards that the rows do not fill evenly have one row more, kept for the end.
+    # The shards that the rows do not fill evenly have one row more, kept for the end.
     rows = [
         shuffled(rounds + (shard < rest), shard) * VIRTUAL_SHARDS + shard for shard in range(VIRTUAL_SHARDS)
     ]
-    grid = tf.gather(tf.stack([row[:rounds] for row in rows]), shards)
+    # [round, shard]. A transpose of [shard, round] has TensorFlow report an error about int64, which is none.
+    grid = tf.gather(tf.stack([row[:rounds] for row in rows], axis=1), shards, axis=1)
     last = tf.gather(tf.concat([row[rounds:] for row in rows], 0), shuffled(rest, VIRTUAL_SHARDS + 2))
-    order = tf.concat([tf.reshape(tf.transpose(grid), [-1]), last], 0)
+    order = tf.concat([tf.reshape(grid, [-1]), last], 0)
     return tf.ensure_shape(order, [num_rows])
 
 
