@@ -4,6 +4,7 @@ The package needs a TensorFlow but does not choose one: the wheels for CPU, GPU 
 each other, so the choice is an extra, and a machine that already has one (Colab, a TPU VM) keeps it.
 """
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -11,6 +12,35 @@ import warnings
 from pathlib import Path
 
 __version__ = "0.6.0"
+
+# What a program uses, in the order of the documents. Each name is imported when it is first asked for
+# (PEP 562): most of them need TensorFlow, which takes seconds to import.
+__all__ = ["train", "config", "make_strategy", "InputError", "RunError", "InterruptError"]  # noqa: RUF022
+_PLACES = {
+    "train": "training.train_and_evaluate",
+    "config": "config",
+    "make_strategy": "devices.strategies.make_strategy",
+    "InputError": "errors.InputError",
+    "RunError": "errors.RunError",
+    "InterruptError": "errors.InterruptError",
+}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, from the module that it is in."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].rpartition(".")
+    if module:
+        found = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    else:
+        found = importlib.import_module(f"{__name__}.{attribute}")
+    globals()[name] = found  # it is asked for once
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def _missing() -> str:
