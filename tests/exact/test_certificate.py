@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from host_problems import newton, one_block, problem_at, solved
 
-from tf_logreg.exact import certificate, host, projection
+from tf_logreg.exact import certificate, host, normal_equations
 
 
 def random_case(seed):
@@ -95,7 +95,7 @@ def test_the_bound_is_never_below_the_truth(start):
 
 def test_by_the_normal_matrix_it_is_not_either(monkeypatch):
     """As with a thousand classes, where a QR decomposition takes too long."""
-    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
     assert sum(check_case(seed) for seed in range(50)) > 50
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from host_problems import one_block, problem_at, solved
 
-from tf_logreg.exact import certificate, projection
+from tf_logreg.exact import certificate, normal_equations, projection
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -15,7 +15,7 @@ def test_both_projections_give_the_same_bound(monkeypatch, classes):
     x, y, weight, problem = solved(l2=0.0, classes=classes)
     problem = dataclasses.replace(problem, w=problem.w * 0.99)
     (found,) = certificate.certify(one_block(x, y, weight), [problem])
-    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
     (other,) = certificate.certify(one_block(x, y, weight), [problem])
     assert other.gap == pytest.approx(found.gap, rel=1e-9)
 
@@ -28,7 +28,7 @@ def test_the_biases_projection_keeps_its_digits():
     p[2:, 15:] *= 1e-20
     p, weight = p / p.sum(axis=0), rng.uniform(0.5, 2, 30)
     problem = problem_at(np.zeros((30, 1)), np.zeros((2, 4)), bias=True, l1=0, l2=1, classes=4)
-    factor = projection._root_of_laplacian(projection.design(np.zeros((30, 1)), weight, p, problem))
+    factor = projection._root_of_laplacian(normal_equations.design(np.zeros((30, 1)), weight, p, problem))
     assert factor[1, 1] < 1e-8 < factor[0, 0]
     with mpmath.workdps(50):
         exact = np.vectorize(mpmath.mpf, otypes=[object])
@@ -49,9 +49,9 @@ def test_summed_in_place_it_gives_the_same_bound(monkeypatch, classes, l1, l2):
     x, y, weight, problem = solved(l1=l1, l2=l2, classes=classes)
     problem = dataclasses.replace(problem, w=problem.w * 0.99)
     (expected,) = certificate.certify(one_block(x, y, weight), [problem])
-    monkeypatch.setattr(projection, "_MOST_IN_BLOCKS", 0)
-    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
-    monkeypatch.setattr(projection, "_DESIGN_ELEMENTS", 500)  # several stretches of rows
+    monkeypatch.setattr(normal_equations, "_MOST_IN_BLOCKS", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
+    monkeypatch.setattr(normal_equations, "_DESIGN_ELEMENTS", 500)  # several stretches of rows
     (found,) = certificate.certify(one_block(x, y, weight), [problem])
     assert found.gap == pytest.approx(expected.gap, rel=1e-7)
 
@@ -63,8 +63,8 @@ def test_summed_in_place_it_leaves_dependent_columns_out(monkeypatch, classes):
     twice = np.hstack([x, x[:, :2]])
     w = np.insert(problem.w, 4, np.zeros((2, problem.w.shape[1])), axis=0)
     problem = problem_at(twice, w, bias=True, l1=0, l2=0, classes=classes)
-    monkeypatch.setattr(projection, "_MOST_IN_BLOCKS", 0)
-    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_IN_BLOCKS", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
     (found,) = certificate.certify(one_block(twice, y, weight), [problem])
     assert found.gap == pytest.approx(expected.gap, abs=1e-12)
 
@@ -76,8 +76,8 @@ def test_summed_in_place_an_output_may_have_no_column(monkeypatch):
     w[:, 1] = 0
     problem = dataclasses.replace(problem, w=w)
     (expected,) = certificate.certify(one_block(x, y, weight), [problem])
-    monkeypatch.setattr(projection, "_MOST_IN_BLOCKS", 0)
-    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_IN_BLOCKS", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
     (found,) = certificate.certify(one_block(x, y, weight), [problem])
     assert found.gap == pytest.approx(expected.gap, rel=1e-7)
 
@@ -104,7 +104,7 @@ def test_a_laplacian_in_pieces_moves_each_by_itself(monkeypatch, panel):
 
 
 def test_too_many_columns_to_project_is_said(monkeypatch):
-    monkeypatch.setattr(projection, "_MOST_PROJECTED", 3)
+    monkeypatch.setattr(normal_equations, "_MOST_PROJECTED", 3)
     x, y, weight, problem = solved(l2=0.0)
     (found,) = certificate.certify(one_block(x, y, weight), [problem])
     assert found.gap is None
@@ -114,7 +114,7 @@ def test_too_many_columns_to_project_is_said(monkeypatch):
 
 
 def test_more_columns_than_the_rows_determine_is_said(monkeypatch):
-    monkeypatch.setattr(projection, "_MOST_IN_BLOCKS", 3)
+    monkeypatch.setattr(normal_equations, "_MOST_IN_BLOCKS", 3)
     x, y, weight, problem = solved(l2=0.0, classes=2)
     (found,) = certificate.certify(one_block(x[:4], y[:4], weight[:4]), [problem])
     assert found.gap is None
@@ -130,7 +130,7 @@ def test_summed_in_place_it_says_where_columns_may_depend_on_each_other(monkeypa
     problem = problem_at(
         x, np.zeros((x.shape[1] + 1, problem.w.shape[1])), bias=True, l1=0, l2=0, classes=classes
     )
-    monkeypatch.setattr(projection, "_MOST_IN_BLOCKS", 0)
-    monkeypatch.setattr(projection, "_MOST_BY_QR", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_IN_BLOCKS", 0)
+    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
     (found,) = certificate.certify(one_block(x, y, weight), [problem])
     assert found.narrow == again

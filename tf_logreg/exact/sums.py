@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_logreg.exact import host, projection
+from tf_logreg.exact import host, normal_equations, projection
 from tf_logreg.exact.host import Block, Problem
 
 # array -> [workers, *shape]: every worker's array, where each reads rows of its own.
@@ -73,7 +73,7 @@ def first_pass(
                 weight = weights[weighting[i]]
                 np.multiply(weight, error, out=errors[i])
                 losses.append(weight @ loss)
-                designs.append(projection.design(x, weight, p, problems[k]) if project else None)
+                designs.append(normal_equations.design(x, weight, p, problems[k]) if project else None)
             gradients = host.transposed(x, errors, problems[0].has_bias)
             moves = [0.0] * len(which)
         magnitudes = (weights @ np.abs(x))[weighting] if project else [0.0] * len(which)
@@ -93,7 +93,9 @@ def first_pass(
             total.bias_move += move
             if design is not None:
                 before = designs.get(k)
-                designs[k] = design if before is None else projection.merged(before, design, problems[k])
+                designs[k] = (
+                    design if before is None else normal_equations.merged(before, design, problems[k])
+                )
     num_rows = gather(np.array(num_rows)).sum()
     for k, total in enumerate(totals):
         total.weight, total.loss, total.gradient, total.magnitude, total.bias_move = summed(
@@ -106,12 +108,12 @@ def first_pass(
         if bias_alone:
             total.onto = projection.decompose(np.sqrt(total.bias_move[-1:, None]), total.weight, problems[k])
         elif project and problems[k].constrained.any():
-            total.obstacle = projection.obstacle(problems[k], num_rows)
+            total.obstacle = normal_equations.obstacle(problems[k], num_rows)
             if not total.obstacle:
                 design = (
-                    projection.gathered(designs.get(k), problems[k], gather)
-                    if projection.in_blocks(problems[k])
-                    else projection.normal_matrix(blocks, problems[k], gather)
+                    normal_equations.gathered(designs.get(k), problems[k], gather)
+                    if normal_equations.in_blocks(problems[k])
+                    else normal_equations.normal_matrix(blocks, problems[k], gather)
                 )
                 total.onto = projection.decompose(design, total.weight, problems[k])
         total.bias_move = total.bias_move / total.weight if bias_alone else None

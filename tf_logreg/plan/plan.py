@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from tf_logreg import config as configs
 from tf_logreg.data import dataset
 from tf_logreg.errors import InputError
-from tf_logreg.exact import host, projection
+from tf_logreg.exact import host, normal_equations
 from tf_logreg.fit.path import solution
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
 
@@ -144,7 +144,7 @@ def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_class
         l1[-1] = l2[-1] = 0.0
     problem = host.Problem(np.zeros(shape), np.zeros(num_features), l1, l2, np.ones(num_classes))
     count = int(problem.constrained.sum())
-    if obstacle := projection.obstacle(problem, num_rows):
+    if obstacle := normal_equations.obstacle(problem, num_rows):
         return f"none at this size: {obstacle}; with l2 > 0, model.bias=False needs no projection", 0
     return "duality gap", count
 
