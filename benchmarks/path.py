@@ -136,59 +136,42 @@ def ours(name: str, case: str, x, y):
     import numpy as np
 
     from tf_logreg import config as configs
-    from tf_logreg import storage
-    from tf_logreg.data import dataset, moments
+    from tf_logreg.data import dataset as datasets
     from tf_logreg.data.source import from_arrays
-    from tf_logreg.devices import strategies
-    from tf_logreg.fit.checkpoint import Checkpoints
-    from tf_logreg.fit.full_batch import optimum
-    from tf_logreg.fit.path import choice
-    from tf_logreg.model import keras_model
+    from tf_logreg.devices.devices import Devices
+    from tf_logreg.devices.strategies import make_strategy
+    from tf_logreg.fit import learn
+    from tf_logreg.fit.monitor import Monitor
 
-    strategy, (grid, share) = strategies.make_strategy("one_device"), strengths(case)
+    devices, (grid, share) = Devices(make_strategy("one_device")), strengths(case)
     classes, n = int(y.max()) + 1, len(y)
-    config = configs.get_config()
-    config.standardize = False
+    settings = configs.get_config()
+    settings.standardize = False
     if "tol" in name:
-        config.solver.tol = float(name.split()[-1])
+        settings.solver.tol = float(name.split()[-1])
     if name != "ours, one fit":
-        config.path.penalty, config.path["values"] = "l2", tuple((1 / (grid * share * n)).tolist())
-        config.cv.folds = {"a": 5, "b": 3, "c": 0}[case]
+        settings.path.penalty, settings.path["values"] = "l2", tuple((1 / (grid * share * n)).tolist())
+        settings.cv.folds = {"a": 5, "b": 3, "c": 0}[case]
     else:  # what a single problem of the batch takes, all else the same
-        config.l2 = 1 / (grid[len(grid) // 2] * share * n)
+        settings.l2 = 1 / (grid[len(grid) // 2] * share * n)
 
     def fit():
         source = from_arrays(x, y, class_names=tuple(map(str, range(classes))))
         rows = {"train": np.arange(n)}
         if case == "c":
             rows = {"train": np.arange(int(share * n)), "validation": np.arange(int(share * n), n)}
-        scan = dataset.scan_rows(source, rows["train"])
-        columns = optimum.training_columns(config, source, scan)
-        output, chosen, start, models = keras_model.resolve_output("auto", classes), None, None, []
-        single = config
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoints = Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1)
-            common = {"strategy": strategy, "dtype": "float32", "checkpoints": checkpoints}
-            if config.path.penalty:
-                prepared = choice.prepare(config, source, rows["train"], output=output, strategy=strategy)
-                path = choice.fit_path(
-                    config, source, rows, columns, prepared, solver="newton", output=output, **common
-                )
-                single, start = path.chosen(config), path.start
-                chosen = float(1 / (path.values[path.choice] * share * n))
-                if case == "c":
-                    models = [
-                        (path.kernel[i, 0], path.bias[i, 0], path.values[i], len(rows["train"]))
-                        for i in range(len(path.values))
-                    ]
-            with strategy.scope():
-                model = keras_model.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
-            optimum.fit_full_batch(
-                single, model, source, rows["train"], columns, solver="newton", start=start,
-                class_weight_sum=scan.class_weight_sum, **common,
-            )  # fmt: skip
-        final = moments.fold_out(*keras_model.get_weights(model), columns)
-        return models or [(*final, single.l2, n)], chosen
+        dataset = datasets.of_rows(source, rows, settings, devices)
+        found = learn.learn(settings, dataset, devices, Monitor())
+        if (path := found.path) is None:
+            return [(found.model.kernel, found.model.bias, settings.l2, n)], None
+        chosen = path.values[path.choice]
+        models = [(found.model.kernel, found.model.bias, chosen, n)]
+        if case == "c":
+            models = [
+                (path.kernel[i, 0], path.bias[i, 0], path.values[i], len(rows["train"]))
+                for i in range(len(path.values))
+            ]
+        return models, float(1 / (chosen * share * n))
 
     return fit
 

@@ -175,34 +175,23 @@ def ours(name: str, x, y, classes: int, l1: float, l2: float):
     import numpy as np
 
     from tf_logreg import config as configs
-    from tf_logreg import storage
-    from tf_logreg.data import dataset, moments
+    from tf_logreg.data import dataset as datasets
     from tf_logreg.data.source import from_arrays
-    from tf_logreg.devices import strategies
-    from tf_logreg.fit.checkpoint import Checkpoints
-    from tf_logreg.fit.full_batch import optimum
-    from tf_logreg.model import keras_model
+    from tf_logreg.devices.devices import Devices
+    from tf_logreg.devices.strategies import make_strategy
+    from tf_logreg.fit import learn
+    from tf_logreg.fit.monitor import Monitor
 
-    strategy = strategies.make_strategy("one_device")
-    config = configs.get_config()
-    config.l1, config.l2, config.standardize = l1, l2, False
-    solver = "gradient_descent" if "gradient" in name else optimum.choose("auto", l1=l1 > 0)
-    config.solver.max_passes = 300 if "gradient" in name else 1000
+    devices, settings = Devices(make_strategy("one_device")), configs.get_config()
+    settings.l1, settings.l2, settings.standardize = l1, l2, False
+    settings.solver.name = "gradient_descent" if "gradient" in name else "auto"
+    settings.solver.max_passes = 300 if "gradient" in name else 1000
 
     def fit():
         source, rows = from_arrays(x, y, class_names=tuple(map(str, range(classes)))), np.arange(len(x))
-        scan = dataset.scan_rows(source, rows)
-        columns = optimum.training_columns(config, source, scan)
-        with strategy.scope():
-            output = keras_model.resolve_output("auto", classes)
-            model = keras_model.build(x.shape[1], classes, output=output, bias=True, dtype="float32")
-        with tempfile.TemporaryDirectory() as folder:
-            optimum.fit_full_batch(
-                config, model, source, rows, columns, solver=solver, strategy=strategy, dtype="float32",
-                checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
-                class_weight_sum=scan.class_weight_sum, device_memory_fraction=0.5,
-            )  # fmt: skip
-        return moments.fold_out(*keras_model.get_weights(model), columns)
+        dataset = datasets.of_rows(source, {"train": rows}, settings, devices)
+        model = learn.learn(settings, dataset, devices, Monitor()).model
+        return model.kernel, model.bias
 
     return fit
 

@@ -125,45 +125,37 @@ def ours(name: str, rows: int, batch: int):
     import psutil
     import tensorflow as tf
 
-    from tf_logreg.data import moments, pipeline
+    from tf_logreg import config as configs
+    from tf_logreg.data import dataset as datasets
+    from tf_logreg.data import moments
     from tf_logreg.data.source import from_arrays
-    from tf_logreg.devices import strategies
+    from tf_logreg.devices.devices import Devices
+    from tf_logreg.devices.strategies import make_strategy
     from tf_logreg.fit.minibatch import feed, loop, optimizers
     from tf_logreg.model import keras_model
+    from tf_logreg.model.head import Head
 
-    mirrored = "2 virtual" in name
-    strategy = strategies.make_strategy(
-        "mirrored" if mirrored else "one_device", num_virtual_cpus=2 * mirrored
-    )
+    kind, count = ("mirrored", 2) if "2 virtual" in name else ("one_device", 0)
+    dtype = "bfloat16" if "bfloat16" in name else "float32"
+    devices = Devices(make_strategy(kind, num_virtual_cpus=count), dtype)
     x, y = data(rows)
     source = from_arrays(x, y, class_names=tuple(map(str, range(CLASSES))))
     del x
-    with strategy.scope():
-        model = keras_model.build(FEATURES, CLASSES, output="softmax", bias=True, dtype="float32")
+    with devices.strategy.scope():
+        model = keras_model.build(FEATURES, Head("softmax", CLASSES), bias=True, dtype="float32")
         optimizer = optimizers.make("Adam", 1e-3, {}, 0.0)
-    loop.build_optimizer(strategy, optimizer, model)
+    loop.build_optimizer(devices.strategy, optimizer, model)
     update = loop.make_update(model, optimizer, l1=0.0, l2=0.0, clip_norm=0.0)
-    layout = {
-        "batch_size": batch,
-        "seed": 0,
-        "columns": moments.Affine(np.zeros(FEATURES), np.ones(FEATURES)),
-        "dtype": tf.bfloat16 if "bfloat16" in name else tf.float32,
-    }
-    every_row = np.arange(rows)
-    extra = {}
+    dataset = datasets.of_rows(source, {"train": np.arange(rows)}, configs.get_config(), devices)
+    columns, extra = moments.Affine(np.zeros(FEATURES), np.ones(FEATURES)), {}
+    order = feed.Order(batch_size=batch, epochs=10**6, seed=0)
     if "resident" in name:
-        run = feed.resident(strategy, source, every_row, update, **layout)
+        run, _ = feed.resident(devices, dataset, columns, order, update)
     else:
         # TensorFlow's own first function is no part of what a stream needs.
         tf.function(lambda: tf.matmul(tf.ones([8, 8]), tf.ones([8, 8])))()
         extra["before"] = psutil.Process().memory_info().rss
-
-        def batches(start):
-            return pipeline.training_batches(
-                source, every_row, replicas=1, epochs=10**6, start=start, **layout
-            )
-
-        run = feed.streamed(strategy, batches, update)
+        run, _ = feed.streamed(devices, dataset, columns, order, update)
     done = 0
 
     def steps(count):

@@ -8,12 +8,14 @@ from sklearn.linear_model import LogisticRegression
 
 from tf_logreg import config as configs
 from tf_logreg import storage
-from tf_logreg.data import dataset, moments
+from tf_logreg.data import dataset as datasets
 from tf_logreg.data.source import from_arrays, with_offset
+from tf_logreg.devices.devices import Devices
+from tf_logreg.fit import learn
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.full_batch import optimum
-from tf_logreg.fit.minibatch import training
-from tf_logreg.model import keras_model
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.model import head as heads
+from tf_logreg.model.model import Model
 
 
 def random_problem(num_rows=200, num_features=6, num_classes=3, seed=0):
@@ -26,60 +28,9 @@ def random_problem(num_rows=200, num_features=6, num_classes=3, seed=0):
     return x + rng.normal(size=num_features), y, rng.integers(1, 4, num_rows).astype(np.float64)
 
 
-def fit_arrays(
-    x,
-    y,
-    weight=None,
-    *,
-    strategy,
-    tmp_path,
-    num_classes=None,
-    output="auto",
-    bias=True,
-    dtype="float64",
-    resident=True,
-    class_weights=None,
-    **fields,
-):
-    """Fits arrays by the minibatch loop: kernel and bias in raw units, and the FitResult.
-
-    `fields` are config fields by their dotted name with '.' written '__'; batch_size, epochs and the
-    like are found in the section `minibatch`.
-    """
-    config = configs.get_config()
-    config.model.bias = bias
-    for name, value in fields.items():
-        section = config if name in config else config.minibatch
-        section[name] = value
-    num_classes = num_classes or int(y.max()) + 1
-    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))))
-    rows = np.arange(len(x))
-    columns = moments.affine(
-        dataset.scan_rows(source, rows), standardize=config.standardize, bias=bias, dtype=source.x_dtype
-    )
-    with strategy.scope():
-        model = keras_model.build(
-            x.shape[1],
-            num_classes,
-            output=keras_model.resolve_output(output, num_classes),
-            bias=bias,
-            dtype="float64" if dtype == "float64" else "float32",
-        )
-    result = training.fit_minibatch(
-        config,
-        model,
-        source,
-        rows,
-        columns,
-        strategy=strategy,
-        dtype=dtype,
-        length=training.length_of_run(config, len(rows), strategy.num_replicas_in_sync),
-        checkpoints=Checkpoints(storage.Folder(f"{tmp_path}/checkpoints"), {}, every_steps=0, keep=1),
-        device_memory_fraction=0.5 if resident else 0.0,
-        weight_of_class=class_weights,
-    )
-    kernel, intercept = moments.fold_out(*keras_model.get_weights(model), columns)
-    return kernel, intercept, result
+def fit_arrays(x, y, weight=None, **options):
+    """Fits arrays by minibatches; the arguments and what it gives are those of `solve_arrays`."""
+    return solve_arrays(x, y, weight, solver="minibatch", **options)
 
 
 def log_loss(x, y, kernel, bias):
@@ -106,6 +57,34 @@ def gradient_tape(function, *arguments):
     return [gradient.numpy() for gradient in tape.gradient(value, tensors)]
 
 
+def dataset_of(
+    x, y, weight=None, *, settings, devices, num_classes=None, offset=None, rows=None, extras=None
+):
+    """The dataset of arrays whose rows all train, or have the roles of `rows`."""
+    num_classes = num_classes or int(y.max()) + 1
+    extras = extras if offset is None else {"offset": offset}
+    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))), extras=extras)
+    if offset is not None:
+        settings.data.offset = "offset"
+        source = with_offset(source, "offset", heads.resolve(settings.model.output, num_classes).outputs)
+    return datasets.of_rows(source, rows or {"train": np.arange(len(x))}, settings, devices)
+
+
+def settings_of(**fields):
+    """A config; `fields` are named by their dotted name with '__' for '.', by a field at the top or by one of the
+    sections minibatch and solver.
+    """
+    settings = configs.get_config()
+    for name, value in fields.items():
+        section, *rest = settings, *name.split("__")
+        if len(rest) == 1 and name not in settings:
+            section = settings.minibatch if name in settings.minibatch else settings.solver
+        for part in rest[:-1]:
+            section = section[part]
+        section[rest[-1]] = value
+    return settings
+
+
 def solve_arrays(
     x,
     y,
@@ -118,59 +97,33 @@ def solve_arrays(
     bias=True,
     dtype="float64",
     resident=True,
-    class_weights=None,
     offset=None,
     start=None,
     checkpoints=None,
+    num_classes=None,
+    class_weights=None,
     **fields,
 ):
-    """Fits arrays to the certified optimum: kernel and bias in raw units, and the FitResult.
+    """Fits arrays: kernel and bias in raw units, and `Trained`.
 
-    `checkpoints` is a folder to resume from, a new one when None; `fields` are config fields at the
-    top, or of the section `solver`.
+    `checkpoints` is a folder to resume from, a new one when None; `start` a kernel and a bias in raw units; `fields`
+    are those of `settings_of`. The prior is left as `class_weights` [C] make it.
     """
-    config = configs.get_config()
-    config.model.bias = bias
-    for name, value in fields.items():
-        section = config if name in config else config.solver
-        section[name] = value
-    classes = int(y.max()) + 1
-    output = keras_model.resolve_output(output, classes)
-    extras = {} if offset is None else {"offset": offset}
-    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))), extras=extras)
-    if offset is not None:
-        config.data.offset = "offset"
-        source = with_offset(source, "offset", 1 if output == "sigmoid" else classes)
-    rows = np.arange(len(x))
-    scan = dataset.scan_rows(source, rows)
-    columns = optimum.training_columns(config, source, scan)
-    with strategy.scope():
-        model = keras_model.build(
-            x.shape[1],
-            classes,
-            output=output,
-            bias=bias,
-            dtype="float64" if dtype == "float64" else "float32",
-        )
-    result = optimum.fit_full_batch(
-        config,
-        model,
-        source,
-        rows,
-        columns,
-        solver=optimum.choose(solver, l1=config.l1 > 0),
-        strategy=strategy,
-        dtype=dtype,
-        checkpoints=Checkpoints(
-            storage.Folder(checkpoints or tempfile.mkdtemp(dir=tmp_path)), {}, every_steps=1, keep=1
-        ),
-        class_weight_sum=scan.class_weight_sum,
-        device_memory_fraction=0.5 if resident else 0.0,
-        weight_of_class=class_weights,
-        start=start,
+    if class_weights is not None:
+        named = ",".join(f"{c}={weight!r}" for c, weight in enumerate(np.asarray(class_weights).tolist()))
+        fields |= {"class_weight": named, "correct_prior": False}
+    settings = settings_of(solver__name=solver, model__output=output, model__bias=bias, **fields)
+    devices = Devices(strategy, dtype, 0.5 if resident else 0.0)
+    dataset = dataset_of(
+        x, y, weight, settings=settings, devices=devices, num_classes=num_classes, offset=offset
     )
-    kernel, intercept = moments.fold_out(*keras_model.get_weights(model), columns)
-    return kernel, intercept, result
+    folder = storage.Folder(checkpoints or tempfile.mkdtemp(dir=tmp_path))
+    monitor = Monitor(Checkpoints(folder, {}, every_steps=solver != "minibatch", keep=1))
+    if start is not None:
+        names = dataset.source.columns, dataset.source.class_names
+        start = Model(*start, *names, heads.resolve(output, dataset.num_classes))
+    fit = learn.learn(settings, dataset, devices, monitor, start)
+    return fit.model.kernel, fit.model.bias, fit.trained
 
 
 def saga(l1_ratio: float, **arguments) -> LogisticRegression:

@@ -1,60 +1,47 @@
 """A path's points are cold fits, its folds are subsets of the rows, its choice is scikit-learn's."""
 
+import contextlib
+import itertools
 import tempfile
 import warnings
 
 import numpy as np
 import pytest
-from problems import log_loss, objective, random_problem, solve_arrays
+from problems import dataset_of, log_loss, objective, random_problem, settings_of, solve_arrays
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
 
-from tf_logreg import config as configs
 from tf_logreg import storage
-from tf_logreg.data import dataset
-from tf_logreg.data.source import from_arrays
 from tf_logreg.devices import placement
+from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError, InterruptError
+from tf_logreg.fit import learn
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.class_weight import parse
-from tf_logreg.fit.full_batch import loop, optimum, penalized
-from tf_logreg.fit.path import choice, solution
+from tf_logreg.fit.full_batch import loop, memory, near, penalized
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.path import batches, solution
 
 VALUES = (1.0, 0.1, 0.01)
 
 
+@contextlib.contextmanager
+def unheard():
+    yield lambda: False
+
+
 def fit_path(
     x, y, weight=None, *, strategy, folder=None, values=VALUES, folds=3, output="auto", dtype="float64",
-    resident=True, validation=None, extras=None, **fields,
+    resident=True, validation=None, extras=None, listen=unheard, **fields,
 ):  # fmt: skip
-    """`choice.Path` over arrays; `fields` are config fields, '__' for '.'."""
-    config = configs.get_config()
-    config.path["values"], config.cv.folds, config.solver.tol = values, folds, 1e-12
-    config.path.penalty = "l2"
-    for name, value in fields.items():
-        *sections, last = name.split("__")
-        section = config
-        for part in sections:
-            section = section[part]
-        section[last] = value
-    classes = int(y.max()) + 1
-    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))), extras=extras)
-    rows = {"train": np.arange(len(x))}
+    """`choice.Path` over arrays, in raw units; `fields` are config fields, '__' for '.'."""
+    fields = {"path__penalty": "l2", "solver__tol": 1e-12} | fields
+    settings = settings_of(path__values=values, cv__folds=folds, model__output=output, **fields)
+    devices, rows = Devices(strategy, dtype, 0.5 if resident else 0.0), {"train": np.arange(len(x))}
     if validation is not None:
         rows = {"train": np.setdiff1d(rows["train"], validation), "validation": validation}
-    output = configs_output(output, classes)
-    columns = optimum.training_columns(config, source, dataset.scan_rows(source, rows["train"]))
-    prepared = choice.prepare(config, source, rows["train"], output=output, strategy=strategy)
-    solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
-    return choice.fit_path(
-        config, source, rows, columns, prepared, solver=solver, output=output, strategy=strategy, dtype=dtype,
-        checkpoints=Checkpoints(storage.Folder(folder or tempfile.mkdtemp()), {}, every_steps=0, keep=1),
-        device_memory_fraction=0.5 if resident else 0.0,
-    )  # fmt: skip
-
-
-def configs_output(output, classes):
-    return {"auto": "sigmoid" if classes == 2 else "softmax"}.get(output, output)
+    dataset = dataset_of(x, y, weight, settings=settings, devices=devices, rows=rows, extras=extras)
+    folder = storage.Folder(folder or tempfile.mkdtemp())
+    return learn.learn(settings, dataset, devices, Monitor(Checkpoints(folder), listen=listen)).path
 
 
 def stratified(y, count, seed=0):
@@ -77,12 +64,10 @@ def test_a_point_is_a_cold_fit_of_the_rows_beside_its_fold(strategies, tmp_path,
     for f, (train, _) in enumerate(stratified(y, 3)):
         if f == 1:
             continue
-        sums = np.bincount(y[train], weight[train])
-        balanced = parse("balanced", tuple("abc"[:classes]), sums, one_vs_rest=output == "one_vs_rest")
         for i in (0, 2):
             kernel, bias, result = solve_arrays(
                 x[train], y[train], weight[train], strategy=strategies["one_device"], tmp_path=tmp_path,
-                output=output, class_weights=balanced, tol=1e-12, **{penalty: values[i]},
+                output=output, class_weight="balanced", correct_prior=False, tol=1e-12, **{penalty: values[i]},
             )  # fmt: skip
             assert found.objective[i, f] == pytest.approx(result.certificate.objective, abs=1e-11)
             np.testing.assert_allclose(found.kernel[i, f], kernel, atol=1e-5)
@@ -230,7 +215,7 @@ def test_strategies_and_streams_agree(strategies):
 def test_split_by_memory_it_is_the_same(strategies, monkeypatch):
     x, y, weight = random_problem(150, 4, 3)
     whole = fit_path(x, y, weight, strategy=strategies["one_device"])
-    room = solution.bytes_of_problem(4, 3, True, 150)
+    room = memory.bytes_of_problem(4, 3, True, 150)
     solves = []
     solve = loop.solve
     monkeypatch.setattr(loop, "solve", lambda *a, **k: solves.append(len(a[2])) or solve(*a, **k))
@@ -255,28 +240,21 @@ def test_broken_off_anywhere_it_ends_with_the_same_bits(
         monkeypatch.setattr(penalized, "_FEW_PRODUCTS", 0)
         monkeypatch.setattr(penalized, "_ROWS_PER_FEATURE", 1)
     if split:
-        room = solution.bytes_of_problem(4, 3, True, 150)
+        room = memory.bytes_of_problem(4, 3, True, 150)
         monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)
     whole = fit_path(x, y, weight, strategy=strategies["one_device"])
     asked = []
-    from tf_logreg.devices import interrupt
 
-    class Once:
-        def __enter__(self):
-            self.left = 3
-            return self
+    @contextlib.contextmanager
+    def third_time():
+        answers = itertools.chain([False, False, True], itertools.repeat(False))
+        yield lambda: next(answers)
 
-        def __call__(self):
-            self.left -= 1
-            return self.left == 0
-
-        def __exit__(self, *_):
-            pass
-
-    monkeypatch.setattr(interrupt, "listen", Once)
     for _ in range(200):
         try:
-            found = fit_path(x, y, weight, strategy=strategies["one_device"], folder=str(tmp_path / "c"))
+            found = fit_path(
+                x, y, weight, strategy=strategies["one_device"], folder=str(tmp_path / "c"), listen=third_time
+            )
             break
         except InterruptError:
             asked.append(1)
@@ -296,7 +274,7 @@ def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, 
         "hessian",
         lambda self, w, k: shared.append((len(k), self.every)) or hessian(self, w, k),
     )
-    monkeypatch.setattr(solution, "_ROWS_PER_COEFFICIENT", 10**6)
+    monkeypatch.setattr(near, "_ROWS_PER_COEFFICIENT", 10**6)
     without = fit_path(x, y, weight, strategy=strategies["one_device"])
     assert {every for _, every in shared} == {1}
     assert {count for count, _ in shared} >= {9, 3}  # asked for nine, made for three
@@ -306,7 +284,7 @@ def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_path_may_end_without_a_penalty(strategies, tmp_path, monkeypatch, at_once):
     if not at_once:
-        monkeypatch.setattr(solution, "worth_at_once", lambda *_: 3)
+        monkeypatch.setattr(batches, "worth_at_once", lambda *_: 3)
     x, y, weight = random_problem(150, 4, 3)
     values = (1.0, 0.1, 0.01, 0.0)
     found = fit_path(x, y, weight, strategy=strategies["one_device"], values=values)
@@ -321,7 +299,7 @@ def test_a_path_may_end_without_a_penalty(strategies, tmp_path, monkeypatch, at_
 
 
 def test_a_fine_path_takes_fewer_passes_from_the_line_than_from_the_last_answer(strategies, monkeypatch):
-    monkeypatch.setattr(solution, "worth_at_once", lambda *_: 1)
+    monkeypatch.setattr(batches, "worth_at_once", lambda *_: 1)
     monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
 
     def passes():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_logreg.errors import InputError
-from tf_logreg.export.coefficients import read_start
+from tf_logreg.model.coefficients import read_start
 from tf_logreg.results import workdir as directory
 
 RNG = np.random.default_rng(0)

@@ -149,7 +149,6 @@ OTHER_FILES = {
     "data/sources/tfds.py": {"os.walk"},
     "ownership.py": {"open", "os.makedirs", "os.unlink"},  # the owner's file
     "devices/preemption.py": {"pathlib"},  # the maker of the machine
-    "plan/counting.py": {"tempfile.TemporaryDirectory"},  # of its own
     "results/events.py": {"tf.summary.create_file_writer"},  # where storage says
     "export/saved_model.py": {"tf.saved_model.save"},  # where storage says
 }

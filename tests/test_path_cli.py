@@ -11,7 +11,8 @@ from problems import objective, random_problem
 from tf_logreg import config as configs
 from tf_logreg.devices import placement
 from tf_logreg.errors import InputError
-from tf_logreg.fit.path import solution
+from tf_logreg.fit.full_batch import memory
+from tf_logreg.fit.path import strengths
 from tf_logreg.results import figures
 
 SMALL = ["--config.data.test_fraction=0.2", "--config.data.validation_fraction=0.0"]
@@ -188,7 +189,7 @@ def test_the_default_grid_goes_on_until_the_held_out_loss_has_turned(command, tm
     assert 8 < len(values) <= 24
     np.testing.assert_allclose(values[1:] / values[:-1], 1e-3 ** (1 / 7))
     assert found["choice"] == scores.argmin() < len(values) - 1
-    assert (np.diff(scores[: -solution._FURTHER]) < 0).all()
+    assert (np.diff(scores[: -strengths._FURTHER]) < 0).all()
     assert {status for row in found["status"] for status in row} == {"optimal"}
     assert found["note"] == ""
     assert result["metrics"]["test"]["log_loss"] < 0.12
@@ -259,7 +260,7 @@ def test_the_label_of_the_picture_stays_inside(choice):
 
 
 def test_a_problem_that_fits_nowhere(command, arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr(placement, "device_memory", lambda _: 3 * solution.bytes_of_problem(4, 3, True, 150))
+    monkeypatch.setattr(placement, "device_memory", lambda _: 3 * memory.bytes_of_problem(4, 3, True, 150))
     code, out, err = command(
         *flags(arrays, *PATH, "--device_memory_fraction=0.0", f"--workdir={tmp_path}/run")
     )

@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 from tf_logreg import storage
-from tf_logreg.export import coefficients
+from tf_logreg.model import coefficients
 
 N = 120
 

@@ -73,6 +73,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     """Runs the chosen mode on its devices; `where` is for the record. Of several workers the chief speaks."""
     from tf_logreg import training
     from tf_logreg.devices import workers
+    from tf_logreg.devices.devices import Devices
     from tf_logreg.modes import evaluate, export, selftest
     from tf_logreg.results import workdir as directory
 
@@ -106,7 +107,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         return
 
     if values.mode == "selftest":
-        block = selftest.run(strategy, values.dtype)
+        block = selftest.run(Devices(strategy, values.dtype))
         print(block)
         if values.workdir:
             team.from_chief(

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from tf_logreg.data import load as sources
 from tf_logreg.fit.minibatch import early_stopping
+from tf_logreg.fit.path import strengths
 from tf_logreg.solvers import load as solvers
 
 SOLVERS = ("auto", "minibatch", *solvers.known())
@@ -70,10 +71,11 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
     for field in ("l1", "l2", "solver.tol", "minibatch.clip_norm"):
         yield from check(field, lambda v: 0 <= v < infinity, "a finite number >= 0")
     yield from check("solver.max_passes", lambda v: v >= 0, "a whole number >= 0")
-    smooth_only = config.solver.name in solvers.known() and config.solver.name != "proximal_newton"
+    with_l1 = ", ".join(solvers.taking_l1())
+    smooth_only = config.solver.name in solvers.known() and config.solver.name not in solvers.taking_l1()
     if config.l1 > 0 and smooth_only:
         yield (
-            "solver.name: expected auto, proximal_newton or minibatch with l1 > 0. Received: "
+            f"solver.name: expected auto, {with_l1} or minibatch with l1 > 0. Received: "
             f"{config.solver.name!r}, l1={config.l1}."
         )
     numbers = all(isinstance(v, int | float) and 0 <= v < infinity for v in config.penalty_factor)
@@ -145,8 +147,6 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
 
 def _path_faults(config: ConfigDict) -> Iterator[str]:
     """What is wrong with the sections path and cv."""
-    from tf_logreg.fit.path import solution  # imports TensorFlow
-
     options, cv, data = config.path, config.cv, config.data
     if options.penalty not in ("", "l1", "l2"):
         yield f"path.penalty: expected 'l1', 'l2' or ''. Received: {options.penalty!r}."
@@ -163,8 +163,8 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
         yield f"cv.folds: expected 0 or a whole number >= 2. Received: {cv.folds}."
     if cv.metric != "log_loss":
         yield f"cv.metric: expected 'log_loss'. Received: {cv.metric!r}."
-    if cv.choose not in solution.CHOICES:
-        yield f"cv.choose: expected one of {', '.join(solution.CHOICES)}. Received: {cv.choose!r}."
+    if cv.choose not in strengths.CHOICES:
+        yield f"cv.choose: expected one of {', '.join(strengths.CHOICES)}. Received: {cv.choose!r}."
     if cv.choose == "one_standard_error" and not cv.folds:
         yield "cv.choose: expected 'best' without cv.folds. Received: 'one_standard_error'."
     if not options.penalty:
@@ -180,10 +180,10 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
         )
     if config.solver.name == "minibatch":
         yield f"path.penalty: expected '' with solver.name='minibatch'. Received: {options.penalty!r}."
-    elif options.penalty == "l1" and config.solver.name not in ("auto", "proximal_newton"):
+    elif options.penalty == "l1" and config.solver.name not in ("auto", *solvers.taking_l1()):
         yield (
-            "solver.name: expected auto or proximal_newton with path.penalty='l1'. Received: "
-            f"{config.solver.name!r}."
+            f"solver.name: expected auto or {', '.join(solvers.taking_l1())} with path.penalty='l1'. "
+            f"Received: {config.solver.name!r}."
         )
     if config.solver.warm_start:
         yield f"solver.warm_start: expected '' with path.penalty. Received: {config.solver.warm_start!r}."

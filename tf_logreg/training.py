@@ -1,40 +1,40 @@
 """The whole story, read top to bottom: data -> fit -> evaluate -> save -> export."""
 
 import contextlib
-import dataclasses
 import json
 import logging
-import math
+from collections.abc import Callable, Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 import tf_logreg
 from tf_logreg import config as configs
-from tf_logreg.data import dataset, digest, moments, units
+from tf_logreg import storage
+from tf_logreg.data import dataset as datasets
+from tf_logreg.data import digest
+from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.names import describe
-from tf_logreg.data.source import Source
-from tf_logreg.devices import workers
+from tf_logreg.devices import interrupt
+from tf_logreg.devices.choices import DTYPES
+from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings, make_strategy
-from tf_logreg.errors import InputError, InterruptError, RunError
-from tf_logreg.export import coefficients, saved_model
-from tf_logreg.fit import checkpoint, class_weight, progress
-from tf_logreg.fit.full_batch import optimum
-from tf_logreg.fit.minibatch import training
-from tf_logreg.fit.path import choice
-from tf_logreg.fit.result import Status
-from tf_logreg.model import keras_model
-from tf_logreg.results import events, measurement, metrics
+from tf_logreg.errors import InputError, InterruptError
+from tf_logreg.export import saved_model
+from tf_logreg.fit import learn, progress
+from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.result import Fit
+from tf_logreg.model import coefficients
+from tf_logreg.model import head as heads
+from tf_logreg.model.model import Model
+from tf_logreg.results import events, measurement
 from tf_logreg.results import path as path_files
+from tf_logreg.results import record as records
 from tf_logreg.results import workdir as directory
 
 log = logging.getLogger(__name__)
-
-_MOST_OF_START = 10  # times the loss at weights of zero, beyond which minibatch training has diverged
-DTYPES = ("float32", "float64", "bfloat16")
-_MOST_ROUNDING = 1e-4  # of logits, by the dtype of what is saved
 
 
 def train_and_evaluate(
@@ -71,353 +71,223 @@ def train_and_evaluate(
             resumes.
     """
     check_surroundings(strategy)
+    devices = Devices(strategy or make_strategy(), dtype, device_memory_fraction)
+    clock = progress.Clock()
+    devices.together(lambda: _check(config, devices))
+    record = _record(config, devices, record or {})
+    run = directory.of(workdir)
+    if finished := devices.from_chief(lambda: _find(run, config, record, overwrite)):
+        return finished
+    clock.lap("setup")
+
+    # Everything that bad data can break happens before the directory is touched.
+    dataset = datasets.prepare(config, devices)
+    learn.check(config, dataset, devices)
+    start = _start(config, dataset, devices)
+    clock.lap("data")
+
+    with _owned(run, devices) as run:
+        record["data"] = dataset.files
+        # Another process may have been there while the data were read.
+        if finished := devices.from_chief(lambda: _begin(run, config, record, overwrite)):
+            return finished
+        with _monitor(config, dataset, devices, run, record, overwrite) as monitor:
+            fit = learn.learn(config, dataset, devices, monitor, start)
+        clock.lap("fit")
+
+        metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
+        clock.lap("evaluate")
+
+        # Only the chief writes; when its disk refuses, the others are told.
+        devices.from_chief(lambda: _write_artefacts(run, fit, metrics, arrays))
+        clock.lap("export")
+        found = _result(fit, dataset, devices, metrics, clock.seconds)
+        devices.from_chief(lambda: run.write_json("result.json", found))
+    return found
+
+
+def _check(config: ConfigDict, devices: Devices) -> None:
+    """What can be said of the arguments before any data are read."""
+    configs.validate(config)
+    if devices.dtype not in DTYPES:
+        raise InputError(f"--dtype: expected one of {', '.join(DTYPES)}. Received: {devices.dtype!r}.")
+    if not 0 <= devices.memory_fraction <= 1:
+        raise InputError(
+            f"--device_memory_fraction: expected a share in [0, 1]. Received: {devices.memory_fraction}."
+        )
+
+
+def _record(config: ConfigDict, devices: Devices, further: dict) -> dict:
+    """What `config.json` keeps, the same on every worker."""
+    # As JSON gives it back, so that it equals what an earlier run wrote.
+    record = json.loads(json.dumps({"config": config.to_dict(), "dtype": devices.dtype, **further}))
+    devices.same({key: record[key] for key in ("config", "dtype")}, "--config, --dtype")
+    return record
+
+
+def _find(run: storage.Folder, config: ConfigDict, record: dict, overwrite: bool) -> dict | None:
+    """The result of the same run where it is finished already."""
+    found = directory.find_run(
+        run, record, lambda known: datasets.digests(config, known), overwrite=overwrite
+    )
+    if found:
+        log.info("%s holds this run, finished.", run.path)
+    return found
+
+
+def _start(config: ConfigDict, dataset: Dataset, devices: Devices) -> Model | None:
+    """The model of the run that solver.warm_start names, which the chief reads for all."""
+    if not config.solver.warm_start:
+        return None
+    names = dataset.source.columns, dataset.source.class_names
+    head = heads.resolve(config.model.output, dataset.num_classes)
+    folder = directory.of(config.solver.warm_start, "solver.warm_start")
+    kernel, bias = devices.from_chief(lambda: coefficients.read_start(folder, *names, head))
+    return Model(kernel, bias, *names, head)
+
+
+@contextlib.contextmanager
+def _owned(run: storage.Folder, devices: Devices) -> Iterator[storage.Folder]:
+    """The work directory, which the chief owns until the block ends, however it ends."""
+    mine = [run]
     with contextlib.ExitStack() as held:
+
+        def own() -> None:
+            mine[0] = held.enter_context(run.owned())
+
+        devices.from_chief(own)
+        yield mine[0]
+
+
+def _begin(run: storage.Folder, config: ConfigDict, record: dict, overwrite: bool) -> dict | None:
+    """Makes the directory this run's, unless it turns out to be finished."""
+    if (finished := _find(run, config, record, overwrite)) is None:
+        directory.start_run(run, record, overwrite=overwrite)
+    return finished
+
+
+@contextlib.contextmanager
+def _monitor(
+    config: ConfigDict, dataset: Dataset, devices: Devices, run: storage.Folder, record: dict, overwrite: bool
+) -> Iterator[Monitor]:
+    """What the fit tells and asks; closed, the events are whole.
+
+    Raises:
+        InterruptError: with another remedy where `overwrite` would begin again.
+    """
+    checkpoints = Checkpoints(
+        folder=run.below("checkpoints"),
+        fingerprint={
+            "config": record["config"],
+            "dtype": devices.dtype,
+            "data": digest.summary(dataset.files),
+            "shape": [dataset.num_features, dataset.num_classes],
+            "TensorFlow major version": tf.__version__.split(".")[0],
+        },
+        every_steps=config.checkpoint.every_steps,
+        keep=config.checkpoint.keep,
+        team=devices.workers,
+    )
+
+    def validation_metric(model: Model) -> float | None:
+        metric = config.minibatch.early_stopping.metric
+        options = config.evaluate if metric == "roc_auc" else measurement.NO_AREAS
+        numbers, _ = _measure(options, model, dataset, devices, ("validation",))
+        return numbers["validation"][metric]
+
+    @contextlib.contextmanager
+    def listen() -> Iterator[Callable[[], bool]]:
+        with interrupt.listen() as interrupted:
+            yield lambda: devices.any(interrupted())
+
+    chief = devices.workers.is_chief
+    with events.recorder(run) if chief else contextlib.nullcontext(events.silent) as note:
         try:
-            return _train_and_evaluate(
-                config,
-                workdir,
-                held,
-                strategy=strategy or make_strategy(),
-                dtype=dtype,
-                device_memory_fraction=device_memory_fraction,
-                overwrite=overwrite,
-                record=record or {},
-            )
+            yield Monitor(checkpoints, note, listen, validation_metric=validation_metric)
         except InterruptError as error:
             if overwrite:
                 raise InterruptError(f"{error} Leave --overwrite out: it would begin again.") from None
             raise
 
 
-def _train_and_evaluate(
-    config: ConfigDict,
-    workdir: str,
-    held: contextlib.ExitStack,
-    *,
-    strategy: tf.distribute.Strategy,
-    dtype: str,
-    device_memory_fraction: float,
-    overwrite: bool,
-    record: dict,
-) -> dict:
-    """The story; `held` lets go of the work directory when it ends, however it ends."""
-    clock = progress.Clock()
-    team = workers.of(strategy)
-    team.together(lambda: _check(config, dtype, device_memory_fraction))
-    # As JSON gives it back, so that it equals what an earlier run wrote.
-    record = json.loads(json.dumps({"config": config.to_dict(), "dtype": dtype, **record}))
-    team.same({key: record[key] for key in ("config", "dtype")}, "--config, --dtype")
+def _measure(
+    options: ConfigDict, model: Model, dataset: Dataset, devices: Devices, roles: tuple[str, ...] = ()
+) -> tuple[dict, dict]:
+    """Metrics by role, all roles when () is given, and their arrays."""
+    rows = {role: ids for role, ids in dataset.rows.items() if not roles or role in roles}
+    return measurement.evaluate_model(
+        options, model.in_units(dataset.exponent), dataset.source, rows, devices
+    )
 
-    def digests(known: dict) -> dict:
-        return dataset.digests(config, known)
 
-    run = directory.of(workdir)
-    finished = team.from_chief(lambda: directory.find_run(run, record, digests, overwrite=overwrite))
-    if finished:
-        log.info("%s holds this run, finished.", workdir)
-        return finished
-    clock.lap("setup")
+def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict) -> None:
+    """Writes everything but `result.json`, whose presence says that all else is there."""
+    model = fit.model
+    with events.recorder(run) as note:
+        for role, values in metrics.items():
+            for name in ("log_loss", "accuracy"):
+                if values[name] is not None:
+                    note(f"{role}/{name}", values[name], fit.trained.iterations)
+    run.write_with("model.keras", model.to_keras().save)
+    coefficients.write(run, model)
+    run.write_arrays("metrics.npz", arrays)
+    if fit.path is not None:
+        path_files.write(run, fit.path, model.feature_names, model.class_names)
+    run.publish("export", model.export, saved_model.MARKER)
 
-    # Everything that bad data can break happens before the directory is touched.
-    source, rows, record["data"] = team.together(lambda: dataset.read_unchanged(config))
-    sizes, what = {role: len(ids) for role, ids in rows.items()}, digest.summary(record["data"])
-    team.same((sizes, source.columns, source.class_names, what), "data")
-    shape, absent = _shape(config, source), source.absent_classes
+
+def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds: dict) -> dict:
+    """What `result.json` holds."""
+    trained, certificate, absent = fit.trained, fit.trained.certificate, dataset.source.absent_classes
+    messages = [fit.message]
     if absent:
-        log.warning("%s", _without_rows(absent, source))
-    path = None
-    minibatch = config.solver.name == "minibatch"
-    if minibatch:
-        length = training.length_of_run(config, len(rows["train"]), strategy.num_replicas_in_sync)
-    scans = {role: dataset.scan_rows(source, ids, team) for role, ids in rows.items()}
-    dataset.check_training_classes(source, rows, scans["train"])
-    # From here to what is saved, columns are in units in which nothing over- or underflows.
-    exponent = units.exponents(scans["train"].largest)
-    source, scan = units.in_units(source, exponent), scans["train"].in_units(exponent)
-    if minibatch:
-        columns = training.training_columns(config, source, scan, exponent)
-    else:
-        solver = optimum.choose(config.solver.name, l1=config.l1 > 0 or config.path.penalty == "l1")
-        optimum.penalty_factor(config.penalty_factor, source.columns)
-        optimum.check_memory(
-            config, source, len(rows["train"]), solver=solver, output=shape["output"], strategy=strategy
+        declared = len(absent) + dataset.num_classes
+        messages.append(
+            f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
         )
-        columns = optimum.training_columns(config, source, scan, exponent)
-    if config.path.penalty:
-        prepared = choice.prepare(config, source, rows["train"], output=shape["output"], strategy=strategy)
-    weight_of_class = class_weight.parse(
-        config.class_weight,
-        source.class_names,
-        scan.class_weight_sum,
-        one_vs_rest=shape["output"] == "one_vs_rest",
-    )
-    start = None
-    if config.solver.warm_start:
-        start = team.from_chief(
-            lambda: coefficients.read_start(
-                directory.of(config.solver.warm_start, "solver.warm_start"),
-                source.columns,
-                source.class_names,
-                shape["output"],
-            )
+        log.warning("%s", messages[-1])
+    reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
+    return records.to_json(
+        records.Result(
+            status=fit.status,
+            message="; ".join(messages),
+            objective=trained.objective,
+            # Both bounds hold for the weights in float64. What is saved rounds them to weights_dtype, which
+            # moves logits by 1e-4 at most.
+            certified_gap=certificate.gap if certificate and fit.relative_gap is not None else None,
+            relative_gap=fit.relative_gap,
+            gradient_bound=certificate.gradient_bound if certificate else None,
+            certificate=certificate.reason
+            if certificate
+            else "none: minibatch training makes no claim about the optimum",
+            solver=fit.solver,
+            iterations=trained.iterations,
+            passes=trained.passes,
+            num_rows=len(dataset.train),
+            num_features=dataset.num_features,
+            num_classes=dataset.num_classes,
+            absent_classes=list(absent),
+            weights_dtype=fit.model.dtype,
+            dependence=trained.dependence,
+            path=None if fit.path is None else path_files.summary(fit.path),
+            metrics=metrics,
+            seconds=seconds,
+            versions={
+                "tf_logreg": tf_logreg.__version__,
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+            },
+            strategy=type(devices.strategy).__name__,
+            num_replicas=devices.replicas,
+            num_workers=devices.workers.count,
+            communication=_communication(fit, devices, reductions, seconds["fit"]),
         )
-        start = np.ldexp(start[0], exponent[:, None]), start[1]
-
-    def take_directory() -> dict | None:
-        nonlocal run
-        run = held.enter_context(run.owned())
-        # Another process may have been there while the data were read.
-        if (finished := directory.find_run(run, record, digests, overwrite=overwrite)) is None:
-            directory.start_run(run, record, overwrite=overwrite)
-        return finished
-
-    if finished := team.from_chief(take_directory):
-        log.info("%s holds this run, finished.", workdir)
-        return finished
-    clock.lap("data")
-
-    # Fit in training columns; the weights are float32 even when X is kept in 16 bit. What comes out is
-    # one plain model of the source's columns, with the prior put right.
-    weight_dtype = "float64" if dtype == "float64" else "float32"
-    raw_model = keras_model.build(**shape, dtype=weight_dtype)
-
-    def set_raw_weights(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        kernel, bias = moments.fold_out(kernel, bias, columns)
-        if weight_of_class is not None and config.correct_prior:
-            bias = class_weight.correct_prior(bias, weight_of_class)
-        keras_model.set_weights(raw_model, kernel, bias)
-        return kernel, bias
-
-    with strategy.scope():
-        model = keras_model.build(**shape, dtype=weight_dtype)
-
-    def validation_metric() -> float | None:
-        set_raw_weights(*keras_model.get_weights(model))
-        metric, validation = config.minibatch.early_stopping.metric, {"validation": rows["validation"]}
-        options = config.evaluate if metric == "roc_auc" else measurement.NO_AREAS
-        numbers, _ = measurement.evaluate_model(options, raw_model, source, validation, strategy)
-        return numbers["validation"][metric]
-
-    checkpoints = checkpoint.Checkpoints(
-        folder=run.below("checkpoints"),
-        fingerprint={
-            "config": record["config"],
-            "dtype": dtype,
-            "data": what,
-            "shape": [shape["num_features"], shape["num_classes"]],
-            "TensorFlow major version": tf.__version__.split(".")[0],
-        },
-        every_steps=config.checkpoint.every_steps,
-        keep=config.checkpoint.keep,
-        team=team,
     )
 
-    def recorder() -> contextlib.AbstractContextManager[events.Record]:
-        return events.recorder(run) if team.is_chief else contextlib.nullcontext(events.silent)
 
-    with recorder() as note:
-        common = {
-            "strategy": strategy,
-            "dtype": dtype,
-            "device_memory_fraction": device_memory_fraction,
-            "weight_of_class": weight_of_class,
-            "checkpoints": checkpoints,
-        }
-        if minibatch:
-            result = training.fit_minibatch(
-                config,
-                model,
-                source,
-                rows["train"],
-                columns,
-                length=length,
-                validation_metric=validation_metric,
-                record=note,
-                **common,
-            )
-        else:
-            if config.path.penalty:
-                path = choice.fit_path(
-                    config,
-                    source,
-                    rows,
-                    columns,
-                    prepared,
-                    solver=solver,
-                    output=shape["output"],
-                    strategy=strategy,
-                    dtype=dtype,
-                    checkpoints=checkpoints,
-                    device_memory_fraction=device_memory_fraction,
-                )
-                config, start = path.chosen(config), path.start
-            result = optimum.fit_full_batch(
-                config,
-                model,
-                source,
-                rows["train"],
-                columns,
-                solver=solver,
-                class_weight_sum=scan.class_weight_sum,
-                start=start,
-                record=note,
-                **common,
-            )
-    if result.status is Status.DIVERGED:
-        raise RunError(f"The fit diverged at step {result.iterations}: {result.status.explain()}.")
-    if result.status is Status.INTERRUPTED:
-        raise InterruptError(
-            f"Interrupted after {result.passes:.1f} passes over the rows: {result.status.explain()}."
-        )
-    trained = result.weights or keras_model.get_weights(model)
-    kernel, bias = set_raw_weights(*trained)
-    status, message = result.status, result.message or result.status.explain()
-    if exponent.any() or moments.rounding(kernel, bias, scan, weight_dtype) > _MOST_ROUNDING:
-        # What is saved must score as what was fitted.
-        log.info("float32 cannot hold these coefficients: they are saved in float64, for float64 features.")
-        weight_dtype = "float64"
-        raw_model = keras_model.build(**shape, dtype=weight_dtype)
-        keras_model.set_weights(raw_model, kernel, bias)
-    rounding = moments.rounding(kernel, bias, scan, weight_dtype)
-    if rounding > _MOST_ROUNDING and status in (Status.OPTIMAL, Status.FINISHED, Status.STOPPED_EARLY):
-        status = Status.ROUNDED
-        message = f"{status.explain()}. In raw units its logits are off by up to {rounding:.0e}"
-        log.warning(message)
-    clock.lap("fit")
-
-    numbers, arrays = measurement.evaluate_model(config.evaluate, raw_model, source, rows, strategy)
-    if minibatch and not config.data.offset:
-        _refuse_nonsense(numbers["train"]["log_loss"], shape["num_classes"], result.iterations)
-    clock.lap("evaluate")
-
-    kernel = np.ldexp(kernel, -exponent[:, None])
-    keras_model.set_weights(raw_model, kernel, bias)
-
-    def write_artefacts() -> None:
-        names = source.columns, source.class_names
-        with events.recorder(run) as note:
-            for role, values in numbers.items():
-                for name in ("log_loss", "accuracy"):
-                    if values[name] is not None:
-                        note(f"{role}/{name}", values[name], result.iterations)
-        run.write_with("model.keras", raw_model.save)
-        coefficients.write(
-            run, coefficients.Coefficients(kernel, bias, *names, shape["output"], weight_dtype)
-        )
-        run.write_arrays("metrics.npz", arrays)
-        if path is not None:
-            raw_path = dataclasses.replace(path, kernel=np.ldexp(path.kernel, -exponent[:, None]))
-            path_files.write(run, raw_path, *names)
-        module = saved_model.serving_module(raw_model, *names)
-        run.publish("export", lambda folder: saved_model.save(module, folder), saved_model.MARKER)
-
-    # Only the chief writes; when its disk refuses, the others are told.
-    team.from_chief(write_artefacts)
-    clock.lap("export")
-
-    certificate = result.certificate
-    if certificate is not None:
-        objective = certificate.objective
-    else:
-        objective = measurement.minibatch_objective(
-            config, numbers, trained, source, rows, columns, weight_of_class, strategy
-        )
-    relative_gap = None if status is Status.ROUNDED else result.relative_gap
-    found = {
-        "status": status,
-        "message": "; ".join([message] + [_without_rows(absent, source)] * bool(absent)),
-        "objective": objective,
-        # Both bounds hold for the weights in float64. What is saved rounds them to weights_dtype, which
-        # moves logits by 1e-4 at most.
-        "certified_gap": certificate.gap if relative_gap is not None else None,
-        "relative_gap": relative_gap,
-        "gradient_bound": certificate.gradient_bound if certificate else None,
-        "certificate": certificate.reason
-        if certificate
-        else "none: minibatch training makes no claim about the optimum",
-        "solver": "minibatch" if minibatch else solver,
-        "iterations": result.iterations,
-        "passes": result.passes,
-        "num_rows": int(rows["train"].size),
-        "num_features": shape["num_features"],
-        "num_classes": shape["num_classes"],
-        "absent_classes": list(absent),
-        "weights_dtype": weight_dtype,
-        "dependence": result.dependence,
-        "path": None if path is None else path_files.summary(path),
-        "metrics": numbers,
-        "seconds": clock.seconds,
-        "versions": {
-            "tf_logreg": tf_logreg.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
-        "strategy": type(strategy).__name__,
-        "num_replicas": strategy.num_replicas_in_sync,
-        "num_workers": team.count,
-        "communication": None,
-    }
-    if team.count > 1:
-        numbers_a_pass, reductions = (
-            kernel.size + bias.size,
-            result.iterations if minibatch else result.passes,
-        )
-        seconds = team.seconds_to_reduce(numbers_a_pass) * reductions
-        found["communication"] = min(1.0, seconds / clock.seconds["fit"])
-    found = metrics.finite(found)
-    team.from_chief(lambda: run.write_json("result.json", found))
-    return found
-
-
-def _check(config: ConfigDict, dtype: str, device_memory_fraction: float) -> None:
-    """What can be said of the arguments before any data are read."""
-    configs.validate(config)
-    if dtype not in DTYPES:
-        raise InputError(f"--dtype: expected one of {', '.join(DTYPES)}. Received: {dtype!r}.")
-    if not 0 <= device_memory_fraction <= 1:
-        raise InputError(
-            f"--device_memory_fraction: expected a share in [0, 1]. Received: {device_memory_fraction}."
-        )
-
-
-def _shape(config: ConfigDict, source: Source) -> dict:
-    """The keyword arguments of `keras_model.build` but for the dtype."""
-    num_classes = len(source.class_names)
-    if num_classes < 2:
-        raise InputError(f"y: expected at least two classes. Received: only {describe(source.class_names)}.")
-    output = keras_model.resolve_output(config.model.output, num_classes)
-    if output == "sigmoid" and num_classes != 2:
-        raise InputError(
-            f"model.output: a sigmoid takes two classes. Received: {output!r} for {num_classes} classes, "
-            f"{describe(source.class_names)}."
-        )
-    return {
-        "num_features": len(source.columns),
-        "num_classes": num_classes,
-        "output": output,
-        "bias": config.model.bias,
-    }
-
-
-def _without_rows(absent: tuple[str, ...], source: Source) -> str:
-    """Which declared classes are not in the model, for people."""
-    declared = len(absent) + len(source.class_names)
-    return f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
-
-
-def _refuse_nonsense(log_loss: float | None, num_classes: int, steps: int) -> None:
-    """Refuses minibatch training that ran away with finite numbers, as with a rate of 1e10.
-
-    It begins at weights of zero, whose loss is log C whatever the rows are. Ten times that is a model that is
-    sure of what is false; noise in the labels or in the last steps does not come near it.
-
-    Raises:
-        RunError: the training rows' log loss, nats, is more than ten times that of the start.
-    """
-    start = math.log(num_classes)
-    log_loss = math.inf if log_loss is None else log_loss
-    if not log_loss <= _MOST_OF_START * start:
-        raise RunError(
-            f"The fit diverged: after {steps} steps the log loss of the training rows is {log_loss:.3g}, "
-            f"where weights of zero have {start:.3g} nats: lower minibatch.learning_rate or standardise."
-        )
+def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float) -> float | None:
+    """The share of the fit's seconds that adding up over several workers took, about."""
+    if devices.workers.count == 1:
+        return None
+    size = fit.model.kernel.size + fit.model.bias.size
+    return min(1.0, devices.workers.seconds_to_reduce(size) * reductions / seconds)

@@ -12,7 +12,8 @@ from tf_logreg import config as configs
 from tf_logreg import training
 from tf_logreg.data import dataset
 from tf_logreg.export import saved_model
-from tf_logreg.model import keras_model
+from tf_logreg.model.head import Head
+from tf_logreg.model.model import Model
 
 # No import of tf_logreg: what a user's server has.
 FRESH = """
@@ -109,18 +110,19 @@ def test_coefficients_are_the_models_in_raw_units(run):
 
 
 def test_a_tie_goes_to_the_lower_class_everywhere():
-    model = keras_model.build(2, 2, output="sigmoid", bias=True, dtype="float32")
-    served = saved_model.serving_module(model, ("a", "b"), ("no", "yes")).serve(tf.zeros([1, 2]))
+    model = Model(np.zeros((2, 1)), np.zeros(1), ("a", "b"), ("no", "yes"), Head("sigmoid", 2))
+    served = saved_model.serving_module(model).serve(tf.zeros([1, 2]))
+    assert model.predict(np.zeros((1, 2))).tolist() == ["no"]
     assert served["class_id"].numpy().tolist() == [0]
     assert served["probabilities"].numpy().tolist() == [[0.5, 0.5]]
     assert served["class_name"].numpy().tolist() == [b"no"]
 
 
 def test_a_small_probability_keeps_its_digits():
-    model = keras_model.build(1, 2, output="sigmoid", bias=False, dtype="float32")
-    keras_model.set_weights(model, np.array([[40.0]]), np.zeros(1))
-    served = saved_model.serving_module(model, ("a",), ("no", "yes")).serve(tf.constant([[1.0], [-1.0]]))
+    model = Model(np.array([[40.0]]), np.zeros(1), ("a",), ("no", "yes"), Head("sigmoid", 2))
+    served = saved_model.serving_module(model).serve(tf.constant([[1.0], [-1.0]]))
     small = np.exp(-40.0)
+    np.testing.assert_allclose(model.predict_proba([[1.0], [-1.0]]), [[small, 1], [1, small]], rtol=1e-12)
     np.testing.assert_allclose(served["probabilities"], [[small, 1], [1, small]], rtol=1e-5)
 
 
@@ -138,12 +140,11 @@ def test_feature_names_are_in_the_saved_model(run):
 )
 def test_a_row_without_an_answer_says_so(tmp_path, classes, output):
     """Whatever the feature that is missing, one without weight included, and whatever the class it spoke for."""
-    model = keras_model.build(2, classes, output=output, bias=True, dtype="float32")
-    kernel = np.linspace(-1, 1, model.get_layer("logits").units)
+    head, names = Head(output, classes), ("no", "yes", "maybe")[:classes]
+    kernel = np.linspace(-1, 1, head.outputs)
     # The second feature has no weight.
-    keras_model.set_weights(model, np.stack([kernel, 0 * kernel]), kernel)
-    names = ("no", "yes", "maybe")[:classes]
-    saved_model.save(saved_model.serving_module(model, ("a", "b"), names), str(tmp_path / "export"))
+    model = Model(np.stack([kernel, 0 * kernel]), kernel, ("a", "b"), names, head)
+    model.export(str(tmp_path / "export"))
     serve = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
     bad = [row for v in (np.nan, np.inf, -np.inf) for row in ([v, 0.0], [0.0, v])]
     served = {

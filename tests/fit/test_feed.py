@@ -5,9 +5,12 @@ import pytest
 import tensorflow as tf
 from problems import fit_arrays, objective, random_problem
 
+from tf_logreg import config as configs
+from tf_logreg.data import dataset as datasets
 from tf_logreg.data import moments, pipeline
 from tf_logreg.data.source import from_arrays
 from tf_logreg.devices import placement
+from tf_logreg.devices.devices import Devices
 from tf_logreg.fit.minibatch import feed
 
 
@@ -45,30 +48,29 @@ def test_resident_steps_see_the_rows_that_the_order_says(strategies, kind):
         )
         return tf.ensure_shape(tf.numpy_function(note, [numbers, weight], tf.float64), [])
 
-    run = feed.resident(
-        strategies[kind], source, rows, update,
-        batch_size=48, seed=3, columns=moments.Affine(np.zeros(4), np.ones(4)), dtype=tf.float64,
-    )  # fmt: skip
+    devices = Devices(strategies[kind], "float64")
+    dataset = datasets.of_rows(source, {"train": rows}, configs.get_config(), devices)
+    columns, order = moments.Affine(np.zeros(4), np.ones(4)), feed.Order(48, 10, 3)
+    run, _ = feed.resident(devices, dataset, columns, order, update)
     for step in range(6):
         seen.clear()
         run(step, 1)
         epoch, within = divmod(step, 3)
-        order = pipeline.epoch_order(140, seed=3, epoch=epoch).numpy()[48 * within : 48 * (within + 1)]
-        assert sorted(np.concatenate(seen)) == sorted(rows[order])
+        expected = pipeline.epoch_order(140, seed=3, epoch=epoch).numpy()[48 * within : 48 * (within + 1)]
+        assert sorted(np.concatenate(seen)) == sorted(rows[expected])
 
 
 def test_what_fits_is_resident(strategies):
     strategy = strategies["one_device"]
     free = placement.device_memory(strategy)
     rows = int(free / 4 / 100 / 2)
-    assert placement.fits(strategy, rows // 2, 100, tf.float32, 0.5)
-    assert not placement.fits(strategy, rows * 2, 100, tf.float32, 0.5)
-    assert placement.fits(strategy, rows * 3 // 2, 100, tf.bfloat16, 0.5)  # half the memory
-    assert not placement.fits(strategy, 10, 10, tf.float32, 0.0)
+    assert placement.fits(strategy, rows // 2, 100, "float32", 0.5)
+    assert not placement.fits(strategy, rows * 2, 100, "float32", 0.5)
+    assert placement.fits(strategy, rows * 3 // 2, 100, "bfloat16", 0.5)  # half the memory
+    assert not placement.fits(strategy, 10, 10, "float32", 0.0)
 
 
 def test_bfloat16_keeps_x_in_half_the_memory_and_the_log_loss(strategies, tmp_path, digits_run):
-    from tf_logreg import config as configs
     from tf_logreg import training
 
     workdir = str(tmp_path / "run")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from problems import random_problem, solve_arrays
 
-from tf_logreg.fit.full_batch import optimum
+from tf_logreg.engines import on_devices
 from tf_logreg.fit.result import Status
 
 
@@ -193,14 +193,14 @@ def test_unpenalised_duplicates_leave_predictions_unique(strategies, tmp_path):
 
 def test_x_is_given_back_when_a_fit_ends(strategies, tmp_path, monkeypatch):
     """Without the garbage collector's help: it may not come before the next fit needs the room."""
-    real, made = optimum.place_rows, []
+    real, made = on_devices.engine, []
 
     def remembered(*arguments, **options):
-        sum_rows = real(*arguments, **options)
-        made.append(weakref.ref(sum_rows))
-        return sum_rows
+        engine = real(*arguments, **options)
+        made.append(weakref.ref(engine.sums))
+        return engine
 
-    monkeypatch.setattr(optimum, "place_rows", remembered)
+    monkeypatch.setattr(on_devices, "engine", remembered)
     x, y, _ = random_problem(200, 3, 2)
     gc.disable()
     try:

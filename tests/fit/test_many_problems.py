@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from problems import random_problem
 
 from tf_logreg import storage
 from tf_logreg.data import moments
 from tf_logreg.data.source import from_arrays
+from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import on_devices
-from tf_logreg.exact import certificate, host
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.full_batch import loop, penalized
+from tf_logreg.fit.full_batch.certified import Certified
+from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.solvers import load
 
@@ -25,43 +26,21 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
     folds, rows = (np.arange(240) % 3).astype(np.int32), np.arange(240)
     source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))))
     columns = moments.Affine(np.zeros(4), np.ones(4))
-    place = on_devices.streamed if streamed else on_devices.resident
+    place, devices = on_devices.streamed if streamed else on_devices.resident, Devices(strategy, "float64")
     outputs = 1 if classes == 2 else classes
     problems = penalized.Penalized(
-        place(strategy, source, rows, columns, tf.float64, folds),
+        place(devices, source, rows, columns, folds),
         (4, outputs), True, np.array(held_out, np.int32), np.array(class_weight, float),
         np.repeat(np.array(l1, float)[:, None], 4, axis=1), np.repeat(np.array(l2, float)[:, None], 4, axis=1), 240,
     )  # fmt: skip
-
-    def blocks():
-        yield host.Block(x, y, weight, np.zeros((240, 1)), folds)
-
-    def certify(w, which):
-        def whole(value):
-            return np.vstack([np.full((4, outputs), value), np.zeros((1, outputs))])
-
-        return certificate.certify(
-            blocks,
-            [
-                host.Problem(
-                    one.reshape(5, outputs), np.zeros(4), whole(l1[k]), whole(l2[k]),
-                    np.array(class_weight[k], float), held_out[k],
-                )
-                for one, k in zip(w, which, strict=True)
-            ],
-        )  # fmt: skip
-
     outcome = loop.solve(
         load.load(method),
-        problems,
+        Certified(problems, source, rows, columns, devices, folds),
         np.zeros((len(l2), problems.size)),
         target=np.full(len(l2), TOL),
         max_passes=5000,
         noise=1e-15,
-        certify=certify,
-        exact=problems.value_and_gradient,  # X is in float64 already
-        separation=lambda w, k: (None, True),
-        checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
+        monitor=Monitor(Checkpoints(storage.Folder(folder))),
         report=lambda *_: None,
     )
     return problems.centred(outcome.w, np.arange(len(l2))), outcome.status, outcome.passes

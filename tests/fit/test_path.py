@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from tf_logreg.fit.path import solution
+from tf_logreg.fit.path import solution, strengths
 
 
 def test_one_standard_error_takes_the_stronger():
     scores = np.array([[0.70, 0.70, 0.70], [0.52, 0.60, 0.50], [0.50, 0.56, 0.50], [0.49, 0.60, 0.48]])
-    assert solution.choose(scores, "best") == 2
-    assert solution.choose(scores, "one_standard_error") == 2 - (scores[1].mean() <= 0.52 + 0.02)
+    assert strengths.choose(scores, "best") == 2
+    assert strengths.choose(scores, "one_standard_error") == 2 - (scores[1].mean() <= 0.52 + 0.02)
     scores[1] -= 0.02
-    assert solution.choose(scores, "one_standard_error") == 1
+    assert strengths.choose(scores, "one_standard_error") == 1
 
 
 def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
@@ -43,11 +43,11 @@ def test_a_batch_begins_on_the_line_through_the_last_two_solutions():
     np.testing.assert_array_equal(begin(5), w[5:6])
 
 
-@pytest.mark.parametrize(("strengths", "together"), [(1, 1), (1, 3), (1, 4), (2, 3)])
-def test_what_no_solution_comes_before_begins_where_it_is(strengths, together):
-    count = strengths * together
+@pytest.mark.parametrize(("count_of_strengths", "together"), [(1, 1), (1, 3), (1, 4), (2, 3)])
+def test_what_no_solution_comes_before_begins_where_it_is(count_of_strengths, together):
+    count = count_of_strengths * together
     w = np.random.default_rng(0).standard_normal((count, 2))
-    strength = np.repeat(-np.arange(float(strengths)), together)
+    strength = np.repeat(-np.arange(float(count_of_strengths)), together)
     for size in range(1, count + 1):
         for part in (np.arange(a, min(a + size, count)) for a in range(0, count, size)):
             last = part[0] - together + (part - part[0]) % together

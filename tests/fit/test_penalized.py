@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import threadpoolctl
 
+from tf_logreg.engines.engine import Engine
 from tf_logreg.fit.full_batch import penalized
 
+HOST = Engine(None, on_host=True)
 
-def problems(p, m, count=1, num_rows=60_000, alike=None):
+
+def problems(p, m, count=1, num_rows=60_000, alike=None, engine=HOST):
     return penalized.Penalized(
-        None, (p, m), True, np.full(count, -1, np.int32), np.ones((count, max(m, 2))), np.zeros((count, p)),
+        engine, (p, m), True, np.full(count, -1, np.int32), np.ones((count, max(m, 2))), np.zeros((count, p)),
         np.ones((count, p)), num_rows, alike=alike,
     )  # fmt: skip
 
@@ -29,10 +31,9 @@ def test_small_systems_leave_the_cores_to_the_passes(p, m, count, one):
         assert threads() == 2
 
 
-def test_systems_have_all_cores_beside_an_accelerator(monkeypatch):
-    devices = [tf.config.LogicalDevice("/device:GPU:0", "GPU"), *tf.config.list_logical_devices()]
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda: devices)
-    with threadpoolctl.threadpool_limits(2), problems(28, 1).blas_threads():
+def test_systems_have_all_cores_beside_an_accelerator():
+    accelerator = Engine(None, on_host=False)
+    with threadpoolctl.threadpool_limits(2), problems(28, 1, engine=accelerator).blas_threads():
         assert threads() == 2
 
 

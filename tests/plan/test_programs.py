@@ -4,12 +4,12 @@ import importlib.metadata
 
 import pytest
 import tensorflow as tf
+from problems import random_problem, solve_arrays
 
 from tf_logreg.devices import placement
 from tf_logreg.engines import on_devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit.minibatch import loop
-from tf_logreg.objective import row_sums
 from tf_logreg.plan import chips, compiler, programs
 
 
@@ -29,7 +29,7 @@ def test_what_is_lowered_is_what_strategy_run_is_given(monkeypatch, strategies):
     monkeypatch.setattr(type(strategy), "run", lambda self, function, args=(): given(function, args))
     for request in programs.requests(1000, 784, 10):
         with pytest.raises(_AskedError):
-            on_devices._distributed(strategy, request.program, request.width, request.every, None)(0, 0, 0)
+            on_devices._distributed(strategy, request.name, request.width, request.every, None)(0, 0, 0)
         programs.pass_over_rows(request, 1000, 784, 10)
     assert len(run) == 3
     assert all(a is b for a, b in zip(run, lowered, strict=True))
@@ -45,7 +45,16 @@ def test_what_is_lowered_is_what_strategy_run_is_given(monkeypatch, strategies):
 def test_requests_are_the_solvers_own(sizes, names):
     found = programs.requests(*sizes)
     assert [request.name for request in found] == names
-    assert all(request.program is getattr(row_sums, request.name) for request in found)
+
+
+@pytest.mark.parametrize(("num_features", "num_classes"), [(6, 2), (70, 10)])
+def test_a_fit_makes_the_passes_that_were_requested(num_features, num_classes, strategies, tmp_path):
+    x, y, _ = random_problem(900, num_features, num_classes)
+    _, _, trained = solve_arrays(
+        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-3, tol=1e-6
+    )
+    requested = {request.name for request in programs.requests(900, num_features, num_classes)}
+    assert set(trained.made) == requested | {"float64"}
 
 
 def test_a_step_is_lowered_from_the_function_that_training_builds(monkeypatch):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from sklearn import metrics as peer
 
 from tf_logreg.data import pipeline
 from tf_logreg.data.source import Batch, from_arrays
-from tf_logreg.model import keras_model
+from tf_logreg.devices.devices import Devices
+from tf_logreg.model import head as heads
+from tf_logreg.model.head import Head
+from tf_logreg.model.model import Model
 from tf_logreg.results import evaluate, measurement, metrics
 
 
@@ -21,13 +25,11 @@ def fitted(request):
     """A source, a model with random weights, and what it should say about each row."""
     classes = request.param
     x, y, weight = random_problem(501, 6, classes)
-    output = keras_model.resolve_output("auto", classes)
-    model = keras_model.build(6, classes, output=output, bias=True, dtype="float64")
-    rng = np.random.default_rng(0)
-    kernel = rng.normal(size=model.get_layer("logits").kernel.shape)
-    keras_model.set_weights(model, kernel, rng.normal(size=kernel.shape[1]))
-    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))))
-    probabilities = np.asarray(model.predict(x, verbose=0))
+    head, rng = heads.resolve("auto", classes), np.random.default_rng(0)
+    kernel, names = rng.normal(size=(6, head.outputs)), tuple(map(str, range(classes)))
+    source = from_arrays(x, y, weight=weight, class_names=names)
+    model = Model(kernel, rng.normal(size=head.outputs), source.columns, names, head, dtype="float64")
+    probabilities = np.asarray(model.to_keras().predict(x, verbose=0))
     if classes == 2:
         probabilities = np.hstack([1 - probabilities, probabilities])
     return source, model, y, weight, probabilities
@@ -42,8 +44,7 @@ def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind):
     numbers, arrays = evaluate.evaluate(
         model,
         pipeline.distribute(strategy, lambda _: batches),
-        strategy=strategy,
-        num_classes=classes,
+        Devices(strategy),
         max_rows=1000,
         max_bytes=2**20,
     )
@@ -116,10 +117,10 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     weight = weight.astype(np.float32).astype(np.float64)  # as batches have it
     rng = np.random.default_rng(0)
     y = rng.permutation(np.arange(len(x)) % classes).astype(np.int32)
-    model = keras_model.build(4, classes, output="softmax", bias=True, dtype="float64")
     kernel, bias = rng.normal(size=(4, classes)), rng.normal(size=classes)
-    keras_model.set_weights(model, kernel, bias)
-    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(classes))))
+    names = tuple(map(str, range(classes)))
+    source = from_arrays(x, y, weight=weight, class_names=names)
+    model = Model(kernel, bias, source.columns, names, Head("softmax", classes), dtype="float64")
     monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 100 * classes)
     monkeypatch.setattr(metrics, "MOST_DENSE_CLASSES", 10)
     monkeypatch.setattr(evaluate, "_TOGETHER", 7 * len(x))  # areas of seven classes at a time
@@ -129,7 +130,9 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     )
     options = ConfigDict({"max_rows": 10**6, "max_bytes": 2**30})
     rows = {"test": np.arange(len(x))}
-    numbers, arrays = measurement.evaluate_model(options, model, source, rows, strategies["one_device"])
+    numbers, arrays = measurement.evaluate_model(
+        options, model, source, rows, Devices(strategies["one_device"])
+    )
     numbers, arrays = numbers["test"], {name.removeprefix("test/"): a for name, a in arrays.items()}
     assert max(size[0] for size in sizes) == 100 * classes // max(4, classes)
 
@@ -178,15 +181,17 @@ def test_workers_add_up_to_one(strategies, monkeypatch):
     """The sums and areas of two workers' rows are those of all rows; columns are told a few at a time."""
     x, y, weight = random_problem(300, 4, 3)
     source = from_arrays(x, y, weight=weight, class_names=("a", "b", "c"))
-    model = keras_model.build(4, 3, output="softmax", bias=True, dtype="float64")
-    keras_model.set_weights(model, np.random.default_rng(0).normal(size=(4, 3)), np.zeros(3))
+    kernel = np.random.default_rng(0).normal(size=(4, 3))
+    model = Model(kernel, np.zeros(3), source.columns, ("a", "b", "c"), Head("softmax", 3), dtype="float64")
 
     def found(rows, every):
-        batches = pipeline.sequential_batches(source, rows)
+        batches, strategy = pipeline.sequential_batches(source, rows), strategies["one_device"]
+        devices = SimpleNamespace(
+            strategy=strategy, workers=SimpleNamespace(every=every)
+        )  # one of two workers
         return evaluate.evaluate(
-            model, pipeline.distribute(strategies["one_device"], lambda _: batches), strategy=strategies["one_device"],
-            num_classes=3, max_rows=300, max_bytes=2**20, every=every,
-        )  # fmt: skip
+            model, pipeline.distribute(strategy, lambda _: batches), devices, max_rows=300, max_bytes=2**20
+        )
 
     told = []
     found(np.arange(200, 300), lambda value: told.append(value) or [value])
@@ -221,8 +226,7 @@ def test_beyond_the_limits_the_area_is_left_out(fitted, strategies, limits, reas
     numbers, _ = evaluate.evaluate(
         model,
         pipeline.distribute(strategies["off"], lambda _: pipeline.sequential_batches(source, np.arange(501))),
-        strategy=strategies["off"],
-        num_classes=len(source.class_names),
+        Devices(strategies["off"]),
         **limits,
     )
     assert numbers["roc_auc"] is None
@@ -240,13 +244,11 @@ def test_extreme_logits_have_finite_loss():
 def of_rows(logits, y, weight, classes):
     """Metrics of given logits: those of a model whose kernel is one, on rows that are the logits."""
     outputs = logits.shape[1]
-    model = keras_model.build(
-        outputs, classes, output="sigmoid" if outputs == 1 else "softmax", bias=False, dtype="float64"
-    )
-    keras_model.set_weights(model, np.eye(outputs), None)
+    names = tuple(map(str, range(outputs))), tuple(map(str, range(classes)))
+    model = Model(np.eye(outputs), np.zeros(outputs), *names, heads.resolve("auto", classes), dtype="float64")
     rows = Batch(*map(tf.constant, (logits, y, weight, np.zeros((len(y), 1)), np.arange(len(y)))))
     return evaluate.evaluate(
-        model, [rows], strategy=tf.distribute.get_strategy(), num_classes=classes, max_rows=100, max_bytes=10**6
+        model, [rows], Devices(tf.distribute.get_strategy()), max_rows=100, max_bytes=10**6
     )[0]  # fmt: skip
 
 

@@ -1,14 +1,127 @@
-"""From the config's data section to rows that are split, checked and counted."""
+"""`Dataset`: the rows of a run, split, checked and counted; `prepare` makes it from a config."""
+
+import dataclasses
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.data import digest, moments, names, pipeline, split, views
+from tf_logreg.data import digest, moments, names, shards, split, units, views
+from tf_logreg.data import folds as make_folds
 from tf_logreg.data.load import files, load, version
 from tf_logreg.data.source import Source, with_offset
-from tf_logreg.devices import workers
+from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
-from tf_logreg.model import keras_model
+from tf_logreg.model import head as heads
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """What is known of the rows before a fit.
+
+    Attributes:
+        source: where rows are read, each column in units of 2^exponent, in which nothing over- or underflows.
+        rows: int64 row ids by role: 'train' and, where there are any, 'validation' and 'test'.
+        folds: of the training rows; none held out without cross-validation.
+        moments: F, of what trains beside each fold, in those units. all_moments: of all training rows.
+        exponent: [p] int, 0 for a column in the unit that it came in.
+        files: version and digests of what was read; {} for arrays.
+    """
+
+    source: Source
+    rows: dict[str, np.ndarray]
+    folds: make_folds.Folds
+    moments: list[moments.Scan]
+    all_moments: moments.Scan
+    exponent: np.ndarray
+    files: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def train(self) -> np.ndarray:
+        """Ids of the training rows, int64 [n]."""
+        return self.rows["train"]
+
+    @property
+    def num_features(self) -> int:
+        """P."""
+        return len(self.source.columns)
+
+    @property
+    def num_classes(self) -> int:
+        """C, of the classes that have rows."""
+        return len(self.source.class_names)
+
+    def without_folds(self) -> "Dataset":
+        """The same rows, none of them held out."""
+        none = make_folds.none(len(self.train))
+        return dataclasses.replace(self, folds=none, moments=[self.all_moments])
+
+
+def prepare(settings: ConfigDict, devices: Devices) -> Dataset:
+    """Reads what the config's data section names, and checks it; each row is scanned once.
+
+    Args:
+        settings: its sections data, cv, model and its seed are read.
+        devices: whose workers each read their own rows and compare what they found.
+
+    Raises:
+        InputError: data that cannot be used, on some worker.
+    """
+    source, rows, files = devices.together(lambda: read_unchanged(settings))
+    sizes = {role: len(ids) for role, ids in rows.items()}
+    devices.same((sizes, source.columns, source.class_names, digest.summary(files)), "data")
+    return of_rows(source, rows, settings, devices, files=files)
+
+
+def of_rows(
+    source: Source,
+    rows: dict[str, np.ndarray],
+    settings: ConfigDict,
+    devices: Devices,
+    *,
+    files: dict | None = None,
+) -> Dataset:
+    """The dataset of a source whose rows have their roles.
+
+    Args:
+        source: in raw units.
+        rows: row ids by role.
+        settings: its section cv is read, data.group, data.time and the seed.
+        devices: as in `prepare`.
+        files: digests, as in `Dataset`.
+
+    Raises:
+        InputError: rows that cannot be used, or folds that cannot be made.
+    """
+    if len(source.class_names) < 2:
+        raise InputError(
+            f"y: expected at least two classes. Received: only {names.describe(source.class_names)}."
+        )
+    others = {role: scan_rows(source, ids, devices) for role, ids in rows.items() if role != "train"}
+    del others  # every number was looked at
+    train, folds = rows["train"], make_folds.none(len(rows["train"]))
+    if settings.cv.folds:
+        by = {"group": settings.data.group, "time": settings.data.time, "seed": settings.seed}
+        folds = devices.together(lambda: make_folds.make(source, train, settings.cv.folds, **by))
+    parts = [scan_rows(source, train[folds.fold == f], devices) for f in range(folds.fold.max() + 1)]
+    whole = parts[0] if len(parts) == 1 else moments.merged(parts)
+    check_training_classes(source, rows, whole)
+    beside = [moments.merged([parts[f] for f in folds.training(k)]) for k in range(len(folds.held_out))]
+    if settings.cv.folds:
+        make_folds.check_classes(
+            folds, np.array([one.class_weight_sum for one in beside]), source.class_names
+        )
+    else:
+        beside = [whole]
+    exponent = units.exponents(whole.largest)
+    return Dataset(
+        units.in_units(source, exponent),
+        rows,
+        folds,
+        [one.in_units(exponent) for one in beside],
+        whole.in_units(exponent),
+        exponent,
+        files or {},
+    )
 
 
 def read_data(
@@ -38,10 +151,8 @@ def read_data(
         if data.positive_class:
             source = views.with_positive_class(source, data.positive_class)
     if data.offset:
-        output = keras_model.resolve_output(config.model.output, len(source.class_names))
-        source = with_offset(
-            source, data.offset, outputs or (1 if output == "sigmoid" else len(source.class_names))
-        )
+        outputs = outputs or heads.resolve(config.model.output, len(source.class_names)).outputs
+        source = with_offset(source, data.offset, outputs)
     options = set(data) - {"source", "args", "positive_class", "offset"}
     return source, split.split_rows(source, seed=config.seed, **{name: data[name] for name in options})
 
@@ -75,18 +186,19 @@ def read_unchanged(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray], d
     return source, rows, after
 
 
-def scan_rows(source: Source, rows: np.ndarray, team: workers.Workers | None = None) -> moments.Scan:
-    """Checks and moments of some rows; each worker of a team reads its own.
+def scan_rows(source: Source, rows: np.ndarray, devices: Devices) -> moments.Scan:
+    """Checks and moments of some rows; each worker reads its own.
 
     Raises:
         InputError: a number that cannot be used, with its place, or no weight at all.
     """
-    if team is None or team.count == 1:
-        found = moments.scan(pipeline.host_batches(source, rows), source)
+    workers = devices.workers
+    if workers.count == 1:
+        found = moments.scan(shards.host_batches(source, rows), source)
     else:
-        mine = pipeline.rows_of(rows, team.replicas, team.strategy.num_replicas_in_sync)
-        own = team.together(lambda: moments.scan(pipeline.host_batches(source, mine), source))
-        found = moments.merged([moments.Scan(**fields) for fields in team.every(vars(own))])
+        mine = shards.rows_of(rows, workers.replicas, devices.replicas)
+        own = devices.together(lambda: moments.scan(shards.host_batches(source, mine), source))
+        found = moments.merged([moments.Scan(**fields) for fields in workers.every(vars(own))])
     if not found.weight_sum > 0:
         raise InputError(
             f"weight: expected some rows with a weight > 0. Received: {len(rows)} rows of weight 0."

@@ -4,16 +4,16 @@ Everything happens in blocks: an epoch's row ids are laid out at once, and each 
 shifted, scaled and cast by a few vector operations.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from tf_logreg import machine
 from tf_logreg.data.moments import Affine
+from tf_logreg.data.shards import VIRTUAL_SHARDS, owner
 from tf_logreg.data.source import Batch, Source
 
-VIRTUAL_SHARDS = 64
 _BLOCK_ELEMENTS = 2**21  # numbers in a block of a sequential pass: 16 MiB in float64
 
 
@@ -49,21 +49,6 @@ def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
     last = tf.gather(tf.concat([row[rounds:] for row in rows], 0), shuffled(rest, VIRTUAL_SHARDS + 2))
     order = tf.concat([tf.reshape(grid, [-1]), last], 0)
     return tf.ensure_shape(order, [num_rows])
-
-
-def owner(position, replicas: int):
-    """The replica that reads the row at each position of a split's rows: that of its shard.
-
-    Takes and gives an array or a tensor of any shape.
-    """
-    return position % VIRTUAL_SHARDS % replicas
-
-
-def rows_of(rows: np.ndarray, mine: range, replicas: int) -> np.ndarray:
-    """Those of a split's rows that some of its replicas read."""
-    if len(mine) == replicas:
-        return rows
-    return rows[np.isin(owner(np.arange(len(rows)), replicas), mine)]
 
 
 def rows_per_replica(num_rows: int, batch_size: int, replicas: int) -> int:
@@ -185,26 +170,6 @@ def sequential_batches(
     )
     transform = training_columns(source, columns, dtype) if columns else lambda x: tf.cast(x, dtype)
     return _read_blocks(blocks, source, rows[0], transform, len(mine))
-
-
-def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Iterator[Batch]:
-    """One pass over raw rows in their order as NumPy arrays, without padding.
-
-    Args:
-        source: where rows are read.
-        rows: int64 [n] row ids.
-        elements: features in a block of rows in memory: as many as a core's cache holds in float64.
-    """
-    if not len(rows):
-        return
-    if source.host is not None:
-        block = max(1, elements // len(source.columns))
-        for start in range(0, len(rows), block):
-            yield source.host(rows[start : start + block])
-        return
-    for batch in sequential_batches(source, rows).as_numpy_iterator():
-        real = batch.row >= 0
-        yield batch if real.all() else Batch(*(array[real] for array in batch))
 
 
 def distribute(strategy: tf.distribute.Strategy, batches: Callable[[range], tf.data.Dataset]):

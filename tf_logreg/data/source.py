@@ -5,18 +5,22 @@ and reads any of them by index, which is what makes the order of training a pure
 (seed, epoch, position) and a resumed run exact.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tf_logreg.data import names
 from tf_logreg.data.names import describe
 from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Batch(NamedTuple):
@@ -102,6 +106,8 @@ def from_arrays(
         InputError: there are no rows or no columns, lengths disagree, dtypes are not numbers, or a long
             double is beyond float64.
     """
+    import tensorflow as tf
+
     x = _plain(x)
     if x.ndim != 2 or 0 in x.shape:
         raise InputError(f"x: expected rows and columns [n, p], n and p >= 1. Received: shape {x.shape}.")
@@ -235,6 +241,8 @@ def _single(weight: np.ndarray) -> tuple[np.ndarray, int]:
 
 def no_offset(rows: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
     """The offset of rows that have none, [B, 1]."""
+    import tensorflow as tf
+
     return tf.zeros([tf.shape(rows)[0], 1], dtype)
 
 
@@ -250,6 +258,8 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
     Raises:
         InputError: no such extra, another shape, or a value that is not a finite number.
     """
+    import tensorflow as tf
+
     if name not in source.extras:
         raise InputError(
             f"data.offset: expected one of the source's further columns "
@@ -297,13 +307,3 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
 def default_columns(num_features: int) -> tuple[str, ...]:
     """'x0', 'x1', ..., for features that came without names."""
     return tuple(f"x{j}" for j in range(num_features))
-
-
-def with_class_weight(source: Source, class_weight: np.ndarray) -> Source:
-    """The same rows with weights multiplied by their class's, [C]."""
-
-    def read(rows: tf.Tensor) -> Batch:
-        batch = source.read(rows)
-        return batch._replace(weight=batch.weight * tf.gather(tf.cast(class_weight, tf.float32), batch.y))
-
-    return dataclasses.replace(source, read=read, host=None)

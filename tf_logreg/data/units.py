@@ -4,15 +4,20 @@ A power of two changes no digit, so a column of 1e-170 and the same column times
 Columns of ordinary size keep the unit that they came in.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _ORDINARY = 60  # exponents within +- this many leave room for squares and float32
 _FURTHEST = 1e30  # of a value, in units
@@ -33,6 +38,8 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
     Raises:
         InputError: a column that its source reads through TensorFlow, which takes 1e-38 for zero.
     """
+    import tensorflow as tf
+
     if not exponent.any():
         return source
     if source.host is None:

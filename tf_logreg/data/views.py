@@ -1,15 +1,20 @@
 """The same rows seen otherwise: features in another order, classes in another order or fewer of them."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from tf_logreg.data import names
 from tf_logreg.data.names import describe
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _BLOCK_ROWS = 2**20
 
@@ -20,6 +25,8 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
     Raises:
         InputError: the source has other features, or two of one name in another order.
     """
+    import tensorflow as tf
+
     if source.columns == columns:
         return source
     missing, other = (
@@ -81,6 +88,8 @@ def with_classes(source: Source, class_names: tuple[str, ...], present: np.ndarr
     Raises:
         InputError: the source has a class that is not among them, or a name that stands for several.
     """
+    import tensorflow as tf
+
     if source.class_names == class_names:
         return source
     there = np.arange(len(source.class_names)) if present is None else np.flatnonzero(present)

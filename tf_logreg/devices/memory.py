@@ -4,13 +4,18 @@
 memory that does not begin at a multiple of 64 bytes, where NumPy's arrays seldom begin.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
-import tensorflow as tf
 
 from tf_logreg.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _ALIGNMENT = 64
 
@@ -43,6 +48,8 @@ def tensor(array: np.ndarray) -> tf.Tensor:
 
     What is lent must not be written to afterwards.
     """
+    import tensorflow as tf
+
     if array.dtype == tf.bfloat16.as_numpy_dtype:
         return tf.bitcast(tensor(array.view(np.uint16)), tf.bfloat16)
     if not array.size:

@@ -1,18 +1,25 @@
 """Rows on the devices: whether they fit, how they get there, and which replica holds which."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import psutil
-import tensorflow as tf
-from tensorflow.python.client import device_lib
 
 from tf_logreg import machine
 from tf_logreg.devices import memory, workers
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 def fits(
-    strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: tf.DType, fraction: float
+    strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: str, fraction: float
 ) -> bool:
     """Whether a replica's share of X takes at most `fraction` of its device's memory, on every worker."""
-    needed = num_rows * num_features * dtype.size / strategy.num_replicas_in_sync
+    import tensorflow as tf
+
+    needed = num_rows * num_features * tf.as_dtype(dtype).size / strategy.num_replicas_in_sync
     return not workers.of(strategy).any(needed > fraction * device_memory(strategy))
 
 
@@ -22,6 +29,8 @@ def device_memory(strategy: tf.distribute.Strategy) -> float:
     if on_tpu(strategy):
         return 8 * 2.0**30  # the smallest that a TPU core has, v2's
     if "GPU" in device:
+        from tensorflow.python.client import device_lib
+
         return float(
             min(found.memory_limit for found in device_lib.list_local_devices() if found.memory_limit > 2**28)
         )
@@ -35,6 +44,8 @@ def host_memory() -> float:
 
 def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
     """The device of each replica of this process."""
+    import tensorflow as tf
+
     try:
         return strategy.extended.worker_devices
     except RuntimeError:  # TensorFlow's default strategy does not say: its operations prefer a GPU
@@ -56,6 +67,8 @@ def cores_per_replica(strategy: tf.distribute.Strategy) -> int:
 
 def place(strategy: tf.distribute.Strategy, values: list):
     """One value a replica of this process (an array, or a tuple of them), each moved to its device."""
+    import tensorflow as tf
+
     names, first = devices(strategy), workers.of(strategy).replicas.start
 
     def on_device(context):

@@ -5,31 +5,24 @@ goes through here, and none leaves a loop alone. What sends is collective: each 
 same order.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from tf_logreg.devices import cluster, message
 from tf_logreg.errors import InputError, RunError, brief
 
-_SMALLEST = 64  # numbers in a message; larger ones are rounded up to a power of two, to trace few shapes
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-# What TensorFlow raises when a peer is gone.
-_LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.InternalError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.UnknownError,
-)
+_SMALLEST = 64  # numbers in a message; larger ones are rounded up to a power of two, to trace few shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +133,7 @@ class Workers:
 
     def seconds_to_reduce(self, size: int) -> float:
         """Seconds that adding `size` float32 over all replicas takes, the median of five."""
+        import tensorflow as tf
 
         def replica(value):
             # An operation of the replica's own: TensorFlow asks where the value is.
@@ -161,7 +155,7 @@ class Workers:
         """Turns TensorFlow's errors about a lost worker into a RunError that names it."""
         try:
             yield
-        except _LOST as error:
+        except _errors_of_a_lost_peer() as error:
             if self.count == 1:
                 raise
             lost = ", ".join(cluster.absent(self.cluster)) or "a worker, though all ports answer"
@@ -171,9 +165,26 @@ class Workers:
             ) from None
 
 
+def _errors_of_a_lost_peer() -> tuple[type[Exception], ...]:
+    """What TensorFlow raises when a peer is gone."""
+    import tensorflow as tf
+
+    return (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.InternalError,
+        tf.errors.FailedPreconditionError,
+        tf.errors.UnknownError,
+    )
+
+
 @functools.lru_cache(maxsize=8)
 def of(strategy: tf.distribute.Strategy) -> Workers:
     """The workers of a strategy made by `distribute.make_strategy`."""
+    import tensorflow as tf
+
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return Workers(None, strategy)
     resolver = strategy.cluster_resolver
@@ -184,6 +195,7 @@ def of(strategy: tf.distribute.Strategy) -> Workers:
 @functools.lru_cache(maxsize=8)
 def _summed(strategy: tf.distribute.Strategy, local: int):
     """[size] float64 or int64 -> the sum over workers."""
+    import tensorflow as tf
 
     def replica(value):
         context = tf.distribute.get_replica_context()

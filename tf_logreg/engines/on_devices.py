@@ -1,4 +1,4 @@
-"""A pass: a program of `objective/row_sums.py` summed over all training rows, on every replica.
+"""The engine on devices: a pass of `objective/row_sums.py`, by its name, over all rows on every replica.
 
 Rows are resident on the devices, or streamed to them in blocks; the code above does not know which.
 Within a replica rows are taken in blocks that stay in a core's cache, so that a program that uses X
@@ -8,6 +8,7 @@ SIAM J. Sci. Comput. 26, 2005, alg. 4.3): 10^9 rows lose no digits, also where t
 """
 
 import functools
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -17,60 +18,70 @@ from tf_logreg.data import pipeline
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
 from tf_logreg.devices import placement
+from tf_logreg.devices.devices import Devices
+from tf_logreg.engines.engine import Engine
 from tf_logreg.engines.rows import held_rows
-from tf_logreg.objective import linear
-from tf_logreg.objective.row_sums import Problems, Rows
+from tf_logreg.objective import linear, row_sums
+from tf_logreg.objective.records import Problems, Rows
+
+log = logging.getLogger(__name__)
 
 _BLOCK_ELEMENTS = 2**21  # floats of X and of a program's intermediates in a block
 _TPU_BLOCK_ELEMENTS = 2**23  # a TPU's vector memory holds two such blocks of X beside the rest
 _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**17, 128, 64
 
-# sum_rows(program, arguments, problems, width, every): the program's sums over all rows, float64
-# arrays. `width` is how many numbers the program makes a row; `every` = 8 takes one block of eight.
-SumRows = Callable[..., list[np.ndarray]]
+
+def engine(
+    devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
+) -> Engine:
+    """Passes over some rows: placed on the devices once when there is room for them, else streamed each time.
+
+    Args:
+        devices: where the replicas are; each holds the rows of its own shards.
+        source: where rows are read.
+        rows: int64 [n], their ids.
+        columns: how training columns come from raw ones.
+        folds: int32 [n], or None when no problem holds a fold out.
+    """
+    if devices.holds(len(rows), len(source.columns)):
+        return resident(devices, source, rows, columns, folds)
+    log.info("The training rows take more than the share of device memory: each pass streams them.")
+    return streamed(devices, source, rows, columns, folds)
 
 
 def resident(
-    strategy: tf.distribute.Strategy,
-    source: Source,
-    rows: np.ndarray,
-    columns: Affine,
-    dtype: tf.DType,
-    folds: np.ndarray | None = None,
-) -> SumRows:
-    """Passes over rows that are placed on the devices once.
+    devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
+) -> Engine:
+    """Passes over rows that are placed on the devices once; the arguments are those of `engine`."""
+    strategy = devices.strategy
+    folds = np.zeros(len(rows), np.int32) if folds is None else folds
+    positions, held = held_rows(devices, source, rows, columns)
+    held = [Rows(*arrays, folds[mine]) for mine, arrays in zip(positions, held, strict=True)]
+    return over_placed(devices, placement.place(strategy, held), tuple(part.x.shape for part in held))
+
+
+def over_placed(devices: Devices, placed: Rows, shapes: tuple) -> Engine:
+    """Passes over rows that are on the devices already.
 
     Args:
-        strategy: where the replicas are; each holds the rows of its own shards.
-        source: where rows are read, once.
-        rows: int64 [n], the ids of the training rows.
-        columns: how training columns come from raw ones.
-        dtype: of x on the devices.
-        folds: int32 [n], or None when no problem holds a fold out.
+        devices: where they are.
+        placed: a replica's rows on each device.
+        shapes: [n, p] of each.
     """
-    folds = np.zeros(len(rows), np.int32) if folds is None else folds
-    positions, held = held_rows(strategy, source, rows, columns, dtype)
-    held = [Rows(*arrays, folds[mine]) for mine, arrays in zip(positions, held, strict=True)]
-    data = placement.place(strategy, held)
-    shapes = tuple(part.x.shape for part in held)
+    strategy, dtype = devices.strategy, tf.as_dtype(devices.dtype)
 
-    def sum_rows(program, arguments, problems, width, every=1):
-        run = _distributed(strategy, program, width, every, (shapes, _one_problem(arguments)))
-        return _arrays(run(data, _tensors(arguments, dtype), _tensors(problems, dtype)))
+    def sums(name, arguments, problems, width, every=1):
+        run = _distributed(strategy, name, width, every, (shapes, _one_problem(arguments)))
+        return _arrays(run(placed, _tensors(arguments, dtype), _tensors(problems, dtype)))
 
-    return sum_rows
+    return Engine(sums, on_host=_on_host())
 
 
 def streamed(
-    strategy: tf.distribute.Strategy,
-    source: Source,
-    rows: np.ndarray,
-    columns: Affine,
-    dtype: tf.DType,
-    folds: np.ndarray | None = None,
-) -> SumRows:
-    """Passes over rows that are read anew each time; the arguments are those of `resident`."""
-    replicas = strategy.num_replicas_in_sync
+    devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
+) -> Engine:
+    """Passes over rows that are read anew each time; the arguments are those of `engine`."""
+    strategy, dtype, replicas = devices.strategy, tf.as_dtype(devices.dtype), devices.replicas
     fold_of_row = np.zeros(rows.max() + 1, np.int32)
     if folds is not None:
         fold_of_row[rows] = folds
@@ -79,9 +90,9 @@ def streamed(
         fold = tf.gather(fold_of_row, tf.maximum(batch.row, 0))
         return Rows(batch.x, batch.y, batch.weight, batch.offset, fold)
 
-    def sum_rows(program, arguments, problems, width, every=1):
+    def sums(name, arguments, problems, width, every=1):
         shapes = len(rows), len(source.columns), _one_problem(arguments)
-        run = _distributed(strategy, program, width, every, shapes)
+        run = _distributed(strategy, name, width, every, shapes)
 
         def batches(mine):
             return pipeline.sequential_batches(
@@ -95,10 +106,10 @@ def streamed(
             total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
         return total
 
-    return sum_rows
+    return Engine(sums, on_host=_on_host())
 
 
-def on_host() -> bool:
+def _on_host() -> bool:
     """Whether passes run on the cores of the host, there being nothing faster."""
     return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 
@@ -124,12 +135,12 @@ def _arrays(sums: list) -> list[np.ndarray]:
 
 
 @functools.lru_cache(maxsize=64)
-def _distributed(strategy: tf.distribute.Strategy, program: Callable, width: int, every: int, data):
-    """The TensorFlow function of a pass; one for each program, however many problems there are.
+def _distributed(strategy: tf.distribute.Strategy, name: str, width: int, every: int, data):
+    """The TensorFlow function of a pass; one for each name, however many problems there are.
 
     `data` tells rows and problems of different static shapes apart, which must not be generalised over.
     """
-    replica = replica_program(program, width, every, placement.on_tpu(strategy))
+    replica = replica_program(name, width, every, placement.on_tpu(strategy))
 
     @tf.function(reduce_retracing=True, autograph=False)
     def run(rows, arguments, problems):
@@ -140,7 +151,7 @@ def _distributed(strategy: tf.distribute.Strategy, program: Callable, width: int
 
 
 @functools.lru_cache(maxsize=64)
-def replica_program(program: Callable, width: int, every: int, tpu: bool) -> Callable:
+def replica_program(name: str, width: int, every: int, tpu: bool) -> Callable:
     """What `strategy.run` is given for a pass: (rows, arguments, problems) -> the sums over all replicas.
 
     The sums are those of `replica_sums`. `tpu` says what devices it is traced for.
@@ -148,7 +159,7 @@ def replica_program(program: Callable, width: int, every: int, tpu: bool) -> Cal
 
     def replica(rows, arguments, problems):
         with linear.tracing_for_tpu(tpu):
-            sums = replica_sums(program, rows, arguments, problems, width=width, every=every)
+            sums = replica_sums(getattr(row_sums, name), rows, arguments, problems, width=width, every=every)
         context = tf.distribute.get_replica_context()
         if tpu:
             return context.all_reduce(tf.distribute.ReduceOp.SUM, sums)

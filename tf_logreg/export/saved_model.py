@@ -4,36 +4,35 @@ A row without an answer says so: where a logit is NaN or infinite, as it is for 
 infinite, all probabilities are NaN, class_id is -1 and class_name is ''.
 """
 
-import keras
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tf_logreg.model import keras_model
 from tf_logreg.objective import linear, losses
 
 MARKER = "saved_model.pb"  # without it TensorFlow takes a folder for none of its own
 
 
-def serving_module(
-    model: keras.Sequential, feature_names: tuple[str, ...], class_names: tuple[str, ...]
-) -> tf.Module:
+def serving_module(model: Any) -> tf.Module:
     """A plain module with its own copy of the weights, on the host, whatever the strategy was.
 
     `keras.Model.export` is not used: it trips over names and dicts, and gives the sigmoid's one
     column where every user of the signature wants [B, C].
 
     Args:
-        model: in raw units.
-        feature_names: p names, in the order of the columns of `features`.
-        class_names: C names, in the order of the labels.
+        model: a `Model`; its weights and features are in its dtype.
     """
-    one_vs_rest, (kernel, bias) = keras_model.is_one_vs_rest(model), keras_model.get_weights(model)
+    one_vs_rest, kernel, bias = (
+        model.head.is_one_vs_rest,
+        *(array.astype(model.dtype) for array in (model.kernel, model.bias)),
+    )
     module = tf.Module(name="logistic_regression")
     with tf.device("CPU:0"):
         module.kernel, module.bias = tf.Variable(kernel, name="kernel"), tf.Variable(bias, name="bias")
-        for name, values in (("feature_names", feature_names), ("class_names", class_names)):
+        for name, values in (("feature_names", model.feature_names), ("class_names", model.class_names)):
             setattr(module, name, tf.Variable(list(values), trainable=False, name=name))
 
     @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]], kernel.dtype, name="features")])

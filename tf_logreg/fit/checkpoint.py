@@ -28,7 +28,7 @@ class Checkpoints:
     """A folder of checkpoints of one run.
 
     Attributes:
-        folder: where they are.
+        folder: where they are; None for a fit that is not saved.
         fingerprint: what must be the same to resume: the config, the data, the shape, TensorFlow's major
             version.
         every_steps: save when this many steps have passed since the last; 0 only when interrupted.
@@ -36,15 +36,15 @@ class Checkpoints:
         team: the workers of the run, whose chief alone writes and reads; None for one process.
     """
 
-    folder: storage.Folder
-    fingerprint: dict
-    every_steps: int
-    keep: int
+    folder: storage.Folder | None = None
+    fingerprint: dict = dataclasses.field(default_factory=dict)
+    every_steps: int = 0
+    keep: int = 1
     team: workers.Workers | None = None
 
     def below(self, name: str) -> "Checkpoints":
         """Those of a part of the run, in a folder of their own."""
-        return dataclasses.replace(self, folder=self.folder.below(name))
+        return dataclasses.replace(self, folder=self.folder and self.folder.below(name))
 
     def save(self, step: int, arrays: dict[str, np.ndarray]) -> None:
         """Writes the state after `step` updates and deletes what is older than the `keep` newest.
@@ -53,7 +53,7 @@ class Checkpoints:
             InputError: the disk is full or cannot be written; earlier checkpoints are intact.
             RunError: the work directory is not this run's any more.
         """
-        if self.team and not self.team.is_chief:
+        if self.folder is None or (self.team and not self.team.is_chief):
             return
         payload = io.BytesIO()
         about = {"fingerprint": np.array(json.dumps(self.fingerprint)), "step": np.array(step)}
@@ -70,6 +70,8 @@ class Checkpoints:
         Raises:
             InputError: it is of another config, shape or TensorFlow.
         """
+        if self.folder is None:
+            return None
         return self.team.from_chief(self._latest) if self.team else self._latest()
 
     def _latest(self) -> tuple[int, dict[str, np.ndarray]] | None:

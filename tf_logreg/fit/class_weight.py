@@ -1,10 +1,4 @@
-"""Weights by class, and the way back to undistorted probabilities.
-
-Training with class weights is training on a sample in which class c is w_c times as frequent, so the
-probabilities are those of that sample. King and Zeng (Logistic Regression in Rare Events Data,
-Political Analysis 9, 2001, eq. 7) undo it by a shift of the bias: for the sigmoid by
--log(w_1 / w_0), for the softmax by -log w_c in each class.
-"""
+"""Weights by class. `model/head.py` has the way back to undistorted probabilities, `prior_shift`."""
 
 import csv
 import math
@@ -13,10 +7,11 @@ import numpy as np
 
 from tf_logreg.data import names, units
 from tf_logreg.errors import InputError
+from tf_logreg.model.head import Head
 
 
 def parse(
-    text: str, class_names: tuple[str, ...], class_weight_sum: np.ndarray, *, one_vs_rest: bool = False
+    text: str, class_names: tuple[str, ...], class_weight_sum: np.ndarray, head: Head
 ) -> np.ndarray | None:
     """The weight of each class.
 
@@ -26,7 +21,8 @@ def parse(
             double quotes, as in CSV: '"Smith, J"=2,other=3'; a quote within them is written twice.
         class_names: C names.
         class_weight_sum: [C], the sum of row weights of each class in training, W_c.
-        one_vs_rest: 'balanced' is between each class and the others: W / (2 W_c) and W / (2 (W - W_c)).
+        head: of one-vs-rest, 'balanced' is between each class and the others: W / (2 W_c) and
+            W / (2 (W - W_c)).
 
     Returns:
         [C] float64; of each class against the rest [C, C], row c being its own problem's; None for ''.
@@ -37,7 +33,7 @@ def parse(
     """
     if not text:
         return None
-    if text == "balanced" and one_vs_rest:
+    if text == "balanced" and head.is_one_vs_rest:
         own, total = class_weight_sum, class_weight_sum.sum()
         rest = np.repeat(total / (2 * (total - own))[:, None], len(own), axis=1)
         return np.where(np.eye(len(own), dtype=bool), total / (2 * own), rest)
@@ -77,18 +73,3 @@ def _named_weight(part: str, text: str, known: dict[str, None]) -> tuple[str, fl
     if not 0 < weight < math.inf:
         raise InputError(f"class_weight: expected a finite weight > 0. Received: {part!r} in {text!r}.")
     return name, weight
-
-
-def correct_prior(bias: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
-    """The bias of the undistorted model: [1] for the sigmoid, [C] for the softmax.
-
-    Args:
-        bias: [1] or [C], fitted with class weights.
-        class_weight: [C], or 'balanced' between each class and the rest, [C, C].
-    """
-    if class_weight.ndim == 2:
-        # All others have one weight, that of the neighbour among them.
-        at = np.arange(len(bias))
-        return bias - np.log(class_weight[at, at] / class_weight[at, at - 1])
-    shift = np.log(class_weight)
-    return bias - (shift[1:] - shift[:1] if len(bias) == 1 else shift)

@@ -1,11 +1,13 @@
-"""How a fit ended."""
+"""What a fit gives: a model, and how it ended."""
 
 import dataclasses
 import enum
+from typing import Any
 
 import numpy as np
 
 from tf_logreg.exact.certificate import Certificate
+from tf_logreg.model.model import Model
 
 
 class Status(enum.StrEnum):
@@ -38,29 +40,52 @@ class Status(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class FitResult:
-    """What a fit says beside the weights that it sets on the model.
+class Trained:
+    """Weights in training columns, and how they were come by.
 
     Attributes:
-        status: how it ended.
-        iterations: updates of the weights.
-        passes: reads of the training rows.
-        history: (step, mean objective of the batches since the step before it), in nats; of a
-            full-batch fit (passes, objective).
+        status: how it ended. iterations: updates of the weights. passes: reads of the training rows.
+        kernel, bias: [p, m] and [m]; None when the fit diverged.
+        history: (step, objective in nats) after each loop; of a full-batch fit (passes, objective).
+        objective: F at these weights, nats; None where it is no number.
         message: what the status means here; `status.explain()` when empty.
-        certificate: of a full-batch fit, else None.
-        weights: of a full-batch fit, kernel [p, m] and bias [m] in training columns, float64: the model's
-            own are rounded to its dtype.
+        certificate: of a full-batch fit, else None. relative_gap: certified, over the null model's loss; None
+            where there is none.
         dependence: of unpenalised columns that depend on each other, for `result.json`; None where none do.
-        relative_gap: certified, over the null model's loss; None where there is none.
+        made: of a full-batch fit, how many passes were made by name, as of `Penalized`.
     """
 
     status: Status
     iterations: int
     passes: float
+    kernel: np.ndarray | None
+    bias: np.ndarray | None
     history: list[tuple[float, float]]
+    objective: float | None = None
     message: str = ""
     certificate: Certificate | None = None
     relative_gap: float | None = None
-    weights: tuple[np.ndarray, np.ndarray] | None = None
     dependence: dict | None = None
+    made: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What `learn` gives.
+
+    Attributes:
+        model: in raw units, with the prior put right.
+        status: how it ended. message: what that means here, and the remedy.
+        trained: the weights in training columns, and figures of the fit.
+        solver: the method, 'minibatch' or one of `solvers.load.known()`.
+        relative_gap: certified, over the null model's loss; None where there is none.
+        path: `fit.path.choice.Path` where a penalty was chosen, else None.
+    """
+
+    model: Model
+    status: Status
+    message: str
+    trained: Trained
+    solver: str
+    relative_gap: float | None
+    path: Any = None

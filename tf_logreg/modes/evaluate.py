@@ -1,6 +1,5 @@
 """`--mode=evaluate`: a finished run's model measured on its own data, or on another config's."""
 
-import dataclasses
 import logging
 
 import numpy as np
@@ -10,10 +9,9 @@ from ml_collections import ConfigDict
 from tf_logreg import config as configs
 from tf_logreg import storage
 from tf_logreg.data import dataset, units, views
-from tf_logreg.devices import workers
+from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError
-from tf_logreg.export import coefficients
 from tf_logreg.results import measurement
 from tf_logreg.results import workdir as directory
 
@@ -38,38 +36,35 @@ def evaluate_run(
             that has changed.
     """
     check_surroundings(strategy)
-    team, other_data, folder = workers.of(strategy), config is not None, directory.of(workdir)
+    devices, other_data, folder = Devices(strategy), config is not None, directory.of(workdir)
 
     def read() -> tuple:
-        result, found = directory.read_model(folder)
+        result, model = directory.read_model(folder)
         asked = config if other_data else _own_config(folder)
         configs.validate(asked)
         # Classes and features as the run names them: a file may lack a class, or order them otherwise.
-        source, rows = dataset.read_data(asked, found.class_names, len(found.bias))
-        if source.columns != found.feature_names:
-            source = views.with_columns(source, found.feature_names)
+        source, rows = dataset.read_data(asked, model.class_names, model.head.outputs)
+        if source.columns != model.feature_names:
+            source = views.with_columns(source, model.feature_names)
             log.info("The features come in another order than the run's: they are taken by name.")
-        return result, found, asked, source, rows
+        return result, model, asked, source, rows
 
     # Each worker reads files of its own, any of which may be bad or missing.
-    result, found, config, source, rows = team.together(read)
+    result, model, config, source, rows = devices.together(read)
     sizes = {role: len(ids) for role, ids in rows.items()}
-    team.same((sizes, source.columns, source.class_names), "data")
+    devices.same((sizes, source.columns, source.class_names), "data")
     if other_data and set(rows) == {"train"}:
         rows = {"all": rows["train"]}
-    scans = [dataset.scan_rows(source, ids, team) for ids in rows.values()]
+    scans = [dataset.scan_rows(source, ids, devices) for ids in rows.values()]
     exponent = units.exponents(np.max([scan.largest for scan in scans], axis=0))
-    if exponent.any():
-        source, kernel = units.in_units(source, exponent), np.ldexp(found.kernel, exponent[:, None])
-        found = dataclasses.replace(found, kernel=kernel, dtype="float64")
-    model = coefficients.build(found)
-    numbers, _ = measurement.evaluate_model(config.evaluate, model, source, rows, strategy)
+    source, model = units.in_units(source, exponent), model.in_units(exponent)
+    numbers, _ = measurement.evaluate_model(config.evaluate, model, source, rows, devices)
 
     def write() -> None:
         with directory.finished_run(folder, result) as mine:
             mine.write_json("evaluation.json", {"config": config.to_dict(), "metrics": numbers})
 
-    team.from_chief(write)
+    devices.from_chief(write)
     return numbers
 
 

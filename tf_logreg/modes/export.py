@@ -2,7 +2,7 @@
 
 from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError
-from tf_logreg.export import coefficients, saved_model
+from tf_logreg.export import saved_model
 from tf_logreg.results import workdir as directory
 
 
@@ -24,16 +24,12 @@ def export_run(workdir: str, version: int | None = None, *, overwrite: bool = Fa
     """
     check_surroundings()
     folder = directory.of(workdir)
-    result, found = directory.read_model(folder)
-    model = coefficients.build(found)
-
-    def save(path: str) -> None:
-        saved_model.save(saved_model.serving_module(model, found.feature_names, found.class_names), path)
+    result, model = directory.read_model(folder)
 
     with directory.finished_run(folder, result) as mine:
         if version is None:
             # What is served may be read at any moment, so versions stay where they are.
-            mine.publish("export", save, saved_model.MARKER, within=True)
+            mine.publish("export", model.export, saved_model.MARKER, within=True)
             return mine.where("export")
         versions = mine.below("export")
         if versions.holds(str(version)) and not overwrite:
@@ -41,5 +37,5 @@ def export_run(workdir: str, version: int | None = None, *, overwrite: bool = Fa
                 f"--version: expected a number that is not there. Received: {version}, but "
                 f"{versions.where(str(version))!r} exists; --overwrite replaces it."
             )
-        versions.publish(str(version), save, saved_model.MARKER)
+        versions.publish(str(version), model.export, saved_model.MARKER)
         return versions.where(str(version))

@@ -14,11 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 import tf_logreg
+from tf_logreg import config as configs
+from tf_logreg.data import dataset as datasets
 from tf_logreg.data import moments, pipeline
 from tf_logreg.data.source import Batch, Source, from_arrays
 from tf_logreg.devices import placement
+from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import RunError
 from tf_logreg.fit.minibatch import feed, loop, optimizers
+from tf_logreg.model import head as heads
 from tf_logreg.model import keras_model
 
 _SGD = {"name": "SGD", "learning_rate": 0.5, "args": {}, "l1": 0.0}
@@ -26,12 +30,11 @@ _ADAM = {"name": "Adam", "learning_rate": 1e-3, "args": {}, "l1": 0.0}
 _SPEED = {"rows": 65_536, "features": 784, "classes": 10, "batch": 1024}
 
 
-def run(strategy: tf.distribute.Strategy, dtype: str = "float32") -> str:
+def run(devices: Devices) -> str:
     """Runs all checks.
 
     Args:
-        strategy: where the replicas live.
-        dtype: of X.
+        devices: where the replicas live, and the dtype of X.
 
     Returns:
         The block.
@@ -40,18 +43,17 @@ def run(strategy: tf.distribute.Strategy, dtype: str = "float32") -> str:
         RunError: a device computes something else than the mathematics; the message is the block.
     """
     start = time.perf_counter()
-    devices = placement.devices(strategy)
-    gradient = _gradient_error(strategy, dtype)
-    training = _training_error(strategy, dtype)
-    speed = {kind: _rows_per_second(strategy, dtype, kind) for kind in ("streamed", "resident")}
-    held = placement.place(strategy, [np.ones((8, 8), np.float32)] * len(devices))
+    strategy, names = devices.strategy, placement.devices(devices.strategy)
+    gradient, training = _gradient_error(devices), _training_error(devices)
+    speed = {kind: _rows_per_second(devices, kind) for kind in ("streamed", "resident")}
+    held = placement.place(strategy, [np.ones((8, 8), np.float32)] * len(names))
     held = [part.device for part in strategy.experimental_local_results(held)]
     lines = [
         f"tf_logreg {tf_logreg.__version__} selftest",
         f"python      {platform.python_version()} on {platform.platform()}",
         f"versions    tensorflow {tf.__version__}, keras {keras.__version__}, numpy {np.__version__}",
-        f"strategy    {type(strategy).__name__}, {strategy.num_replicas_in_sync} replica(s), X in {dtype}",
-        f"devices     {', '.join(device.split('/')[-1] for device in devices)}",
+        f"strategy    {type(strategy).__name__}, {devices.replicas} replica(s), X in {devices.dtype}",
+        f"devices     {', '.join(device.split('/')[-1] for device in names)}",
         f"gradient    {gradient:.1e} from float64, relative: {_judge(gradient)}",
         f"training    {training:.1e} from float64 after 20 steps of SGD, relative: {_judge(training)}",
         "speed       {rows} x {features}, {classes} classes, Adam, batch {batch}".format(**_SPEED),
@@ -88,27 +90,29 @@ def _reference_gradient(x: np.ndarray, y: np.ndarray, kernel: np.ndarray, bias: 
     return x.T.astype(np.float64) @ error / len(y), error.mean(axis=0)
 
 
-def _gradient_error(strategy: tf.distribute.Strategy, dtype: str) -> float:
+def _gradient_error(devices: Devices) -> float:
     """Relative error of the program that training runs, on every replica; the largest."""
     x, y, _ = _problem(512, 100, 7)
     rng = np.random.default_rng(1)
     kernel, bias = rng.normal(size=(100, 7)).astype(np.float32) / 4, rng.normal(size=7).astype(np.float32)
     ids = tf.range(512, dtype=tf.int64)
-    batch = Batch(tf.cast(x, dtype), tf.constant(y), tf.ones(512), tf.zeros([512, 1]), ids)
+    batch = Batch(tf.cast(x, devices.dtype), tf.constant(y), tf.ones(512), tf.zeros([512, 1]), ids)
 
     @tf.function
     def sums():
-        return strategy.run(loop.loss_and_gradient, args=(tf.constant(kernel), tf.constant(bias), batch))
+        return devices.strategy.run(
+            loop.loss_and_gradient, args=(tf.constant(kernel), tf.constant(bias), batch)
+        )
 
     expected, _ = _reference_gradient(x, y, kernel, bias)
-    found = strategy.experimental_local_results(sums()[2])
+    found = devices.strategy.experimental_local_results(sums()[2])
     return max(np.abs(part.numpy() / 512 - expected).max() / np.abs(expected).max() for part in found)
 
 
-def _training_error(strategy: tf.distribute.Strategy, dtype: str) -> float:
+def _training_error(devices: Devices) -> float:
     """Relative error of the kernel after 20 minibatch steps, against the same steps in NumPy."""
     x, y, source = _problem(1000, 30, 5)
-    model, step = _training(strategy, source, dtype, "resident", _SGD, batch_size=128)
+    model, step = _training(devices, source, "resident", _SGD, batch_size=128)
     step(0, 20)
     kernel, bias, done = np.zeros((30, 5)), np.zeros(5), 0
     for epoch in range(3):
@@ -120,10 +124,10 @@ def _training_error(strategy: tf.distribute.Strategy, dtype: str) -> float:
     return np.abs(keras_model.get_weights(model)[0] - kernel).max() / np.abs(kernel).max()
 
 
-def _rows_per_second(strategy: tf.distribute.Strategy, dtype: str, kind: str) -> float:
+def _rows_per_second(devices: Devices, kind: str) -> float:
     """Median speed of five stretches of 100 steps."""
     _, _, source = _problem(_SPEED["rows"], _SPEED["features"], _SPEED["classes"])
-    _, step = _training(strategy, source, dtype, kind, _ADAM, batch_size=_SPEED["batch"])
+    _, step = _training(devices, source, kind, _ADAM, batch_size=_SPEED["batch"])
     done, speeds = 0, []
     for count in (20, 100, 100, 100, 100, 100):
         start = time.perf_counter()
@@ -134,31 +138,18 @@ def _rows_per_second(strategy: tf.distribute.Strategy, dtype: str, kind: str) ->
 
 
 def _training(
-    strategy: tf.distribute.Strategy,
-    source: Source,
-    dtype: str,
-    kind: str,
-    optimizer: dict,
-    *,
-    batch_size: int,
+    devices: Devices, source: Source, kind: str, optimizer: dict, *, batch_size: int
 ) -> tuple[keras.Sequential, Callable[[int, int], float]]:
     """A softmax model and its steps, from the parts that a real run uses."""
-    num_features, num_classes = len(source.columns), len(source.class_names)
-    with strategy.scope():
-        model = keras_model.build(num_features, num_classes, output="softmax", bias=True, dtype="float32")
+    head = heads.resolve("softmax", len(source.class_names))
+    with devices.strategy.scope():
+        model = keras_model.build(len(source.columns), head, bias=True, dtype="float32")
         made = optimizers.make(**optimizer)
-    loop.build_optimizer(strategy, made, model)
+    loop.build_optimizer(devices.strategy, made, model)
     update = loop.make_update(model, made, l1=0.0, l2=0.0, clip_norm=0.0)
-    rows = np.arange(len(source.splits["train"]))
-    columns = moments.Affine(np.zeros(num_features), np.ones(num_features))
-    layout = {"batch_size": batch_size, "seed": 0, "columns": columns, "dtype": tf.as_dtype(dtype)}
-    if kind == "resident":
-        return model, feed.resident(strategy, source, rows, update, **layout)
-
-    def batches(start: int, mine: range) -> tf.data.Dataset:
-        replicas = strategy.num_replicas_in_sync
-        return pipeline.training_batches(
-            source, rows, replicas=replicas, mine=mine, epochs=1000, start=start, **layout
-        )
-
-    return model, feed.streamed(strategy, batches, update)
+    rows = {"train": np.arange(len(source.splits["train"]))}
+    dataset = datasets.of_rows(source, rows, configs.get_config(), devices)
+    columns = moments.Affine(np.zeros(len(source.columns)), np.ones(len(source.columns)))
+    feed_of = feed.resident if kind == "resident" else feed.streamed
+    steps, _ = feed_of(devices, dataset, columns, feed.Order(batch_size, 1000, 0), update)
+    return model, steps

@@ -6,33 +6,10 @@ replicas and workers add up to the same whole however uneven they are. The penal
 rows; whoever divides adds them (`fit/full_batch/penalized.py`). A single fit is K = 1.
 """
 
-from typing import NamedTuple
-
-import numpy as np
 import tensorflow as tf
 
 from tf_logreg.objective import linear, losses
-
-
-class Rows(NamedTuple):
-    """B rows as training sees them."""
-
-    x: tf.Tensor  # [B, p] float32, float64 or bfloat16
-    y: tf.Tensor  # [B] int32 class index
-    weight: tf.Tensor  # [B] the user's row weights, 0 for padding
-    offset: tf.Tensor  # [B, m], or [B, 1] zeros; added to the logits
-    fold: tf.Tensor  # [B] int32
-
-
-class Problems(NamedTuple):
-    """What differs between K problems over the same rows; fields of length 1 are the same for all."""
-
-    held_out: tf.Tensor  # [K] int32: rows of this fold do not count; -1 for none
-    class_weight: tf.Tensor  # [K, C] multiplies the row weights by class
-    # Rows of later folds do not count: a fold in time trains on its past.
-    latest: tf.Tensor = np.full(1, np.iinfo(np.int32).max, np.int32)  # [K] int32
-    # With one output, the class against all others; -1 for labels as they are.
-    positive: tf.Tensor = np.full(1, -1, np.int32)  # [K] int32
+from tf_logreg.objective.records import Problems, Rows
 
 
 def value_and_gradient(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:

@@ -1,23 +1,21 @@
 """How many passes a fit takes, and how fast the host certifies: measured on planted rows, on this machine."""
 
-import collections
 import dataclasses
-import tempfile
 import time
 
 import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from tf_logreg import machine, storage
-from tf_logreg.data import dataset, load
+from tf_logreg import machine
+from tf_logreg.data import dataset as datasets
+from tf_logreg.data import load
 from tf_logreg.data.source import from_arrays
-from tf_logreg.devices import strategies
-from tf_logreg.engines import on_devices
+from tf_logreg.devices.devices import Devices
+from tf_logreg.devices.strategies import make_strategy
 from tf_logreg.exact import host, sums
-from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.full_batch import optimum
-from tf_logreg.model import keras_model
+from tf_logreg.fit import learn
+from tf_logreg.fit.monitor import Monitor
 
 _READ_ROWS = 1024  # planted rows made at a time
 
@@ -47,48 +45,15 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
     """
     x, y = _planted(num_rows, num_features, num_classes)
     source, rows = from_arrays(x, y, class_names=tuple(map(str, range(num_classes)))), np.arange(num_rows)
-    calls, rows_read = collections.Counter(), 0
-
-    def host_rows(ids):
-        nonlocal rows_read
-        rows_read += len(ids)
-        return source.host(ids)
-
-    def counted(*arguments):
-        sum_rows = on_devices.resident(*arguments)
-
-        def count(program, *rest):
-            calls[program.__name__] += 1
-            return sum_rows(program, *rest)
-
-        return count
-
-    scan = dataset.scan_rows(source, rows)
-    columns = optimum.training_columns(config, source, scan)
-    output = keras_model.resolve_output(config.model.output, num_classes)
-    model = keras_model.build(
-        num_features, num_classes, output=output, bias=config.model.bias, dtype="float32"
-    )
+    settings, devices = config.copy_and_resolve_references(), Devices(make_strategy(), dtype)
+    settings.solver.name = "auto" if config.solver.name == "minibatch" else config.solver.name
+    settings.cv.folds, settings.path.penalty = 0, ""
+    dataset = datasets.of_rows(source, {"train": rows}, settings, devices)
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        result = optimum.fit_full_batch(
-            config,
-            model,
-            dataclasses.replace(source, host=host_rows),
-            rows,
-            columns,
-            solver=optimum.choose(
-                "auto" if config.solver.name == "minibatch" else config.solver.name, l1=config.l1 > 0
-            ),
-            strategy=strategies.make_strategy(),
-            dtype=dtype,
-            checkpoints=Checkpoints(storage.Folder(folder), {}, every_steps=0, keep=1),
-            class_weight_sum=scan.class_weight_sum,
-            resident=counted,
-        )
-    placed = 1  # rows are read once to be placed
-    seconds = time.perf_counter() - start
-    return Count(num_rows, result.status.value, dict(calls), rows_read / num_rows - placed, seconds)
+    trained = learn.learn(settings, dataset, devices, Monitor()).trained
+    calls = dict(trained.made)
+    host_passes = calls.pop("float64", 0)
+    return Count(num_rows, trained.status.value, calls, host_passes, time.perf_counter() - start)
 
 
 def host_rate(num_features: int, num_classes: int) -> float:

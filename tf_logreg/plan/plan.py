@@ -10,7 +10,7 @@ from tf_logreg import config as configs
 from tf_logreg.data import dataset
 from tf_logreg.errors import InputError
 from tf_logreg.exact import host, normal_equations
-from tf_logreg.fit.path import solution
+from tf_logreg.fit.path import batches
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
 
 # Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
@@ -70,9 +70,9 @@ def plan(
     if config.model.output == "one_vs_rest":  # each with one output
         num_classes = 2
     outputs = programs.outputs_of(num_classes)
-    worth = solution.worth_at_once((num_features, outputs), config.model.bias, problems_in_all // strengths)
+    worth = batches.worth_at_once((num_features, outputs), config.model.bias, problems_in_all // strengths)
     num_problems = min(problems_in_all, worth)  # share every pass; one batch of them follows the other
-    batches = -(-problems_in_all // num_problems)
+    num_batches = -(-problems_in_all // num_problems)
     rows_a_chip = -(-num_rows // slice_.num_chips)
 
     compiled, found = [], {}
@@ -95,7 +95,7 @@ def plan(
     solves = [
         estimate.full_batch(
             found, count, slice_, (num_rows, num_features, outputs), rate, num_problems, projected
-        ).times(batches)
+        ).times(num_batches)
         for count in counts
     ]
     return {

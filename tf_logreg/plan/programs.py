@@ -4,8 +4,6 @@ A pass is `engines/on_devices.py::replica_program`, a minibatch step the functio
 `fit/minibatch/loop.py::make_update`. Weights are arguments of a pass; a step holds them in Keras variables.
 """
 
-import contextlib
-import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 
@@ -14,55 +12,28 @@ import tensorflow as tf
 
 from tf_logreg.data.source import Batch
 from tf_logreg.engines import on_devices
-from tf_logreg.fit.full_batch.penalized import Penalized
+from tf_logreg.fit.full_batch.penalized import Penalized, Request
 from tf_logreg.fit.minibatch import loop, optimizers
+from tf_logreg.model import head as heads
 from tf_logreg.model import keras_model
 from tf_logreg.objective import linear
-from tf_logreg.objective.row_sums import Problems, Rows
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """A pass as the solver's functions ask for it: `weights` arrays of weights, `width` numbers a row."""
-
-    program: Callable
-    weights: int
-    width: int
-    every: int
-
-    @property
-    def name(self) -> str:
-        """The program's."""
-        return self.program.__name__
-
-
-class _AskedError(Exception):
-    pass
+from tf_logreg.objective.records import Problems, Rows
 
 
 def requests(num_rows: int, num_features: int, num_classes: int, num_problems: int = 1) -> list[Request]:
     """The passes of a full-batch fit of these sizes, as `fit/full_batch/penalized.py` asks for them."""
-    found, k, outputs = [], num_problems, outputs_of(num_classes)
-
-    def ask(program, arguments, _, width, every=1):
-        found.append(Request(program, len(arguments), width, every))
-        raise _AskedError
-
-    penalty = np.ones((k, num_features))
-    ones = np.ones((k, num_classes))
-    asked = Penalized(
-        ask, (num_features, outputs), True, np.full(k, -1), ones, 0 * penalty, penalty, num_rows
+    penalty = np.ones((num_problems, num_features))
+    problems = Penalized(
+        None,
+        (num_features, outputs_of(num_classes)),
+        True,
+        np.full(num_problems, -1),
+        np.ones((num_problems, num_classes)),
+        0 * penalty,
+        penalty,
+        num_rows,
     )
-    w, every = np.zeros((k, asked.size)), np.arange(k)
-    curvature = (lambda: asked.hessian(w, every),)
-    if asked.functions(np.ones(k), 0.0).hessian is None:
-        curvature = (lambda: asked.hessian_product(w, w, every),)
-        if not asked.sampled:
-            curvature += (lambda: asked.preconditioner(w, every),)
-    for call in (lambda: asked.value_and_gradient(w, every), *curvature):
-        with contextlib.suppress(_AskedError):
-            call()
-    return found
+    return problems.requests()
 
 
 def outputs_of(num_classes: int) -> int:
@@ -122,7 +93,7 @@ def pass_over_rows(
     w = tf.TensorSpec([num_problems, num_features + 1, outputs_of(num_classes)])
     which = tf.TensorSpec([num_problems], tf.int32)
     problems = Problems(which, tf.TensorSpec([num_problems, num_classes]), which, which)
-    replica = on_devices.replica_program(request.program, request.width, request.every, True)
+    replica = on_devices.replica_program(request.name, request.width, request.every, True)
     return lower(replica, (rows, (w,) * request.weights, problems), stage)
 
 
@@ -154,8 +125,8 @@ def step(
 
     Needs a TensorFlow that lowers for the CPU: the TPU's own route takes no variables.
     """
-    output = keras_model.resolve_output("auto", num_classes)
-    model = keras_model.build(num_features, num_classes, output=output, bias=True, dtype="float32")
+    head = heads.resolve("auto", num_classes)
+    model = keras_model.build(num_features, head, bias=True, dtype="float32")
     made = optimizers.make(optimizer, 0.01, optimizer_args or {}, l1)
     loop.build_optimizer(tf.distribute.get_strategy(), made, model)
     update = loop.make_update(model, made, l1=l1, l2=l2, clip_norm=clip_norm)

@@ -4,11 +4,11 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.model import keras_model
+from tf_logreg.devices.devices import Devices
+from tf_logreg.model.model import Model
 from tf_logreg.objective import linear
 from tf_logreg.results import metrics
 
@@ -16,25 +16,17 @@ _TOGETHER = 2**22  # logits that workers tell each other at a time
 
 
 def evaluate(
-    model: keras.Sequential,
-    batches: Iterable,
-    *,
-    strategy: tf.distribute.Strategy,
-    num_classes: int,
-    max_rows: int,
-    max_bytes: int,
-    every: Callable[[Any], list] = lambda value: [value],
+    model: Model, batches: Iterable, devices: Devices, *, max_rows: int, max_bytes: int
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """Metrics over all rows, whatever the batches and the number of replicas.
 
     Args:
-        model: in raw units.
-        batches: a distributed dataset of raw `Batch`es; rows < 0 are padding.
-        strategy: where the replicas are.
-        num_classes: C.
+        model: in the units of the batches.
+        batches: a distributed dataset of `Batch`es in raw columns; rows < 0 are padding. Each worker has
+            batches of its own.
+        devices: where the replicas are.
         max_rows, max_bytes: how many rows, and bytes of their logits, are kept for the areas, which need
             all of them: those of all workers together.
-        every: a worker's value -> those of all workers, each of which has batches of its own.
 
     Returns:
         numbers: those of `metrics.from_sums`, and roc_auc and pr_auc; the latter both None, and
@@ -42,8 +34,8 @@ def evaluate(
         arrays: what `metrics.confusion` gives; calibration [15, 3], of each bin the weight, the mean top
         probability and the accuracy.
     """
-    weights = [tf.constant(array) for array in keras_model.get_weights(model)]
-    one_vs_rest = keras_model.is_one_vs_rest(model)
+    strategy, every, num_classes = devices.strategy, devices.workers.every, len(model.class_names)
+    weights = [tf.constant(array.astype(model.dtype)) for array in (model.kernel, model.bias)]
     logits_of = _distributed_logits(strategy)
     total, kept, bytes_a_row = None, [], 0
     for batch in batches:
@@ -54,7 +46,7 @@ def evaluate(
             np.concatenate([share.numpy() for share in part]) for part in shares
         )
         logits, y, weight = (logits + offset.astype(logits.dtype))[row >= 0], y[row >= 0], weight[row >= 0]
-        if one_vs_rest:
+        if model.head.is_one_vs_rest:
             logits = metrics.log_sigmoid(logits)
         part = metrics.sums(logits, y, weight, num_classes)
         total = part if total is None else metrics.added(total, part)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
-from tf_logreg.export import coefficients, saved_model
+from tf_logreg.model import coefficients
+from tf_logreg.model.model import Model
 from tf_logreg.results import record as result_record
 
 log = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ def read_result(folder: storage.Folder) -> dict:
     return found
 
 
-def read_model(folder: storage.Folder) -> tuple[dict, coefficients.Coefficients]:
+def read_model(folder: storage.Folder) -> tuple[dict, Model]:
     """A finished run's result and its model in raw units.
 
     Raises:
@@ -208,12 +209,23 @@ def read_model(folder: storage.Folder) -> tuple[dict, coefficients.Coefficients]
     return result, found
 
 
+def load(workdir: str) -> Model:
+    """The model of a finished run, in raw units; `tf_logreg.load`.
+
+    Raises:
+        InputError: no finished run of ours, or a damaged file.
+    """
+    return read_model(of(workdir, "workdir"))[1]
+
+
 def check_artefacts(folder: storage.Folder, result: dict) -> None:
     """Looks whether all is there that 'Everything is in ...' promises, without reading large files.
 
     Raises:
         InputError: it names the file, and what writes it again.
     """
+    from tf_logreg.export import saved_model  # imports TensorFlow, which knows what a SavedModel is
+
     try:
         check_agreement(folder, result, coefficients.read(folder))
         for name in ("metrics.npz", "model.keras", *(("path.npz",) if result["path"] else ())):
@@ -234,7 +246,7 @@ def check_artefacts(folder: storage.Folder, result: dict) -> None:
         raise InputError(f"{error} {remedy}.") from None
 
 
-def check_agreement(folder: storage.Folder, result: dict, found: coefficients.Coefficients) -> None:
+def check_agreement(folder: storage.Folder, result: dict, found: Model) -> None:
     """Raises InputError when the result is of other features or classes than the coefficients."""
     expected = len(found.feature_names), len(found.class_names)
     if (result["num_features"], result["num_classes"]) != expected:

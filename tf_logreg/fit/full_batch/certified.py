@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tf_logreg.data import pipeline
+from tf_logreg.data import shards
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
-from tf_logreg.devices import workers
+from tf_logreg.devices.devices import Devices
 from tf_logreg.exact import certificate, dependence, host, recession, separation, sums
 from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
 
@@ -26,7 +26,7 @@ class Certified:
     Attributes:
         problems: in training columns; its passes are counted on.
         source, rows, columns: the rows, and how training columns come from raw ones.
-        team: the workers, each of which reads and certifies its own rows.
+        devices: whose workers each read and certify their own rows.
         folds: [n] the fold of each row, or None when no problem holds one out.
     """
 
@@ -34,7 +34,7 @@ class Certified:
     source: Source
     rows: np.ndarray
     columns: Affine
-    team: workers.Workers
+    devices: Devices
     folds: np.ndarray | None = None
 
     def blocks(self, which: np.ndarray, *, everyone: bool = False) -> Callable[[], Iterator[host.Block]]:
@@ -45,19 +45,23 @@ class Certified:
             return (
                 array
                 if everyone
-                else pipeline.rows_of(array, self.team.replicas, self.team.strategy.num_replicas_in_sync)
+                else shards.rows_of(array, self.devices.workers.replicas, self.devices.replicas)
             )
 
         def read() -> Iterator[host.Block]:
-            self.problems.passes[which] += 1
             start, folds = 0, None if self.folds is None else mine(self.folds)
-            for batch in pipeline.host_batches(self.source, mine(self.rows), elements):
+            for batch in shards.host_batches(self.source, mine(self.rows), elements):
                 stop = start + len(batch.y)
                 fold = np.zeros(stop - start, int) if folds is None else folds[start:stop]
                 yield host.Block(batch.x, batch.y, batch.weight, batch.offset, fold)
                 start = stop
 
-        return read
+        def counted() -> Iterator[host.Block]:
+            self.problems.passes[which] += 1
+            self.problems.made["float64"] += 1
+            return read()
+
+        return counted
 
     def problem(self, w: np.ndarray, k: int) -> host.Problem:
         """Problem k at w [P], in raw, centred columns."""
@@ -89,14 +93,14 @@ class Certified:
         return certificate.certify(
             self.blocks(which),
             [self.problem(one, k) for one, k in zip(w, which, strict=True)],
-            self.team.gather,
+            self.devices.gather,
         )
 
     def exact(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values [k] and gradients [k, P] of the smooth part, in training columns."""
         problems = [self.problem(one, k) for one, k in zip(w, which, strict=True)]
         values, gradients = [], []
-        found = sums.first_pass(self.blocks(which), problems, self.team.gather)
+        found = sums.first_pass(self.blocks(which), problems, self.devices.gather)
         for problem, total in zip(problems, found, strict=True):
             gradient = total.gradient + problem.l2 * problem.w
             gradient[: len(self.columns.scale)] *= self.columns.scale[:, None]
@@ -115,7 +119,7 @@ class Certified:
             found = separation.separating_direction(blocks, self.problem(w, k), self.columns.scale)
             return *found, self.problems.passes[k]
 
-        direction, settled, self.problems.passes[k] = self.team.from_chief(search)
+        direction, settled, self.problems.passes[k] = self.devices.from_chief(search)
         return direction, settled
 
     def running_off(self, direction: np.ndarray, k: int) -> tuple[np.ndarray, bool]:
@@ -126,7 +130,7 @@ class Certified:
             at = self.problem(np.zeros(self.problems.size), k)
             return *recession.running_off(blocks, at, self.columns.scale, direction), self.problems.passes[k]
 
-        moved, whole, self.problems.passes[k] = self.team.from_chief(search)
+        moved, whole, self.problems.passes[k] = self.devices.from_chief(search)
         return moved, whole
 
     def dependence(self, k: int) -> dependence.Dependence | None:
@@ -138,5 +142,5 @@ class Certified:
             found = dependence.dependence(blocks, self.problem(at, k), self.columns.scale, eps)
             return found and tuple(found), self.problems.passes[k]
 
-        found, self.problems.passes[k] = self.team.from_chief(search)
+        found, self.problems.passes[k] = self.devices.from_chief(search)
         return found and dependence.Dependence(*found)

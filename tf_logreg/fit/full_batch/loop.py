@@ -14,11 +14,11 @@ from types import ModuleType
 
 import numpy as np
 
-from tf_logreg.engines.on_devices import SumRows
+from tf_logreg.engines.engine import Sums
 from tf_logreg.errors import InterruptError
 from tf_logreg.exact.certificate import Certificate
-from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.full_batch.penalized import Penalized
+from tf_logreg.fit.full_batch.certified import Certified
+from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.solvers import core
 
@@ -56,15 +56,15 @@ class Tape:
     where the tape ends.
     """
 
-    def __init__(self, sum_rows: SumRows, after: Callable[[], None]):
+    def __init__(self, sums: Sums, after: Callable[[], None]):
         """`after` is called after each pass that was made, not played."""
         self.recorded: list[list[np.ndarray]] = []
-        self._next, self._sum_rows, self._after = 0, sum_rows, after
+        self._next, self._sums, self._after = 0, sums, after
 
     def __call__(self, *arguments) -> list[np.ndarray]:
         """The sums of a pass, made or played."""
         if self._next == len(self.recorded):
-            self.recorded.append(self._sum_rows(*arguments))
+            self.recorded.append(self._sums(*arguments))
             self._next += 1
             self._after()
             return self.recorded[-1]
@@ -75,134 +75,126 @@ class Tape:
         """A step is whole."""
         self.recorded, self._next = [], 0
 
-    def close(self) -> SumRows:
-        """Gives back what it wrapped. `after` knows the tape and X: left in place, it would keep X alive."""
-        sum_rows, self._sum_rows, self._after = self._sum_rows, None, None
+    def close(self) -> None:
+        """Lets go of the rows: `after` knows the tape, and such a circle would keep X alive."""
+        self._sums, self._after = None, None
         self.clear()
-        return sum_rows
 
 
 def solve(
     method: ModuleType,
-    penalized: Penalized,
+    certified: Certified,
     w: np.ndarray,
     *,
     target: np.ndarray,
     max_passes: int,
     noise: float,
-    certify: Callable[[np.ndarray, np.ndarray], list[Certificate]],
-    exact: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-    separation: Callable[[np.ndarray, int], tuple[np.ndarray | None, bool]],
-    checkpoints: Checkpoints,
+    monitor: Monitor,
     report: Callable[[float, float, float], None],
-    interrupted: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Solves K problems to a certified gap.
 
+    1. What a checkpoint holds is restored, else the method begins at w.
+    2. Problems whose estimate says that they are close are certified, and end or go on (`_Loop.judge`).
+    3. The method takes a step. After each pass it may be saved, and a signal may end it.
+    4. Problems whose weights are not finite end as diverged; the slowest is reported. Then 2 again.
+
     Args:
         method: from `solvers.load`.
-        penalized: the problems. Its passes are counted on.
+        certified: the problems. Their passes are counted on.
         w: [K, P] the start.
         target: [K] the gap that is wanted, nats.
         max_passes: reads of the rows after which a problem is given up.
         noise: relative rounding error of the devices' values.
-        certify: (w [k, P], problems [k]) -> certificates.
-        exact: (w [k, P], problems [k]) -> values [k] and gradients [k, P] of the smooth part, float64.
-        separation: (w [P], problem) -> the direction without an optimum [q, m] or None, and whether
-            that is settled.
-        checkpoints: where the state is saved and found.
+        monitor: where the state is saved and found, and whether to stop.
         report: called after each step with (passes, objective, estimated gap) of the slowest problem.
-        interrupted: asked after each pass.
 
     Raises:
         InterruptError: a signal came; the state is saved.
         InputError: a checkpoint that does not fit, or cannot be written.
     """
-    loop = _Loop(w, target)
+    loop, passes = _Loop(w, target), certified.problems.passes
+    saving = _Saving(monitor, loop, passes)
+    tape = saving.tape = Tape(certified.problems.sums, saving.after_pass)
+    penalized = certified.problems.through(tape)
     fns = penalized.functions(target, noise)
-    saved_at = time.monotonic()
-
-    def save() -> None:
-        nonlocal saved_at
-        start = time.monotonic()
-        checkpoints.save(loop.iterations, loop.arrays(tape))
-        # A large state is saved less often: it may take a twentieth of the time.
-        saved_at = time.monotonic() + 19 * (time.monotonic() - start)
-
-    def after_pass() -> None:
-        stop = interrupted()
-        due = checkpoints.every_steps and time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS
-        if stop or due:
-            save()
-        if stop:
-            passes = float(penalized.passes.max())
-            raise InterruptError(
-                f"Interrupted after {passes:.1f} passes over the rows: {Status.INTERRUPTED.explain()}."
-            )
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = exact(w, problems)
-        after_pass()
+        found = certified.exact(w, problems)
+        saving.after_pass()
         return found
 
-    tape = Tape(penalized.sum_rows, after_pass)
-    penalized.sum_rows = tape
     try:
-        if (found := checkpoints.latest()) is not None:
+        if (found := monitor.checkpoints.latest()) is not None:
             loop.restore(found[1], tape)
-            penalized.passes[:] = loop.passes
+            passes[:] = loop.passes
         if loop.exact:
             fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
         if loop.state is None:
-            loop.passes[:] = penalized.passes
+            loop.passes[:] = passes
             loop.state = method.init(fns, w)
-            loop.passes[:] = penalized.passes
+            loop.passes[:] = passes
             tape.clear()
         while True:
-            due = loop.due(penalized.passes >= max_passes)
-            if due.size:
-                for k, certificate in zip(due, certify(loop.state.w[due], due), strict=True):
-                    loop.judge(k, certificate, separation, spent=penalized.passes[k] >= max_passes)
+            if loop.certify(certified, max_passes):
                 if loop.wants_exact():
                     log.info("Rounding in --dtype hides further progress: gradients in float64 from here on.")
-                    loop.exact, fns.value_and_gradient, fns.noise = True, exact_pass, np.finfo(float).eps
-                    at = core.active(loop.state)
-                    loop.state = core.copy(loop.state)
-                    loop.state.value[at], loop.state.gradient[at] = exact(loop.state.w[at], at)
-                    loop.state.stalled[:] = False
-                    loop.state.gap[at] = np.inf  # it was of rounded gradients: no step is judged by it
-                loop.passes[:] = penalized.passes
-                after_pass()
+                    fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
+                    loop.go_on_in_float64(certified)
+                loop.passes[:] = passes
+                saving.after_pass()
             if loop.state.finished.all():
                 break
             with penalized.blas_threads():
                 loop.state = method.step(fns, loop.state)
             loop.iterations += 1
-            loop.passes[:] = penalized.passes
+            loop.passes[:] = passes
             loop.note_progress()
             tape.clear()
-            for k in np.flatnonzero(~np.isfinite(loop.state.w).all(axis=1) & ~loop.state.finished):
-                loop.end(k, Status.DIVERGED)
             if loop.state.finished.all():
                 break
-            slowest = int(core.active(loop.state)[np.argmax(loop.state.gap[core.active(loop.state)])])
-            value = loop.state.value[slowest] + (fns.l1[slowest] * np.abs(loop.state.w[slowest])).sum()
-            loop.history.append((penalized.passes[slowest], value, loop.state.gap[slowest]))
+            loop.note_slowest(fns.l1)
             report(*loop.history[-1])
-        # What follows the fit may be killed too.
-        if checkpoints.every_steps and time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
-            save()
+        saving.at_end()
     finally:
-        penalized.sum_rows = tape.close()
-    return Outcome(
-        loop.state.w,
-        [Status(s) for s in loop.status],
-        loop.certificates,
-        loop.running_off,
-        penalized.passes.copy(),
-        loop.iterations,
-        loop.history,
-    )
+        tape.close()
+    return loop.outcome()
+
+
+class _Saving:
+    """Saves the loop's state when a second has gone by, or when a signal has come."""
+
+    tape: Tape
+
+    def __init__(self, monitor: Monitor, loop: "_Loop", passes: np.ndarray):
+        self._monitor, self._loop, self._passes = monitor, loop, passes
+        self._saved_at = time.monotonic()
+
+    def after_pass(self) -> None:
+        """Saves when it is time; InterruptError when somebody wants the fit to end."""
+        stop = self._monitor.interrupted()
+        if stop or self._due():
+            self._save()
+        if stop:
+            raise InterruptError(
+                f"Interrupted after {self._passes.max():.1f} passes over the rows: "
+                f"{Status.INTERRUPTED.explain()}."
+            )
+
+    def at_end(self) -> None:
+        """What follows the fit may be killed too."""
+        if self._due():
+            self._save()
+
+    def _due(self) -> bool:
+        seconds = time.monotonic() - self._saved_at
+        return bool(self._monitor.checkpoints.every_steps) and seconds > _SECONDS_BETWEEN_CHECKPOINTS
+
+    def _save(self) -> None:
+        start = time.monotonic()
+        self._monitor.checkpoints.save(self._loop.iterations, self._loop.arrays(self.tape))
+        # A large state is saved less often: it may take a twentieth of the time.
+        self._saved_at = time.monotonic() + 19 * (time.monotonic() - start)
 
 
 class _Loop:
@@ -226,11 +218,50 @@ class _Loop:
         ready = (state.gap <= self.threshold) | state.stalled | (self.since >= _STEPS_WITHOUT_PROGRESS)
         return np.flatnonzero(~state.finished & (ready | spent))
 
+    def certify(self, certified: Certified, max_passes: int) -> bool:
+        """Certifies the problems that are due and judges them; whether there were any."""
+        passes = certified.problems.passes
+        due = self.due(passes >= max_passes)
+        if not due.size:
+            return False
+        for k, certificate in zip(due, certified.certify(self.state.w[due], due), strict=True):
+            self.judge(k, certificate, certified.separated, spent=passes[k] >= max_passes)
+        return True
+
+    def go_on_in_float64(self, certified: Certified) -> None:
+        """Takes values and gradients anew where the devices' rounding hides progress."""
+        self.exact, at = True, core.active(self.state)
+        self.state = core.copy(self.state)
+        self.state.value[at], self.state.gradient[at] = certified.exact(self.state.w[at], at)
+        self.state.stalled[:] = False
+        self.state.gap[at] = np.inf  # it was of rounded gradients: no step is judged by it
+
     def note_progress(self) -> None:
-        """Counts the steps since a problem's estimated gap was last at its least."""
+        """Counts steps since a gap was at its least; ends problems that are no numbers any more."""
         better = self.state.gap < self.least
         self.least = np.minimum(self.least, self.state.gap)
         self.since = np.where(better, 0, self.since + 1)
+        for k in np.flatnonzero(~np.isfinite(self.state.w).all(axis=1) & ~self.state.finished):
+            self.end(k, Status.DIVERGED)
+
+    def note_slowest(self, l1: np.ndarray) -> None:
+        """Adds the slowest problem to the history."""
+        state, active = self.state, core.active(self.state)
+        slowest = int(active[np.argmax(state.gap[active])])
+        value = state.value[slowest] + (l1[slowest] * np.abs(state.w[slowest])).sum()
+        self.history.append((self.passes[slowest], value, state.gap[slowest]))
+
+    def outcome(self) -> Outcome:
+        """How the problems ended."""
+        return Outcome(
+            self.state.w,
+            [Status(one) for one in self.status],
+            self.certificates,
+            self.running_off,
+            self.passes.copy(),
+            self.iterations,
+            self.history,
+        )
 
     def judge(self, k: int, certificate: Certificate, separation: Callable, *, spent: bool) -> None:
         """Ends problem k, or says how much closer its estimate must come."""
@@ -289,7 +320,7 @@ class _Loop:
         }
 
     def restore(self, arrays: dict[str, np.ndarray], tape: Tape) -> None:
-        """Takes up `arrays` again."""
+        """Restores what `arrays` gave."""
         self.history = [tuple(row) for row in arrays["history"].tolist()]
         for name in ("threshold", "passes", "refusals", "least", "since"):
             setattr(self, name, arrays[name].copy())

@@ -1,38 +1,34 @@
-"""From the config's solver section to a certified fit: which method, from where, how close, how it ended."""
+"""A certified fit: which method, over which columns, from where, how close, and how it ended."""
 
 import dataclasses
 import logging
-from collections.abc import Callable
 
-import keras
 import numpy as np
 import scipy.optimize
-import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg.data import moments
+from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.names import describe, told_apart
-from tf_logreg.data.source import Source
-from tf_logreg.devices import interrupt, placement, workers
-from tf_logreg.engines import on_devices
+from tf_logreg.devices.devices import Devices
+from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
-from tf_logreg.fit import checkpoint, progress
-from tf_logreg.fit.full_batch import loop, penalized, sample
+from tf_logreg.fit import progress
+from tf_logreg.fit.full_batch import loop, near, penalized, sample
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.path import solution
-from tf_logreg.fit.result import FitResult, Status
-from tf_logreg.model import keras_model
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.result import Status, Trained
+from tf_logreg.model.head import Head
+from tf_logreg.model.model import Model
 from tf_logreg.solvers import load as solvers
 
 log = logging.getLogger(__name__)
 
 LARGEST_PENALTY = 1e25
-# Relative rounding error of a value that the devices sum.
-NOISE = {"float32": 2e-7, "bfloat16": 2e-7, "float64": 1e-15}
 
 
-def choose(name: str, *, l1: bool) -> str:
+def method_name(name: str, *, l1: bool) -> str:
     """The method that 'auto' stands for, with some l1 or without; any other name is kept."""
     if name != "auto":
         return name
@@ -41,12 +37,14 @@ def choose(name: str, *, l1: bool) -> str:
     return name
 
 
-def training_columns(
-    config: ConfigDict, source: Source, scan: moments.Scan, exponent: np.ndarray | int = 0
-) -> moments.Affine:
+def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
     """Columns of deviation one whatever `standardize` says: the penalties are brought to them instead."""
     return moments.affine(
-        scan, standardize=True, bias=config.model.bias, dtype=source.x_dtype, exponent=exponent
+        dataset.all_moments,
+        standardize=True,
+        bias=settings.model.bias,
+        dtype=dataset.source.x_dtype,
+        exponent=dataset.exponent,
     )
 
 
@@ -58,201 +56,163 @@ def held(penalty: np.ndarray) -> np.ndarray:
     return np.minimum(penalty, LARGEST_PENALTY)
 
 
-def fit_full_batch(
-    config: ConfigDict,
-    model: keras.Sequential,
-    source: Source,
-    rows: np.ndarray,
-    columns: moments.Affine,
+def fit(
+    settings: ConfigDict,
+    dataset: Dataset,
+    devices: Devices,
+    monitor: Monitor,
     *,
-    solver: str,
-    strategy: tf.distribute.Strategy,
-    dtype: str,
-    checkpoints: checkpoint.Checkpoints,
-    class_weight_sum: np.ndarray,
-    device_memory_fraction: float = 0.5,
-    weight_of_class: np.ndarray | None = None,
-    start: tuple[np.ndarray, np.ndarray] | None = None,
-    resident: Callable = on_devices.resident,
-    record: Callable[[str, float, int], None] = lambda name, value, step: None,
-) -> FitResult:
-    """Fits the model, in training columns, to a certified gap.
+    head: Head,
+    engine: Engine,
+    columns: moments.Affine,
+    class_weight: np.ndarray | None = None,
+    start: Model | None = None,
+) -> Trained:
+    """Fits to a certified gap.
 
     Args:
-        config: its sections solver, model, l1, l2, penalty_factor and standardize are read.
-        model: built within the strategy's scope; its weights are set.
-        source: where rows are read.
-        rows: int64 [n], the ids of the training rows.
-        columns: from `training_columns`.
-        solver: from `choose`.
-        strategy: where the replicas live.
-        dtype: of X on the devices.
-        checkpoints: where the state is saved and found.
-        class_weight_sum: [C], from the scan of the training rows.
-        device_memory_fraction: rows that take at most this share are placed on the devices once.
-        weight_of_class: [C], or [C, C] for one against the rest, or None.
-        start: raw kernel [p, m] and bias [m] to begin at; zeros when None.
-        resident: places rows and gives their passes; another one may count what it is asked.
-        record: called with (name, value, step) for TensorBoard.
+        settings: its sections solver, model, l1, l2, penalty_factor and standardize are read.
+        dataset: the training rows are fitted, none held out.
+        devices: where the engine's passes run.
+        monitor: where the state is saved and found, who is told and may stop it.
+        head: what the model ends in.
+        engine: passes over the training rows.
+        columns: from `columns_of`.
+        class_weight: [C], or [C, C] for one against the rest, or None.
+        start: a model to begin at, in the units of the dataset; None for the null model.
 
     Raises:
-        InputError: penalty_factor of another length, or a checkpoint that does not fit or cannot be written.
+        InputError: a checkpoint that does not fit or cannot be written.
         InterruptError: a signal came; the state is saved.
     """
-    num_features, units = len(source.columns), model.get_layer("logits").units
-    has_bias, classes = config.model.bias, len(source.class_names)
-    factor = penalty_factor(config.penalty_factor, source.columns)
-    # Penalties act on raw coefficients, or on those of columns of deviation one.
-    unit = columns.penalty_unit(standardize=config.standardize)
-    with np.errstate(over="ignore"):
-        l1, l2 = held(config.l1 * factor * unit), held(config.l2 * factor * unit * unit)
-    # One against the rest is a problem a class, each with one output.
-    count, outputs = (units, 1) if keras_model.is_one_vs_rest(model) else (1, units)
-    class_weight = np.ones(classes) if weight_of_class is None else weight_of_class
-    problems = penalized.Penalized(
-        place_rows(strategy, source, rows, columns, dtype, device_memory_fraction, resident=resident),
-        (num_features, outputs),
-        has_bias,
-        np.full(count, -1, np.int32),
-        np.broadcast_to(class_weight, (count, classes)),
-        np.tile(l1, (count, 1)),
-        np.tile(l2, (count, 1)),
-        len(rows),
-        positive=positives(count),
-        sample=sample.sampled_rows(source, rows, columns, None),
-    )
-    team = workers.of(strategy)
-    certified = Certified(problems, source, rows, columns, team)
-    w, null = null_models(certified, class_weight_sum, offset=bool(config.data.offset))
-    if start is not None:
-        kernel, bias = (array.astype(np.float64) for array in start)
-        w = np.zeros((count, num_features + has_bias, outputs))
-        by_problem = kernel.T.reshape(count, outputs, num_features).transpose(0, 2, 1)
-        w[:, :num_features] = by_problem / columns.scale[:, None]
-        if has_bias:
-            w[:, num_features] = (bias + columns.shift @ kernel).reshape(count, outputs)
-        w = w.reshape(count, -1)
-    elif solver in ("newton", "proximal_newton"):
-        w = solution.near(solvers.load(solver), problems, w, NOISE[dtype])
-    target = config.solver.tol * null
-    with progress.gap_bar(target[0]) as show, interrupt.listen() as interrupted:
+    problems = _problems(settings, dataset, head, engine, columns, class_weight)
+    certified = Certified(problems, dataset.source, dataset.train, columns, devices)
+    offset = bool(settings.data.offset)
+    w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
+    method = solvers.load(method_name(settings.solver.name, l1=bool(problems.l1.any())))
+    target = settings.solver.tol * null
+    with progress.gap_bar(target[0]) as show, monitor.listening() as monitor:
+        if start is not None:
+            w = _start(start, problems, columns)
+        elif method.USES_HESSIAN:
+            w = near.near(method, problems, w, devices.noise, monitor.interrupted)
 
         def report(number: float, value: float, gap: float) -> None:
             show(number, value, gap)
-            record("train/objective", value, int(number))
+            monitor.record("train/objective", value, int(number))
 
         outcome = loop.solve(
-            solvers.load(solver),
-            problems,
+            method,
+            certified,
             w,
             target=target,
-            max_passes=config.solver.max_passes,
-            noise=NOISE[dtype],
-            certify=certified.certify,
-            exact=certified.exact,
-            separation=certified.separated,
-            checkpoints=checkpoints,
+            max_passes=settings.solver.max_passes,
+            noise=devices.noise,
+            monitor=monitor,
             report=report,
-            interrupted=lambda: team.any(interrupted()),
         )
-    worst = _worst(outcome.status)
-    status, passes_made = outcome.status[worst], float(outcome.passes[worst])
-    if status is Status.DIVERGED:
-        return FitResult(status, outcome.iterations, passes_made, [])
-    found = _sum_of(outcome.certificates)
-    w = problems.centred(outcome.w, np.arange(count)).reshape(count, -1, outputs)
-    w = np.concatenate(list(w), axis=1)
-    w[:num_features][l2 == LARGEST_PENALTY] = 0
-    weights = w[:num_features], w[num_features] if has_bias else np.zeros(units)
-    keras_model.set_weights(model, *weights)
-    message = status.explain()
-    if status is Status.MAX_PASSES:
-        gap = (
-            "unknown"
-            if found.gap is None
-            else f"at most {found.gap / null.sum():.1e} of the null model's loss"
-        )
-        remedy = f"not certified: {found.remedy}" if found.remedy else message
-        message = f"after {passes_made:.0f} passes the gap is {gap} ({found.reason}); {remedy}"
-    if status is Status.SEPARATED:
-        found = dataclasses.replace(found, gap=None, reason="none: the data are separated")
-        moved, all_of_them = certified.running_off(outcome.running_off[worst], worst)
-        classes = told_apart(source.class_names)
-        names = classes if count == 1 else ("the others", classes[worst])
-        features, names = separation.names(moved, told_apart(source.columns), names)
-        which = "Running off" if all_of_them else "Running off, perhaps among others"
-        message = f"{message}. {which}: {describe(features)}; classes {describe(names)}"
-    dependence = None
-    if found.narrow and (one := certified.dependence(0)) is not None:
-        names = tuple(np.array(told_apart(source.columns), object)[one.takes_part])
-        dependence = {"rank": one.rank, "columns": one.columns, "features": list(names)}
-        message = (
-            f"{message}. The {one.columns} unpenalised columns have rank {one.rank} beside the bias: of "
-            f"{describe(names)} single coefficients are not identified, predictions are"
-        )
-    return FitResult(
-        status,
-        outcome.iterations,
-        passes_made,
-        [(number, value) for number, value, _ in outcome.history],
-        message=message,
-        certificate=found,
-        weights=weights,
-        dependence=dependence,
-        relative_gap=None if status is Status.SEPARATED or found.gap is None else found.gap / null.sum(),
+    return _trained(outcome, certified, dataset, float(null.sum()))
+
+
+def _problems(
+    settings: ConfigDict,
+    dataset: Dataset,
+    head: Head,
+    engine: Engine,
+    columns: moments.Affine,
+    class_weight: np.ndarray | None,
+) -> penalized.Penalized:
+    """The problem of a fit; for one against the rest one a class."""
+    factor = penalty_factor(settings.penalty_factor, dataset.source.columns)
+    # Penalties act on raw coefficients, or on those of columns of deviation one.
+    unit = columns.penalty_unit(standardize=settings.standardize)
+    with np.errstate(over="ignore"):
+        l1, l2 = held(settings.l1 * factor * unit), held(settings.l2 * factor * unit * unit)
+    count = head.num_problems
+    class_weight = np.ones(head.num_classes) if class_weight is None else class_weight
+    return penalized.Penalized(
+        engine,
+        (dataset.num_features, head.outputs_of_problem),
+        settings.model.bias,
+        np.full(count, -1, np.int32),
+        np.broadcast_to(class_weight, (count, head.num_classes)),
+        np.tile(l1, (count, 1)),
+        np.tile(l2, (count, 1)),
+        len(dataset.train),
+        positive=head.positive,
+        sample=sample.sampled_rows(dataset.source, dataset.train, columns, None),
     )
 
 
-def check_memory(
-    config: ConfigDict,
-    source: Source,
-    num_rows: int,
-    *,
-    solver: str,
-    output: str,
-    strategy: tf.distribute.Strategy,
-) -> None:
-    """Whether the host has room for what a fit keeps beside the rows, before it is begun.
-
-    Raises:
-        InputError: it has not, on some worker.
-    """
-    p, classes, team = len(source.columns), len(source.class_names), workers.of(strategy)
-    count, outputs = (classes, 1) if output == "one_vs_rest" else (1, classes if output == "softmax" else 1)
-    needed = 8.0 * 40 * count * outputs * (p + 1)  # gradients, and their history
-    if solver in ("newton", "proximal_newton"):
-        needed = count * solution.bytes_of_problem(p, outputs, config.model.bias, num_rows)
-        needed += 8 * p * sample.size(num_rows, p)
-    free = float(team.gather(np.array(placement.host_memory())).min())
-    if needed > free:
-        raise InputError(
-            f"x: a full-batch fit of {p:,} features and {count * outputs:,} outputs takes about "
-            f"{needed / 2**30:.1f} GiB of memory beside the rows. Received: {free / 2**30:.1f} GiB free. "
-            "Take fewer features or classes, or solver.name='minibatch'."
-        )
+def _start(start: Model, problems: penalized.Penalized, columns: moments.Affine) -> np.ndarray:
+    """A model in the dataset's units -> w [K, P]."""
+    (p, m), count = problems.shape, len(problems.l2)
+    w = np.zeros((count, p + 1, m))
+    by_problem = start.kernel.T.reshape(count, m, p).transpose(0, 2, 1)
+    w[:, :p] = by_problem / columns.scale[:, None]
+    w[:, p] = (start.bias + columns.shift @ start.kernel).reshape(count, m)
+    return problems.pack(w)
 
 
-def place_rows(
-    strategy: tf.distribute.Strategy,
-    source: Source,
-    rows: np.ndarray,
-    columns: moments.Affine,
-    dtype: str,
-    device_memory_fraction: float,
-    folds: np.ndarray | None = None,
-    resident: Callable = on_devices.resident,
-) -> on_devices.SumRows:
-    """Passes over the rows: on the devices when they take at most the given share, else streamed."""
-    place, dtype = resident, tf.as_dtype(dtype)
-    if not placement.fits(strategy, len(rows), len(source.columns), dtype, device_memory_fraction):
-        log.info("The training rows take more than the share of device memory: each pass streams them.")
-        place = on_devices.streamed
-    return place(strategy, source, rows, columns, dtype, folds)
+def _trained(outcome: loop.Outcome, certified: Certified, dataset: Dataset, null: float) -> Trained:
+    """What K problems that are one model ended with; `null` is the null model's loss, nats."""
+    problems, worst = certified.problems, _worst(outcome.status)
+    status, passes, history = (
+        outcome.status[worst],
+        float(outcome.passes[worst]),
+        [(number, value) for number, value, _ in outcome.history],
+    )
+    if status is Status.DIVERGED:
+        return Trained(status, outcome.iterations, passes, None, None, history)
+    found = _sum_of(outcome.certificates)
+    w = problems.unpack(problems.centred(outcome.w, np.arange(len(outcome.w))))
+    kernel, bias = np.concatenate(list(w[:, :-1]), axis=1), w[:, -1].ravel()
+    kernel[problems.l2[0] == LARGEST_PENALTY] = 0
+    message = status.explain()
+    if status is Status.MAX_PASSES:
+        gap = "unknown" if found.gap is None else f"at most {found.gap / null:.1e} of the null model's loss"
+        remedy = f"not certified: {found.remedy}" if found.remedy else message
+        message = f"after {passes:.0f} passes the gap is {gap} ({found.reason}); {remedy}"
+    if status is Status.SEPARATED:
+        found = dataclasses.replace(found, gap=None, reason="none: the data are separated")
+        message = f"{message}. {_running_off(outcome.running_off[worst], worst, certified, dataset)}"
+    dependence, more = _dependence(certified, dataset) if found.narrow else (None, "")
+    return Trained(
+        status,
+        outcome.iterations,
+        passes,
+        kernel,
+        bias,
+        history,
+        objective=found.objective,
+        message=message + more,
+        certificate=found,
+        relative_gap=None if found.gap is None else found.gap / null,
+        dependence=dependence,
+        made=dict(problems.made),
+    )
 
 
-def positives(count: int) -> np.ndarray:
-    """[count] int32: each class against the rest when there are several problems, else -1."""
-    return np.arange(count, dtype=np.int32) if count > 1 else np.full(1, -1, np.int32)
+def _running_off(direction: np.ndarray, k: int, certified: Certified, dataset: Dataset) -> str:
+    """Which coefficients of a separated problem run off, in words."""
+    source = dataset.source
+    moved, all_of_them = certified.running_off(direction, k)
+    classes = told_apart(source.class_names)
+    names = classes if len(certified.problems.l2) == 1 else ("the others", classes[k])
+    features, names = separation.names(moved, told_apart(source.columns), names)
+    which = "Running off" if all_of_them else "Running off, perhaps among others"
+    return f"{which}: {describe(features)}; classes {describe(names)}"
+
+
+def _dependence(certified: Certified, dataset: Dataset) -> tuple[dict | None, str]:
+    """Unpenalised columns that depend on each other, for `result.json` and in words."""
+    if (one := certified.dependence(0)) is None:
+        return None, ""
+    names = tuple(np.array(told_apart(dataset.source.columns), object)[one.takes_part])
+    return {"rank": one.rank, "columns": one.columns, "features": list(names)}, (
+        f". The {one.columns} unpenalised columns have rank {one.rank} beside the bias: of "
+        f"{describe(names)} single coefficients are not identified, predictions are"
+    )
 
 
 def null_models(
@@ -285,7 +245,7 @@ def null_models(
                 known[key] = _null_with_offset(
                     certified.blocks(np.array([k])),
                     certified.problem(np.zeros(w[k].size), k),
-                    certified.team.gather,
+                    certified.devices.gather,
                 )
             null[k] = known[key]
     return w.reshape(len(w), -1), null

@@ -8,13 +8,14 @@ import collections
 import contextlib
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from tf_logreg.engines import on_devices
+from tf_logreg.engines.engine import Engine, Sums
 from tf_logreg.fit.full_batch import preconditioner
 from tf_logreg.fit.full_batch import sample as samples
-from tf_logreg.objective import row_sums
+from tf_logreg.objective import records
 from tf_logreg.solvers import core, linear_system
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
@@ -27,12 +28,28 @@ WEAK_L2 = 1e-20  # in columns of deviation one: rounding of the gradient hides i
 _FEW_PRODUCTS = 3  # for a Newton system: no new preconditioner saves any of them
 
 
+class Request(NamedTuple):
+    """A pass as a fit asks for it.
+
+    Attributes:
+        name: of the sums in `objective/row_sums.py`.
+        weights: number of arrays of weights that it takes.
+        width: numbers that are made a row, from which the size of a block follows.
+        every: takes one block of so many.
+    """
+
+    name: str
+    weights: int
+    width: int
+    every: int = 1
+
+
 @dataclasses.dataclass
 class Penalized:
     """K problems over the same rows.
 
     Attributes:
-        sum_rows: a pass, from `engines/on_devices.py`.
+        engine: makes the passes.
         shape: (p, m). bias: whether the model has one.
         held_out: [K]. class_weight: [K, C].
         l1, l2: [K, p], in training columns.
@@ -43,9 +60,11 @@ class Penalized:
             have; each is its own when None.
         sample: gives some rows on the host, for problems of many features (`samples.size`).
         passes: [K] reads of the rows by each problem so far; a sample counts as its share.
+        sums: makes the passes of a step, but a preconditioner's; the engine's own when None.
+        made: how many passes were made, by name; 'float64' for those of certificates on the host.
     """
 
-    sum_rows: on_devices.SumRows
+    engine: Engine
     shape: tuple[int, int]
     bias: bool
     held_out: np.ndarray
@@ -59,6 +78,8 @@ class Penalized:
     alike: np.ndarray = None
     sample: Callable[[], samples.Rows] | None = None
     passes: np.ndarray = None
+    sums: Sums | None = None
+    made: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
     def __post_init__(self):
         """Fills in what was not given."""
@@ -71,12 +92,38 @@ class Penalized:
             self.alike = np.arange(count)
         if self.passes is None:
             self.passes = np.zeros(count)
-        self._read, self._pooled = self.sum_rows, {}
+        if self.sums is None and self.engine is not None:
+            self.sums = self.engine.sums
+        self._pooled = {}
 
     def some(self, which: np.ndarray) -> "Penalized":
         """A part of the problems, with its own count of passes."""
         names = ("held_out", "class_weight", "l1", "l2", "latest", "positive", "alike")
         return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
+
+    def through(self, sums: Sums) -> "Penalized":
+        """The same problems and count of passes, whose steps read the rows by `sums` (`loop.Tape`)."""
+        return dataclasses.replace(self, sums=sums)
+
+    def request(self, name: str) -> Request:
+        """How a pass is asked for."""
+        (p, m), count, rows = self.shape, len(self.l2), self.num_rows // self.every
+        if name == "value_and_gradient":
+            return Request(name, 1, 4 * count * m)
+        if name == "hessian_product":
+            return Request(name, 2, 6 * count * m)
+        if name == "hessian":
+            every = max(1, rows // self.size // _ROWS_PER_COEFFICIENT)
+            return Request(name, 1, 2 * len(np.unique(self.alike)) * m * m * (p + 1), every)
+        every = max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
+        return Request("pooled_gram", 1, 2 * (p + 1), every)
+
+    def requests(self) -> list[Request]:
+        """All passes that a smooth fit of these problems makes."""
+        names = ["value_and_gradient", "hessian" if self.explicit(self.size) else "hessian_product"]
+        if not self.explicit(self.size) and not self.sampled:
+            names.append("pooled_gram")
+        return [self.request(name) for name in names]
 
     @staticmethod
     def explicit(size: int) -> bool:
@@ -91,7 +138,7 @@ class Penalized:
 
     def blas_threads(self) -> contextlib.AbstractContextManager:
         """For the steps of a method: see `linear_system.blas_threads`."""
-        if not on_devices.on_host():
+        if not self.engine.on_host:
             return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
         explicit, count = self.explicit(self.size), len(self.l2)
@@ -118,42 +165,38 @@ class Penalized:
         whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
         return self.pack(whole)
 
-    def sums(self, program, arguments, problems: np.ndarray, width: int, every: int = 1):
-        """A pass for some of the problems."""
-        every = every * self.every
+    def _sums(self, name: str, arguments: tuple, problems: np.ndarray) -> list[np.ndarray]:
+        """A pass for some of the problems, which is counted as theirs."""
+        request = self.request(name)
+        every = request.every * self.every
         self.passes[problems] += 1 / every
+        self.made[name] += 1
         fields = (self.held_out, self.class_weight, self.latest, self.positive)
-        record = row_sums.Problems(*(field[problems] for field in fields))
-        return self.sum_rows(program, tuple(self.unpack(a) for a in arguments), record, width, every)
+        record = records.Problems(*(field[problems] for field in fields))
+        return self.sums(name, tuple(self.unpack(a) for a in arguments), record, request.width, every)
 
     def value_and_gradient(self, w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of the smooth part, [k] and [k, P]."""
-        width = 4 * len(self.l2) * self.shape[1]
-        weight, loss, gradient = self.sums(row_sums.value_and_gradient, (w,), problems, width)
+        weight, loss, gradient = self._sums("value_and_gradient", (w,), problems)
         l2 = self.per_coefficient(self.l2[problems])
         value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
         return value, self._of_data(gradient, weight) + l2 * w
 
     def hessian_product(self, w: np.ndarray, v: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """[k, P]."""
-        width = 6 * len(self.l2) * self.shape[1]
-        weight, product = self.sums(row_sums.hessian_product, (w, v), problems, width)
+        weight, product = self._sums("hessian_product", (w, v), problems)
         return self._of_data(product, weight) + self.per_coefficient(self.l2[problems]) * v
 
     def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
         """[k, P, P], from a sample of the rows where there are many, the first of those alike for all."""
-        p, m = self.shape
-        rows_per_coefficient = self.num_rows // self.every // self.size
+        m, rows_per_coefficient = self.shape[1], self.num_rows // self.every // self.size
         _, first, group = np.unique(self.alike[problems], return_index=True, return_inverse=True)
         if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
             own, at = self.per_coefficient(self.l2[problems]), np.arange(self.size)
             hessian = self.hessian(w[first], problems[first])[group]
             hessian[:, at, at] += own - own[first][group]
             return hessian
-        every = rows_per_coefficient // _ROWS_PER_COEFFICIENT
-        every = max(1, every)
-        width = 2 * len(np.unique(self.alike)) * m * m * (p + 1)
-        weight, hessian = self.sums(row_sums.hessian, (w,), problems, width, every)
+        weight, hessian = self._sums("hessian", (w,), problems)
         hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
         at = np.arange(self.size)
         # A direction that changes nothing has no curvature but rounding's: give it some, so that a step
@@ -172,18 +215,17 @@ class Penalized:
         another w is asked for. It can be built again from w, to the same bits because each has a pass of its
         own, so a checkpoint need not hold it and its passes go past the tape (`full_batch.Tape`).
         """
-        p, m = self.shape
+        m = self.shape[1]
         names = self._alike()[problems]
         keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
         new = {key: one for key, one in zip(keys, w, strict=True) if key not in self._pooled}
         kept = {key: self._pooled[key] for key in keys if key in self._pooled}
-        every = max(1, self.num_rows // self.every // (_ROWS_PER_FEATURE * (p + 1)))
         for key, one in new.items():
             mine = np.flatnonzero(self._alike() == key[0])
             if self.sampled:
                 kept[key] = self._of_sample(one, mine)
                 continue
-            sums = self._sums_of_alike(row_sums.pooled_gram, one, mine, 2 * (p + 1), every)
+            sums = self._sums_of_alike(one, mine)
             l2, smooth = _of_use(self.l2[mine].mean(axis=0)), not self.l1[mine].any()
             kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
         # Others that are active keep theirs: which of them are asked about does not matter.
@@ -231,20 +273,22 @@ class Penalized:
         _, group, count = np.unique(self._alike(), return_inverse=True, return_counts=True)
         return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
 
-    def _sums_of_alike(self, program, w: np.ndarray, alike: np.ndarray, width: int, every: int):
-        """A pass past the tape at w [P] for one problem, over the rows of all those in `alike`."""
-        one = alike[0]
+    def _sums_of_alike(self, w: np.ndarray, alike: np.ndarray) -> list[np.ndarray]:
+        """The pooled Gram matrix at w [P] for one problem, over the rows of all those in `alike`."""
+        one, request = alike[0], self.request("pooled_gram")
         held_out, latest = self.held_out[one], self.latest[one]
         if len(alike) > 1:
             held_out, latest = -1, np.iinfo(np.int32).max
-        self.passes[alike] += 1 / every
-        record = row_sums.Problems(
+        self.passes[alike] += 1 / request.every
+        self.made[request.name] += 1
+        record = records.Problems(
             np.array([held_out], np.int32),
             self.class_weight[alike].mean(axis=0, keepdims=True),
             np.array([latest], np.int32),
             self.positive[[one]],
         )
-        sums = self._read(program, (self.unpack(w[None]),), record, width, every * self.every)
+        arguments, every = (self.unpack(w[None]),), request.every * self.every
+        sums = self.engine.sums(request.name, arguments, record, request.width, every)
         return [total[0] for total in sums]
 
     def gradient_gap(self, gradient: np.ndarray, problems: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 import scipy.special
-import tensorflow as tf
 
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
@@ -127,7 +126,7 @@ def sampled_rows(
     def read() -> Rows:
         count = size(len(rows), len(source.columns))
         at = np.arange(count) * len(rows) // count
-        x, y, weight, offset = read_rows(source, rows[at], columns, tf.float64)
+        x, y, weight, offset = read_rows(source, rows[at], columns, "float64")
         fold = np.zeros(count, int) if folds is None else folds[at]
         return Rows(x, y, weight.astype(float), offset.astype(float), fold, x @ x.T, count == len(rows))
 

@@ -1,39 +1,75 @@
-"""Where the steps of a minibatch fit get their rows: streamed from the source, or resident on the devices.
+"""Where the steps of minibatch training get their rows: streamed from the source, or resident on the devices.
 
 Both give each replica the rows of its own shards in the same order, so the choice changes the speed
 and nothing else. Both hand a replica its batch in parts that are computed side by side: on a CPU one
 a core, because a product with few columns gains little from threads of its own.
 """
 
+import dataclasses
+import logging
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from tf_logreg.data import pipeline
+from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.moments import Affine
-from tf_logreg.data.source import Batch, Source
-from tf_logreg.devices import placement, workers
+from tf_logreg.data.source import Batch
+from tf_logreg.devices import placement
+from tf_logreg.devices.devices import Devices
+from tf_logreg.engines import on_devices
+from tf_logreg.engines.engine import Engine
 from tf_logreg.engines.rows import held_rows
+from tf_logreg.objective.records import Rows
+
+log = logging.getLogger(__name__)
 
 # run(step, count): takes `count` steps from global step `step` on; the mean of what they returned.
 Run = Callable[[int, int], float]
+# One replica's step on the parts of its batch, run in its replica context; a scalar, the same on all.
+Update = Callable[[list[Batch]], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """In which order rows come.
+
+    Attributes:
+        batch_size: rows in a global batch.
+        epochs: passes over the rows.
+        seed: of the order of each.
+    """
+
+    batch_size: int
+    epochs: int
+    seed: int
+
+
+def make(
+    devices: Devices, dataset: Dataset, columns: Affine, order: Order, update: Update
+) -> tuple[Run, Engine]:
+    """Steps and passes over the training rows: resident on the devices when there is room, else streamed.
+
+    Args:
+        devices: where the replicas are.
+        dataset: its training rows are read.
+        columns: how training columns come from raw ones.
+        order: of the rows.
+        update: one replica's step.
+    """
+    if devices.holds(len(dataset.train), dataset.num_features):
+        return resident(devices, dataset, columns, order, update)
+    log.info("The training rows take more than the share of device memory: they are streamed.")
+    return streamed(devices, dataset, columns, order, update)
 
 
 def streamed(
-    strategy: tf.distribute.Strategy,
-    batches: Callable[[int, range], tf.data.Dataset],
-    update: Callable[[list[Batch]], tf.Tensor],
-) -> Run:
-    """Steps over batches that `tf.data` prepares while the devices work.
-
-    Args:
-        strategy: where the replicas are.
-        batches: (global step, ids of replicas) -> the dataset of those replicas' batches from that step on.
-        update: one replica's step on the parts of its batch, run in its replica context; returns a
-            scalar, the same on all.
-    """
-    num_parts = placement.cores_per_replica(strategy)
+    devices: Devices, dataset: Dataset, columns: Affine, order: Order, update: Update
+) -> tuple[Run, Engine]:
+    """Over batches that `tf.data` prepares while the devices work; the arguments are those of `make`."""
+    strategy, num_parts = devices.strategy, placement.cores_per_replica(devices.strategy)
+    layout = {**dataclasses.asdict(order), "columns": columns, "dtype": tf.as_dtype(devices.dtype)}
 
     def split_and_update(batch):
         cut = [_split(array, num_parts) for array in batch]
@@ -54,35 +90,23 @@ def streamed(
             iterator = iter(pipeline.distribute(strategy, lambda mine: batches(step, mine)))
         return float(steps(iterator, tf.constant(count)))
 
-    return run
+    def batches(start: int, mine: range) -> tf.data.Dataset:
+        return pipeline.training_batches(
+            dataset.source, dataset.train, replicas=devices.replicas, mine=mine, start=start, **layout
+        )
+
+    return run, on_devices.streamed(devices, dataset.source, dataset.train, columns)
 
 
 def resident(
-    strategy: tf.distribute.Strategy,
-    source: Source,
-    rows: np.ndarray,
-    update: Callable[[list[Batch]], tf.Tensor],
-    *,
-    batch_size: int,
-    seed: int,
-    columns: Affine,
-    dtype: tf.DType,
-) -> Run:
-    """Steps over rows that are placed on the devices once and gathered there by index.
-
-    Args:
-        strategy: where the replicas are; each holds the rows of its own shards.
-        source: where rows are read, once.
-        rows: int64 [n], the ids of the training rows.
-        update: as in `streamed`.
-        batch_size: rows in a global batch.
-        seed: of the order.
-        columns: how training columns come from raw ones.
-        dtype: of x on the devices.
-    """
-    replicas, mine = strategy.num_replicas_in_sync, workers.of(strategy).replicas
-    positions, held = held_rows(strategy, source, rows, columns, dtype)
-    data = placement.place(strategy, held)
+    devices: Devices, dataset: Dataset, columns: Affine, order: Order, update: Update
+) -> tuple[Run, Engine]:
+    """Over rows that are placed once and gathered there by index; the arguments are those of `make`."""
+    strategy, rows, replicas = devices.strategy, dataset.train, devices.replicas
+    mine = devices.workers.replicas
+    positions, held = held_rows(devices, dataset.source, rows, columns)
+    held = [Rows(*arrays, np.zeros(len(arrays[1]), np.int32)) for arrays in held]
+    data, shapes = placement.place(strategy, held), tuple(part.x.shape for part in held)
     # Where each row lies in its replica's arrays; rows of replicas elsewhere are not asked for.
     where = np.zeros(len(rows), np.int32)
     for held_here in positions:
@@ -93,7 +117,7 @@ def resident(
     def gather(data, index):
         real = index >= 0
         index = tf.maximum(index, 0)
-        x, y, weight, offset = (tf.gather(array, index) for array in data)
+        x, y, weight, offset = (tf.gather(array, index) for array in data[:4])
         # A replica has no use for the rows' ids.
         return Batch(x, y, tf.where(real, weight, 0.0), offset, index)
 
@@ -109,9 +133,11 @@ def resident(
 
     @tf.function
     def laid_out(epoch):
-        return pipeline.lay_out(pipeline.epoch_order(len(rows), seed, epoch), batch_size, replicas)
+        return pipeline.lay_out(
+            pipeline.epoch_order(len(rows), order.seed, epoch), order.batch_size, replicas
+        )
 
-    steps_per_epoch = pipeline.steps_per_epoch(len(rows), batch_size)
+    steps_per_epoch = pipeline.steps_per_epoch(len(rows), order.batch_size)
     epoch, blocks = -1, None
 
     def places_of(step: int, count: int) -> np.ndarray:
@@ -134,7 +160,7 @@ def resident(
         distributed = placement.place(strategy, [places[:, replica] for replica in mine])
         return float(steps(data, distributed, tf.constant(count)))
 
-    return run
+    return run, on_devices.over_placed(devices, data, shapes)
 
 
 def _split(array: tf.Tensor, num_parts: int) -> list[tf.Tensor]:

@@ -15,10 +15,11 @@ import tensorflow as tf
 
 from tf_logreg.data.source import Batch
 from tf_logreg.devices import placement
-from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.minibatch import feed
 from tf_logreg.fit.minibatch.early_stopping import EarlyStopping
-from tf_logreg.fit.result import FitResult, Status
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.result import Status, Trained
+from tf_logreg.model import keras_model
 from tf_logreg.objective import linear, losses
 
 _SECONDS_WORTH_SAVING = 1.0
@@ -133,22 +134,20 @@ def fit(
     *,
     length: Length,
     report: Callable[[int, float, float], None],
-    checkpoints: Checkpoints,
+    monitor: Monitor,
     early_stopping: EarlyStopping | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> FitResult:
+) -> Trained:
     """Trains `model` in place, from the newest checkpoint if there is one.
 
     Args:
         model: built within the strategy's scope.
         optimizer: built for it.
-        run: takes steps, from `feed.streamed` or `feed.resident`.
+        run: takes steps, from `feed.make`.
         length: how many, and how many at a time.
         report: called after each loop with (step, mean objective of the loop's batches in nats,
             global steps a second).
-        checkpoints: where the state is saved and found.
+        monitor: where the state is saved and found; asked after each loop whether to save and end.
         early_stopping: looked at after each epoch.
-        interrupted: asked after each loop; when it says yes the state is saved and the fit ends.
 
     Returns:
         The result; `diverged` as soon as a loop's objective or weights are not finite.
@@ -157,7 +156,7 @@ def fit(
         InputError: a checkpoint that does not fit, or cannot be written.
     """
     layer = model.get_layer("logits")
-    step, history = 0, []
+    step, history, checkpoints = 0, [], monitor.checkpoints
     if (found := checkpoints.latest()) is not None:
         step, arrays = found
         history = [(int(at), float(value)) for at, value in arrays.pop("history")]
@@ -175,10 +174,10 @@ def fit(
         report(step, objective, count / (time.perf_counter() - start))
         # The objective is that of before the last update, so the weights are looked at too.
         if not np.isfinite(objective) or not all(np.isfinite(array).all() for array in layer.get_weights()):
-            return FitResult(Status.DIVERGED, step, step / length.steps_per_epoch, history)
+            return Trained(Status.DIVERGED, step, step / length.steps_per_epoch, None, None, history)
         if early_stopping and step % length.steps_per_epoch == 0:
             stopped = early_stopping.should_stop(layer.get_weights())
-        stop_now, ended = interrupted(), stopped or step >= length.steps
+        stop_now, ended = monitor.interrupted(), stopped or step >= length.steps
         # The end is saved too when it took a while to come there: what follows may be killed as well.
         due = step - saved >= checkpoints.every_steps or (
             ended and time.monotonic() - saved_at > _SECONDS_WORTH_SAVING
@@ -187,11 +186,12 @@ def fit(
             checkpoints.save(step, _state(layer, optimizer, early_stopping, history))
             saved, saved_at = step, time.monotonic()
         if stop_now:
-            return FitResult(Status.INTERRUPTED, step, step / length.steps_per_epoch, history)
+            return Trained(Status.INTERRUPTED, step, step / length.steps_per_epoch, None, None, history)
     if early_stopping and early_stopping.restore_best and early_stopping.best_weights:
         layer.set_weights(early_stopping.best_weights)
     status = Status.STOPPED_EARLY if stopped else Status.FINISHED
-    return FitResult(status, step, step / length.steps_per_epoch, history)
+    kernel, bias = keras_model.get_weights(model)
+    return Trained(status, step, step / length.steps_per_epoch, kernel, bias, history)
 
 
 def _state(layer, optimizer, early_stopping: EarlyStopping | None, history: list) -> dict[str, np.ndarray]:

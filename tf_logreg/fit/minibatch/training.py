@@ -1,126 +1,173 @@
-"""From the config's minibatch section to a fit: its length, optimiser, feed and early stopping."""
+"""Minibatch training by the config's minibatch section: its length, optimiser, feed and early stopping."""
 
+import dataclasses
 import logging
+import math
 from collections.abc import Callable
 
-import keras
 import numpy as np
-import tensorflow as tf
 from ml_collections import ConfigDict
 
-from tf_logreg.data import moments, pipeline
-from tf_logreg.data.source import Source
-from tf_logreg.devices import interrupt, placement, workers
-from tf_logreg.errors import InputError
-from tf_logreg.fit import checkpoint, progress
+from tf_logreg.data import moments, pipeline, shards
+from tf_logreg.data.dataset import Dataset
+from tf_logreg.devices.devices import Devices
+from tf_logreg.engines.engine import Engine
+from tf_logreg.errors import InputError, RunError
+from tf_logreg.fit import progress
 from tf_logreg.fit.minibatch import feed, loop, optimizers, schedules
 from tf_logreg.fit.minibatch.early_stopping import EarlyStopping
-from tf_logreg.fit.result import FitResult
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.result import Status, Trained
+from tf_logreg.model import keras_model
+from tf_logreg.model.head import Head
+from tf_logreg.objective import records
 
 log = logging.getLogger(__name__)
 
 _MOST_STEPS = 2**53  # whole numbers that a float64 holds
+_MOST_OF_START = 10  # times the log loss at weights of zero, beyond which training has diverged
 
 
-def training_columns(
-    config: ConfigDict, source: Source, scan: moments.Scan, exponent: np.ndarray
-) -> moments.Affine:
+def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
     """Columns centred where there is a bias, and scaled when the config standardises.
 
     Raises:
         InputError: a column far from ordinary size that is not to be scaled.
     """
-    odd = np.flatnonzero(exponent)
-    if odd.size and not config.standardize:
-        largest = np.ldexp(scan.largest[odd[0]], exponent[odd[0]])
+    odd = np.flatnonzero(dataset.exponent)
+    if odd.size and not settings.standardize:
+        largest = np.ldexp(dataset.all_moments.largest[odd[0]], dataset.exponent[odd[0]])
         raise InputError(
             "standardize: expected True with solver.name='minibatch' for a column of values up to "
-            f"{largest:.3g}. Received: False, and column {source.columns[odd[0]]!r}."
+            f"{largest:.3g}. Received: False, and column {dataset.source.columns[odd[0]]!r}."
         )
     return moments.affine(
-        scan, standardize=config.standardize, bias=config.model.bias, dtype=source.x_dtype, exponent=exponent
+        dataset.all_moments,
+        standardize=settings.standardize,
+        bias=settings.model.bias,
+        dtype=dataset.source.x_dtype,
+        exponent=dataset.exponent,
     )
 
 
-def fit_minibatch(
-    config: ConfigDict,
-    model: keras.Sequential,
-    source: Source,
-    rows: np.ndarray,
-    columns: moments.Affine,
+def fit(
+    settings: ConfigDict,
+    dataset: Dataset,
+    devices: Devices,
+    monitor: Monitor,
     *,
-    strategy: tf.distribute.Strategy,
-    dtype: str,
-    length: loop.Length,
-    checkpoints: checkpoint.Checkpoints,
-    device_memory_fraction: float = 0.5,
-    weight_of_class: np.ndarray | None = None,
-    validation_metric: Callable[[], float | None] = lambda: None,
-    record: Callable[[str, float, int], None] = lambda name, value, step: None,
-) -> FitResult:
-    """Trains the model on rows, in training units, by the config's optimiser."""
-    options, stopping = config.minibatch, config.minibatch.early_stopping
-    batch_size, dtype = _batch_size(config, len(rows)), tf.as_dtype(dtype)
-    decay = options.schedule.decay_steps or max(length.steps - options.schedule.warmup_steps, 1)
-    with strategy.scope():
+    head: Head,
+    columns: moments.Affine,
+    class_weight: np.ndarray | None = None,
+    validation_metric: Callable[[np.ndarray, np.ndarray], float | None] = lambda kernel, bias: None,
+) -> Trained:
+    """Trains on the training rows by the config's optimiser.
+
+    Args:
+        settings: its sections minibatch, model, l1 and l2 and its seed are read.
+        dataset: its training rows are fitted.
+        devices: where the replicas are.
+        monitor: where the state is saved and found, who is told and may stop it.
+        head: what the model ends in.
+        columns: from `columns_of`.
+        class_weight: [C], or None.
+        validation_metric: (kernel [p, m], bias [m] in training columns) -> what early stopping watches.
+
+    Raises:
+        InputError: a checkpoint that does not fit, or cannot be written.
+        RunError: training ran away, though its numbers are finite.
+    """
+    options, rows = settings.minibatch, dataset.train
+    length, batch_size = (
+        length_of_run(settings, len(rows), devices.replicas),
+        _batch_size(settings, len(rows)),
+    )
+    with devices.strategy.scope():
+        model = keras_model.build(
+            dataset.num_features, head, bias=settings.model.bias, dtype=devices.weight_dtype
+        )
+        decay = options.schedule.decay_steps or max(length.steps - options.schedule.warmup_steps, 1)
         rate = schedules.Schedule(**{**options.schedule, "decay_steps": decay}, peak=options.learning_rate)
-        optimizer = optimizers.make(options.optimizer, rate, options.optimizer_args, config.l1)
-    loop.build_optimizer(strategy, optimizer, model)
+        optimizer = optimizers.make(options.optimizer, rate, options.optimizer_args, settings.l1)
+    loop.build_optimizer(devices.strategy, optimizer, model)
     update = loop.make_update(
         model,
         optimizer,
-        l1=config.l1,
-        l2=config.l2,
+        l1=settings.l1,
+        l2=settings.l2,
         clip_norm=options.clip_norm,
-        class_weight=weight_of_class,
+        class_weight=class_weight,
     )
-    layout = {"batch_size": batch_size, "seed": config.seed, "columns": columns, "dtype": dtype}
-    if placement.fits(strategy, len(rows), len(source.columns), dtype, device_memory_fraction):
-        run = feed.resident(strategy, source, rows, update, **layout)
-    else:
-        log.info("The training rows take more than the share of device memory: they are streamed.")
-        replicas = strategy.num_replicas_in_sync
+    order = feed.Order(batch_size, options.epochs, settings.seed)
+    run, engine = feed.make(devices, dataset, columns, order, update)
 
-        def batches(start: int, mine: range) -> tf.data.Dataset:
-            return pipeline.training_batches(
-                source, rows, replicas=replicas, mine=mine, epochs=options.epochs, start=start, **layout
-            )
+    def metric_now() -> float | None:
+        return validation_metric(*keras_model.get_weights(model))
 
-        run = feed.streamed(strategy, batches, update)
-    early_stopping = None
-    if stopping.metric:
-        early_stopping = EarlyStopping(
-            validation_metric, stopping.metric, stopping.patience, stopping.restore_best
-        )
-    with progress.bar(length.steps) as show, interrupt.listen() as interrupted:
+    stopping = options.early_stopping
+    watched = EarlyStopping(metric_now, stopping.metric, stopping.patience, stopping.restore_best)
+    with progress.bar(length.steps) as show, monitor.listening() as monitor:
 
         def report(step: int, objective: float, steps_per_second: float) -> None:
             show(step, objective, steps_per_second * batch_size)
-            record("train/objective", objective, step)
+            monitor.record("train/objective", objective, step)
 
-        return loop.fit(
+        trained = loop.fit(
             model,
             optimizer,
             run,
             length=length,
             report=report,
-            checkpoints=checkpoints,
-            early_stopping=early_stopping,
-            interrupted=lambda: workers.of(strategy).any(interrupted()),
+            monitor=monitor,
+            early_stopping=watched if stopping.metric else None,
+        )
+    if trained.status not in (Status.FINISHED, Status.STOPPED_EARLY):
+        return trained
+    loss = _log_loss(engine, trained, head, class_weight)
+    if not settings.data.offset:
+        _refuse_nonsense(loss, head.num_classes, trained.iterations)
+    kernel = trained.kernel.astype(np.float64)
+    penalty = settings.l2 / 2 * np.square(kernel).sum() + settings.l1 * np.abs(kernel).sum()
+    return dataclasses.replace(trained, objective=loss + float(penalty))
+
+
+def _log_loss(engine: Engine, trained: Trained, head: Head, class_weight: np.ndarray | None) -> float:
+    """The log loss of the training rows at the end, nats, with the class weights that were trained with."""
+    weight = np.ones(head.num_classes) if class_weight is None else class_weight
+    problem = records.Problems(np.full(1, -1, np.int32), weight[None])
+    w = np.vstack([trained.kernel, trained.bias])[None]
+    total, loss, _ = engine.sums("value_and_gradient", (w,), problem, 4 * head.outputs)
+    return float(loss[0] / total[0])
+
+
+def _refuse_nonsense(log_loss: float, num_classes: int, steps: int) -> None:
+    """Refuses training that ran away with finite numbers, as with a rate of 1e10.
+
+    It begins at weights of zero, whose loss is log C whatever the rows are. Ten times that is a model that is
+    sure of what is false; noise in the labels or in the last steps does not come near it.
+
+    Raises:
+        RunError: the training rows' log loss, nats, is more than ten times that of the start.
+    """
+    start = math.log(num_classes)
+    if not log_loss <= _MOST_OF_START * start:
+        raise RunError(
+            f"The fit diverged: after {steps} steps the log loss of the training rows is {log_loss:.3g}, "
+            f"where weights of zero have {start:.3g} nats: lower minibatch.learning_rate or standardise."
         )
 
 
-def length_of_run(config: ConfigDict, num_rows: int, replicas: int) -> loop.Length:
+def length_of_run(settings: ConfigDict, num_rows: int, replicas: int) -> loop.Length:
     """How many steps the config means for so many training rows.
 
     Raises:
         InputError: replicas without a row in a batch, or a schedule longer than the run.
     """
-    options, batch_size = config.minibatch, _batch_size(config, num_rows)
-    if not batch_size >= replicas <= pipeline.VIRTUAL_SHARDS:
+    options, batch_size = settings.minibatch, _batch_size(settings, num_rows)
+    if not batch_size >= replicas <= shards.VIRTUAL_SHARDS:
         raise InputError(
             f"minibatch.batch_size: expected at least {replicas}, one row a replica (of which there may be "
-            f"{pipeline.VIRTUAL_SHARDS}). Received: {options.batch_size} for {num_rows} training rows."
+            f"{shards.VIRTUAL_SHARDS}). Received: {options.batch_size} for {num_rows} training rows."
         )
     per_epoch = pipeline.steps_per_epoch(num_rows, batch_size)
     length = loop.Length(per_epoch * options.epochs, per_epoch, options.steps_per_loop)
@@ -138,6 +185,6 @@ def length_of_run(config: ConfigDict, num_rows: int, replicas: int) -> loop.Leng
     return length
 
 
-def _batch_size(config: ConfigDict, num_rows: int) -> int:
+def _batch_size(settings: ConfigDict, num_rows: int) -> int:
     """Rows in a global batch: the config's, all when it says 0, never more than there are."""
-    return min(config.minibatch.batch_size or num_rows, num_rows)
+    return min(settings.minibatch.batch_size or num_rows, num_rows)

@@ -2,28 +2,27 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
 
 import numpy as np
 import scipy.optimize
-import tensorflow as tf
 from ml_collections import ConfigDict
 
-from tf_logreg.data import dataset, moments
 from tf_logreg.data import folds as make_folds
-from tf_logreg.data.source import Source
-from tf_logreg.devices import interrupt, placement, workers
-from tf_logreg.devices import memory as data_memory
-from tf_logreg.engines import on_devices
+from tf_logreg.data import moments
+from tf_logreg.data.dataset import Dataset
+from tf_logreg.devices import memory
+from tf_logreg.devices.devices import Devices
+from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError, RunError
 from tf_logreg.fit import class_weight, progress
-from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.full_batch import optimum, sample
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.penalized import Penalized
-from tf_logreg.fit.path import solution
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.path import batches, solution, strengths
 from tf_logreg.fit.result import Status
-from tf_logreg.objective import row_sums
+from tf_logreg.model.head import Head
+from tf_logreg.objective import records
 from tf_logreg.solvers import load as solvers
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class Path:
         penalty: 'l1' or 'l2'.
         values: [N], from the strongest.
         scores: [N, F] held-out log loss, nats. choice: index of the chosen strength.
-        kernel, bias: [N, F, p, m] and [N, F, m], raw units, without the prior's correction.
+        kernel, bias: [N, F, p, m] and [N, F, m], in the dataset's units, without the prior's correction.
         status: [N, F] strings. certified_gap, objective: [N, F] nats, NaN where there is none.
         nonzeros: [N, F], coefficients other than zero. passes: [N, F] reads of the rows.
         iterations: steps of the method. note: what is to be said of the choice, '' for nothing.
@@ -65,251 +64,249 @@ class Path:
 
     @property
     def start(self) -> tuple[np.ndarray, np.ndarray]:
-        """Raw kernel [p, m] and bias [m] to start that fit at: the mean over folds."""
+        """Kernel [p, m] and bias [m] to start that fit at: the mean over folds."""
         return self.kernel[self.choice].mean(axis=0), self.bias[self.choice].mean(axis=0)
+
+    def in_raw_units(self, exponent: np.ndarray) -> "Path":
+        """The same path, whose columns were in units of 2^exponent, [p]."""
+        return dataclasses.replace(self, kernel=np.ldexp(self.kernel, -exponent[:, None]))
+
+
+def check(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) -> None:
+    """Looks whether a path can be fitted, before anything is written.
+
+    Raises:
+        InputError: nothing is penalised, no strength can be found, or its problems have no room.
+    """
+    source = dataset.source
+    penalised = optimum.penalty_factor(settings.penalty_factor, source.columns) > 0
+    if not penalised.any():
+        raise InputError("path.penalty: expected a penalty_factor > 0. Received: 0 for every feature.")
+    count, folds = len(settings.path["values"]) or settings.path.num, len(dataset.moments)
+    coefficients = (dataset.num_features + settings.model.bias) * head.outputs
+    # Starts, answers and raw copies of every problem's coefficients.
+    memory.check(
+        48.0 * count * folds * coefficients,
+        f"path.num, path.values: {count} strengths beside {folds} folds of {coefficients} coefficients",
+    )
+    problems_at_once(settings, dataset, devices, head)
+    if not settings.path["values"] and not dataset.all_moments.deviation[penalised].any():
+        raise InputError("path.values: expected strengths where no penalised column varies. Received: ().")
+
+
+def problems_at_once(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) -> int:
+    """How many problems memory holds, beside the rows and what a solver keeps on the host."""
+    shape = dataset.num_features, head.outputs_of_problem
+    return batches.problems_at_once(shape, settings.model.bias, devices.memory / 4, len(dataset.train))
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
-    """What is known of a path before the work directory is touched.
+class _Task:
+    """What all steps of fitting a path need; the fields are the arguments of `fit`."""
 
-    Attributes:
-        folds: of the training rows; one problem over all of them when validation rows choose.
-        scan: moments of all training rows. scans: F, of those that train beside each fold.
-        memory: bytes that problems solved at once may take.
-    """
+    settings: ConfigDict
+    dataset: Dataset
+    devices: Devices
+    monitor: Monitor
+    head: Head
+    engine: Engine
+    scored: Engine
+    columns: moments.Affine
+    at_once: int
 
-    folds: make_folds.Folds
-    scan: moments.Scan
-    scans: list[moments.Scan]
-    memory: float
-
-
-def prepare(
-    config: ConfigDict, source: Source, train: np.ndarray, *, output: str, strategy: tf.distribute.Strategy
-) -> Prepared:
-    """Makes folds, reads each once for its moments, and checks that a problem has room.
-
-    Raises:
-        InputError: folds that cannot be made or lack a class, or a problem that fits no device.
-    """
-    if not optimum.penalty_factor(config.penalty_factor, source.columns).any():
-        raise InputError("path.penalty: expected a penalty_factor > 0. Received: 0 for every feature.")
-    team, folds = workers.of(strategy), make_folds.none(len(train))
-    if config.cv.folds:
-        names = {"group": config.data.group, "time": config.data.time, "seed": config.seed}
-        folds = team.together(lambda: make_folds.make(source, train, config.cv.folds, **names))
-    parts = [dataset.scan_rows(source, train[folds.fold == f], team) for f in range(folds.fold.max() + 1)]
-    scans = [
-        moments.merged([parts[f] for f in folds.training(which)]) for which in range(len(folds.held_out))
-    ]
-    make_folds.check_classes(folds, np.array([s.class_weight_sum for s in scans]), source.class_names)
-    strengths, outputs = len(config.path["values"]) or config.path.num, len(source.class_names)
-    coefficients = (len(source.columns) + config.model.bias) * (1 if output == "sigmoid" else outputs)
-    # Starts, answers and raw copies of every problem's coefficients.
-    data_memory.check(
-        48.0 * strengths * len(scans) * coefficients,
-        f"path.num, path.values: {strengths} strengths beside {len(scans)} folds of {coefficients} "
-        "coefficients",
-    )
-    # Beside the rows, and what a solver keeps on the host.
-    memory = float(team.gather(np.array(placement.device_memory(strategy) / 4)).min())
-    outputs = len(source.class_names) if output == "softmax" else 1
-    solution.problems_at_once((len(source.columns), outputs), config.model.bias, memory, len(train))
-    whole, factor = moments.merged(parts), optimum.penalty_factor(config.penalty_factor, source.columns)
-    if not config.path["values"] and not whole.deviation[factor > 0].any():
-        raise InputError("path.values: expected strengths where no penalised column varies. Received: ().")
-    return Prepared(folds, whole, scans, memory)
+    @property
+    def factor(self) -> np.ndarray:
+        """[p] penalty factors."""
+        return optimum.penalty_factor(self.settings.penalty_factor, self.dataset.source.columns)
 
 
-def fit_path(
-    config: ConfigDict,
-    source: Source,
-    rows: dict[str, np.ndarray],
-    columns: moments.Affine,
-    prepared: Prepared,
+def fit(
+    settings: ConfigDict,
+    dataset: Dataset,
+    devices: Devices,
+    monitor: Monitor,
     *,
-    solver: str,
-    output: str,
-    strategy: tf.distribute.Strategy,
-    dtype: str,
-    checkpoints: Checkpoints,
-    device_memory_fraction: float = 0.5,
+    head: Head,
+    engine: Engine,
+    scored: Engine,
+    columns: moments.Affine,
+    at_once: int,
 ) -> Path:
     """Fits every strength beside every fold, scores each on what it did not see, and chooses.
 
     Args:
-        config: its sections path, cv, solver, model, data and its penalties are read.
-        source: where rows are read.
-        rows: row ids by role; those under 'train' are fitted, 'validation' scores where there are no folds.
-        columns: from `optimum.training_columns`, of all training rows.
-        prepared: from `prepare`.
-        solver: from `optimum.choose`.
-        output: 'sigmoid', 'softmax' or 'one_vs_rest'.
-        strategy: where the replicas live.
-        dtype: of X on the devices.
-        checkpoints: of the run; the path's are in a folder below.
-        device_memory_fraction: rows that take at most this share are placed on the devices once.
+        settings: its sections path, cv, solver, model, data and its penalties are read.
+        dataset: its training rows are fitted.
+        devices: where the engines' passes run.
+        monitor: of the run; the path's checkpoints are in folders below the run's.
+        head: what the models end in.
+        engine: passes over the training rows, with their folds.
+        scored: passes over the rows that score: the same where folds do, else the validation rows.
+        columns: from `optimum.columns_of`.
+        at_once: from `problems_at_once`.
 
     Raises:
         RunError: no strength could be scored.
         InterruptError: a signal came; the state is saved.
     """
-    train, folds, scans = rows["train"], prepared.folds, prepared.scans
-    sum_rows = optimum.place_rows(strategy, source, train, columns, dtype, device_memory_fraction, folds.fold)
-    sampled = sample.sampled_rows(source, train, columns, folds.fold)
-    at = _problems(config, source, len(train), columns, sum_rows, output, sampled)
-    team, one_vs_rest = workers.of(strategy), output == "one_vs_rest"
-    scored = sum_rows, folds.held_out
-    if not config.cv.folds:
-        place = (strategy, source, rows["validation"], columns, tf.as_dtype(dtype))
-        scored = on_devices.streamed(*place), np.zeros(1, np.int32)
-
-    def fit_grid(values: np.ndarray, folder: str, begin: np.ndarray | None) -> tuple[dict, np.ndarray, int]:
-        """N strengths: arrays [N, F, ...], the answers [N, K / N, P] and the steps taken."""
-        problems = at(values, folds, scans)
-        certified = Certified(problems, source, train, columns, team, folds.fold)
-        strengths, count = len(values), len(scans)
-        together = len(problems.l2) // strengths
-        class_weight_sums = np.tile(
-            np.repeat([s.class_weight_sum for s in scans], together // count, axis=0), (strengths, 1)
-        )
-        start, null = optimum.null_models(certified, class_weight_sums, offset=bool(config.data.offset))
-        if begin is not None and np.isfinite(begin).all():
-            start = np.tile(begin, (strengths, 1))
-        with progress.gap_bar(float(config.solver.tol * null[0])) as show, interrupt.listen() as interrupted:
-            solved = solution.solve(
-                solvers.load(solver),
-                certified,
-                start,
-                solution.batches(problems, together, prepared.memory),
-                values=values,
-                target=config.solver.tol * null,
-                max_passes=config.solver.max_passes,
-                noise=optimum.NOISE[dtype],
-                checkpoints=checkpoints.below(folder),
-                report=show,
-                interrupted=lambda: team.any(interrupted()),
-            )
-        kernel, bias = _models(solved.w, problems, (strengths, count))
-        corrected = bias
-        if config.class_weight and config.correct_prior:
-            weights = problems.class_weight[:together].reshape(count, -1, len(source.class_names))
-            weights = weights if one_vs_rest else weights[:, 0]
-            zero = np.zeros(bias.shape[2])
-            corrected = bias + np.array([class_weight.correct_prior(zero, one) for one in weights])
-        scores = _scores(*scored, kernel, corrected, one_vs_rest)
-        status, gap, value, reads = (
-            array.reshape(strengths, count, -1)
-            for array in (np.array(solved.status), solved.gap, solved.objective, solved.passes)
-        )
-        # One against the rest, the first class that did not end well speaks for the model.
-        first_bad = (status != Status.OPTIMAL).argmax(axis=2)[:, :, None]
-        status = np.take_along_axis(status, first_bad, axis=2)[:, :, 0]
-        scores[status == Status.DIVERGED] = np.nan
-        kernel = kernel * columns.scale[:, None]
-        found = {
-            "values": values,
-            "scores": scores,
-            "kernel": kernel,
-            "bias": bias - np.einsum("j,nfjm->nfm", columns.shift, kernel),
-            "status": status,
-            "certified_gap": gap.sum(axis=2),
-            "objective": value.sum(axis=2),
-            "nonzeros": np.count_nonzero(kernel, axis=(2, 3)),
-            "passes": reads.max(axis=2),
-        }
-        return found, solved.w.reshape(strengths, together, -1), solved.iterations
-
-    given = config.path["values"]
-    values = (
-        np.array(given, float)
-        if given
-        else _from_largest(config, source, train, columns, at, prepared.scan, team)
-    )
-    found, w, iterations = fit_grid(values, "path", None)
+    task = _Task(settings, dataset, devices, monitor, head, engine, scored, columns, at_once)
+    options, given = settings.path, settings.path["values"]
+    values = np.array(given, float) if given else _from_largest(task)
+    found, w, iterations = _fit_strengths(task, values, "path", None)
     # The default strengths go on while the weakest is the best. All workers take the same way.
-    while not given and team.any(solution.still_falls(found["scores"])):
-        more = solution.next_values(found["values"], config.path.num)
+    while not given and devices.any(strengths.still_falls(found["scores"])):
+        more = strengths.next_values(found["values"], options.num)
         if not len(more):
             break
         log.info(
             "path: the held-out loss still falls at %s=%.3g: on to %.3g.",
-            config.path.penalty, found["values"][-1], more[-1],
+            options.penalty, found["values"][-1], more[-1],
         )  # fmt: skip
-        further, w, steps = fit_grid(more, f"path-{len(found['values'])}", w[-1])
+        further, w, steps = _fit_strengths(task, more, f"path-{len(found['values'])}", w[-1])
         found = {name: np.concatenate([found[name], further[name]]) for name in found}
         iterations += steps
     if np.isnan(found["scores"]).any(axis=1).all():
         raise RunError("path: no strength of the penalty could be fitted and scored beside every fold.")
-    choice = solution.choose(found["scores"], config.cv.choose)
-    note = solution.at_an_end(config.path.penalty, found["values"], choice, given=bool(given))
+    choice = strengths.choose(found["scores"], settings.cv.choose)
+    note = strengths.at_an_end(options.penalty, found["values"], choice, given=bool(given))
     if note:
         log.warning("path: %s", note)
-    return Path(penalty=config.path.penalty, choice=choice, iterations=iterations, note=note, **found)
+    return Path(penalty=options.penalty, choice=choice, iterations=iterations, note=note, **found)
+
+
+def _fit_strengths(
+    task: _Task, values: np.ndarray, folder: str, begin: np.ndarray | None
+) -> tuple[dict, np.ndarray, int]:
+    """N strengths: arrays [N, F, ...], the answers [N, K / N, P] and the steps taken.
+
+    Args:
+        task: the path's.
+        values: [N], from the strongest.
+        folder: of their checkpoints.
+        begin: [K / N, P], where the strongest begins; the null models when None.
+    """
+    dataset, settings = task.dataset, task.settings
+    problems = _problems(task, values, dataset.folds, dataset.moments)
+    certified = Certified(
+        problems, dataset.source, dataset.train, task.columns, task.devices, dataset.folds.fold
+    )
+    together = len(problems.l2) // len(values)
+    sums = [one.class_weight_sum for one in dataset.moments]
+    sums = np.tile(np.repeat(sums, task.head.num_problems, axis=0), (len(values), 1))
+    start, null = optimum.null_models(certified, sums, offset=bool(settings.data.offset))
+    if begin is not None and np.isfinite(begin).all():
+        start = np.tile(begin, (len(values), 1))
+    l1 = settings.l1 > 0 or settings.path.penalty == "l1"
+    with (
+        progress.gap_bar(float(settings.solver.tol * null[0])) as show,
+        task.monitor.below(folder).listening() as monitor,
+    ):
+        solved = solution.solve(
+            solvers.load(optimum.method_name(settings.solver.name, l1=l1)),
+            certified,
+            start,
+            batches.batches(problems, together, task.at_once),
+            values=values,
+            target=settings.solver.tol * null,
+            max_passes=settings.solver.max_passes,
+            noise=task.devices.noise,
+            monitor=monitor,
+            report=show,
+        )
+    found = _found(task, values, problems, solved)
+    return found, solved.w.reshape(len(values), together, -1), solved.iterations
+
+
+def _found(task: _Task, values: np.ndarray, problems: Penalized, solved: solution.Solved) -> dict:
+    """Fields of `Path`, of the strengths `values` [N]."""
+    shape = len(values), len(task.dataset.moments)
+    kernel, bias = _models(solved.w, problems, shape)
+    scores = _scores(task, kernel, bias - _prior_shift(task, problems))
+    status, gap, value, reads = (
+        array.reshape(*shape, -1) for array in (solved.status, solved.gap, solved.objective, solved.passes)
+    )
+    # One against the rest, the first class that did not end well speaks for the model.
+    first_bad = (status != Status.OPTIMAL).argmax(axis=2)[:, :, None]
+    status = np.take_along_axis(status, first_bad, axis=2)[:, :, 0]
+    scores[status == Status.DIVERGED] = np.nan
+    kernel = kernel * task.columns.scale[:, None]
+    return {
+        "values": values,
+        "scores": scores,
+        "kernel": kernel,
+        "bias": bias - np.einsum("j,nfjm->nfm", task.columns.shift, kernel),
+        "status": status,
+        "certified_gap": gap.sum(axis=2),
+        "objective": value.sum(axis=2),
+        "nonzeros": np.count_nonzero(kernel, axis=(2, 3)),
+        "passes": reads.max(axis=2),
+    }
+
+
+def _prior_shift(task: _Task, problems: Penalized) -> np.ndarray:
+    """[F, m], or 0: what each fold's class weights put into a bias."""
+    if not (task.settings.class_weight and task.settings.correct_prior):
+        return np.zeros(1)
+    head = task.head
+    weights = problems.class_weight[: len(task.dataset.moments) * head.num_problems]
+    weights = weights.reshape(-1, head.num_problems, head.num_classes)
+    return np.array([head.prior_shift(one if head.is_one_vs_rest else one[0]) for one in weights])
 
 
 def _problems(
-    config: ConfigDict,
-    source: Source,
-    num_rows: int,
-    columns: moments.Affine,
-    sum_rows: on_devices.SumRows,
-    output: str,
-    sample: Callable,
-) -> Callable[[np.ndarray, make_folds.Folds, list[moments.Scan]], Penalized]:
-    """(strengths [N], F folds, moments of what trains beside each) -> the K = N F M problems."""
-    classes, options = len(source.class_names), config.path
-    one_vs_rest = output == "one_vs_rest"
-    sides = classes if one_vs_rest else 1
-    factor = optimum.penalty_factor(config.penalty_factor, source.columns)
-
-    def at(values: np.ndarray, folds: make_folds.Folds, scans: list[moments.Scan]) -> Penalized:
-        weights, units = [], []
-        for scan in scans:
-            found = class_weight.parse(
-                config.class_weight, source.class_names, scan.class_weight_sum, one_vs_rest=one_vs_rest
-            )
-            weights.append(np.broadcast_to(np.ones(classes) if found is None else found, (sides, classes)))
-            # What penalties act on, over a coefficient in training columns: that of the raw column, or of
-            # the column as these rows alone would standardise it. Where it is centred is the bias's affair.
-            deviation = np.where(scan.deviation > 0, scan.deviation, 1.0)
-            raw = columns.penalty_unit(standardize=False)
-            units.append(columns.scale * deviation if config.standardize else raw)
-        strengths, together = len(values), len(scans) * sides
-        strength = np.repeat(values, together)[:, None]
-        unit = np.tile(np.repeat(units, sides, axis=0), (strengths, 1))
-        positive = np.tile(optimum.positives(sides), strengths * len(scans))
-        return Penalized(
-            sum_rows,
-            (len(source.columns), classes if output == "softmax" else 1),
-            config.model.bias,
-            np.tile(np.repeat(folds.held_out, sides), strengths),
-            np.tile(np.concatenate(weights), (strengths, 1)),
-            optimum.held((strength if options.penalty == "l1" else config.l1) * factor * unit),
-            optimum.held((strength if options.penalty == "l2" else config.l2) * factor * unit * unit),
-            num_rows,
-            latest=np.tile(np.repeat(folds.latest, sides), strengths),
-            positive=positive,
-            # The folds of a strength have about the same Hessian; of one class, against the rest.
-            alike=np.repeat(np.arange(strengths), together) * sides + positive,
-            sample=sample,
+    task: _Task, values: np.ndarray, folds: make_folds.Folds, scans: list[moments.Scan]
+) -> Penalized:
+    """The K = N F M problems of strengths [N] beside F folds; `scans` are of what trains beside each."""
+    settings, dataset, head, columns = task.settings, task.dataset, task.head, task.columns
+    weights, units, sides = [], [], head.num_problems
+    for scan in scans:
+        found = class_weight.parse(
+            settings.class_weight, dataset.source.class_names, scan.class_weight_sum, head
         )
+        weights.append(np.broadcast_to(1.0 if found is None else found, (sides, head.num_classes)))
+        units.append(_penalty_unit(task, scan))
+    together = len(scans) * sides
+    strength = np.repeat(values, together)[:, None]
+    unit = np.tile(np.repeat(units, sides, axis=0), (len(values), 1))
+    positive = np.tile(head.positive, len(values) * len(scans))
+    penalty, factor = settings.path.penalty, task.factor
+    return Penalized(
+        task.engine,
+        (dataset.num_features, head.outputs_of_problem),
+        settings.model.bias,
+        np.tile(np.repeat(folds.held_out, sides), len(values)),
+        np.tile(np.concatenate(weights), (len(values), 1)),
+        optimum.held((strength if penalty == "l1" else settings.l1) * factor * unit),
+        optimum.held((strength if penalty == "l2" else settings.l2) * factor * unit * unit),
+        len(dataset.train),
+        latest=np.tile(np.repeat(folds.latest, sides), len(values)),
+        positive=positive,
+        # The folds of a strength have about the same Hessian; of one class, against the rest.
+        alike=np.repeat(np.arange(len(values)), together) * sides + positive,
+        sample=sample.sampled_rows(dataset.source, dataset.train, columns, folds.fold),
+    )
 
-    return at
+
+def _penalty_unit(task: _Task, scan: moments.Scan) -> np.ndarray:
+    """[p]: what penalties act on, over a coefficient in training columns.
+
+    That is the coefficient of the raw column, or of the column as the rows of `scan` alone would standardise
+    it. Where that is centred is the bias's affair.
+    """
+    if not task.settings.standardize:
+        return task.columns.penalty_unit(standardize=False)
+    return task.columns.scale * np.where(scan.deviation > 0, scan.deviation, 1.0)
 
 
-def _from_largest(
-    config, source, train, columns, at, scan: moments.Scan, team: workers.Workers
-) -> np.ndarray:
+def _from_largest(task: _Task) -> np.ndarray:
     """The default strengths, from the gradient of all training rows where nothing is penalised away."""
-    null = at(np.zeros(1), make_folds.none(1), [scan])
+    dataset, settings, scan, factor = task.dataset, task.settings, task.dataset.all_moments, task.factor
+    null = _problems(task, np.zeros(1), make_folds.none(len(dataset.train)), [scan])
     p, count = null.shape[0], len(null.l2)
-    certified = Certified(null, source, train, columns, team)
+    certified = Certified(null, dataset.source, dataset.train, task.columns, task.devices)
     w, _ = optimum.null_models(certified, scan.class_weight_sum, offset=False)
-    factor = optimum.penalty_factor(config.penalty_factor, source.columns)
     free = null.per_coefficient(np.tile(factor == 0, (count, 1)).astype(float)) > 0
-    if free.any() or config.data.offset:
+    if free.any() or settings.data.offset:
         free |= null.per_coefficient(np.ones((count, p))) == 0
 
         def value_and_gradient(part: np.ndarray) -> tuple[float, np.ndarray]:
@@ -319,12 +316,11 @@ def _from_largest(
 
         scipy.optimize.minimize(value_and_gradient, w[free], jac=True, method="BFGS", options={"gtol": 1e-9})
     _, gradient = certified.exact(w, np.arange(count))
-    unit = columns.penalty_unit(standardize=False)
-    if config.standardize:
-        unit = columns.scale * np.where(scan.deviation > 0, scan.deviation, 1.0)
-    gradient = null.unpack(gradient)[:, :p].transpose(1, 0, 2).reshape(p, -1) / unit[:, None]
-    largest = solution.largest_penalty(config.path.penalty, gradient, factor)
-    return solution.grid(config.path.num, config.path.ratio, largest)
+    gradient = null.unpack(gradient)[:, :p].transpose(1, 0, 2).reshape(p, -1)
+    largest = strengths.largest_penalty(
+        settings.path.penalty, gradient / _penalty_unit(task, scan)[:, None], factor
+    )
+    return strengths.grid(settings.path.num, settings.path.ratio, largest)
 
 
 def _models(w: np.ndarray, problems: Penalized, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -335,11 +331,13 @@ def _models(w: np.ndarray, problems: Penalized, shape: tuple[int, int]) -> tuple
     return whole[:, :, :-1], whole[:, :, -1]
 
 
-def _scores(sum_rows, held_out: np.ndarray, kernel, bias, one_vs_rest: bool) -> np.ndarray:
-    """Held-out log losses [N, F] of kernels [N, F, p, m]."""
-    program = row_sums.held_out_loss_one_vs_rest if one_vs_rest else row_sums.held_out_loss
+def _scores(task: _Task, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Held-out log losses [N, F] of kernels [N, F, p, m], nats."""
+    name = "held_out_loss_one_vs_rest" if task.head.is_one_vs_rest else "held_out_loss"
+    held_out = task.dataset.folds.held_out if task.settings.cv.folds else np.zeros(1, np.int32)
     shape = kernel.shape[:2]
     w = np.concatenate([kernel, bias[:, :, None]], axis=2)
-    record = row_sums.Problems(np.tile(held_out, shape[0]), np.ones((w.shape[0] * w.shape[1], 1)))
-    weight, loss = sum_rows(program, (w.reshape(-1, *w.shape[2:]),), record, 3 * w[..., 0, :].size)
+    record = records.Problems(np.tile(held_out, shape[0]), np.ones((w.shape[0] * w.shape[1], 1)))
+    arguments = (w.reshape(-1, *w.shape[2:]),)
+    weight, loss = task.scored.sums(name, arguments, record, 3 * w[..., 0, :].size)
     return (loss / weight).reshape(shape)

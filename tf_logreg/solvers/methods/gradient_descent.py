@@ -4,6 +4,9 @@ import numpy as np
 
 from tf_logreg.solvers import core, line_search
 
+TAKES_L1 = False  # exact zeros
+USES_HESSIAN = False  # or products with it
+
 
 def init(fns: core.Functions, w: core.Array) -> core.State:
     """The state at w [K, P]."""

@@ -8,6 +8,9 @@ import numpy as np
 
 from tf_logreg.solvers import core, line_search, linear_system
 
+TAKES_L1 = False  # exact zeros
+USES_HESSIAN = True  # or products with it
+
 _LOOSEST = 0.3  # of the first systems, relative
 _MOST_PRODUCTS = 200
 

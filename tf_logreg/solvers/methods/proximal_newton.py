@@ -10,6 +10,9 @@ import numpy as np
 
 from tf_logreg.solvers import core, linear_system
 
+TAKES_L1 = True  # exact zeros
+USES_HESSIAN = True  # or products with it
+
 _DECREASE = 1e-4
 _DAMPING = 1e-7  # of each diagonal entry
 _MOST_PRODUCTS = 100

@@ -5,44 +5,26 @@ Nothing else of a work directory is read for that: loading a Keras file can run 
 
 import dataclasses
 
-import keras
 import numpy as np
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
-from tf_logreg.model import keras_model
+from tf_logreg.model import head as heads
+from tf_logreg.model.model import Model
 
 NAME = "coefficients.npz"
-_OUTPUTS = ("sigmoid", "softmax", "one_vs_rest")
 _DTYPES = ("float32", "float64")
 
 
-@dataclasses.dataclass(frozen=True)
-class Coefficients:
-    """A model in raw units.
-
-    Attributes:
-        kernel: [p, C or 1] float64.
-        bias: [C or 1] float64; zeros for a model without.
-        feature_names: p names. class_names: C names.
-        output: 'sigmoid', 'softmax' or 'one_vs_rest'.
-        dtype: of the Keras model's weights, 'float32' or 'float64'.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    feature_names: tuple[str, ...]
-    class_names: tuple[str, ...]
-    output: str
-    dtype: str
-
-
-def write(folder: storage.Folder, found: Coefficients) -> None:
+def write(folder: storage.Folder, model: Model) -> None:
     """Writes `coefficients.npz`."""
-    folder.write_arrays(NAME, {name: np.array(value) for name, value in vars(found).items()})
+    arrays = {
+        name: np.array(getattr(model, name)) for name in ("kernel", "bias", "feature_names", "class_names")
+    }
+    folder.write_arrays(NAME, {**arrays, "output": np.array(model.head.kind), "dtype": np.array(model.dtype)})
 
 
-def read(folder: storage.Folder) -> Coefficients:
+def read(folder: storage.Folder) -> Model:
     """Reads and checks `coefficients.npz`; files of version 1 have their output and dtype in `config.json`.
 
     Raises:
@@ -54,11 +36,14 @@ def read(folder: storage.Folder) -> Coefficients:
     if fault := _fault(arrays) or _disagreement(arrays):
         raise InputError(f"{folder.field}: cannot use {folder.where(NAME)!r}: {fault}.")
     names = (tuple(arrays[name].tolist()) for name in ("feature_names", "class_names"))
-    return Coefficients(arrays["kernel"], arrays["bias"], *names, str(arrays["output"]), str(arrays["dtype"]))
+    output, dtype = str(arrays["output"]), str(arrays["dtype"])
+    return Model(
+        arrays["kernel"], arrays["bias"], *names, heads.Head(output, len(arrays["class_names"])), dtype=dtype
+    )
 
 
 def read_start(
-    folder: storage.Folder, columns: tuple[str, ...], class_names: tuple[str, ...], output: str
+    folder: storage.Folder, columns: tuple[str, ...], class_names: tuple[str, ...], head: heads.Head
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [p, m] and bias [m] of another run, in raw units, to start from.
 
@@ -78,20 +63,12 @@ def read_start(
                 f"{folder.field}: expected a run with the same {name}, {len(expected)} of them. "
                 f"Received: {folder.path!r} with {len(getattr(found, name))}."
             )
-    if found.output != output:
+    if found.head != head:
         raise InputError(
-            f"{folder.field}: expected a run with model.output={output!r}. "
-            f"Received: {folder.path!r} with {found.output!r}."
+            f"{folder.field}: expected a run with model.output={head.kind!r}. "
+            f"Received: {folder.path!r} with {found.head.kind!r}."
         )
     return found.kernel, found.bias
-
-
-def build(found: Coefficients) -> keras.Sequential:
-    """The Keras model in raw units."""
-    p, num_classes = len(found.feature_names), len(found.class_names)
-    model = keras_model.build(p, num_classes, output=found.output, bias=True, dtype=found.dtype)
-    keras_model.set_weights(model, found.kernel, found.bias)
-    return model
 
 
 def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> dict[str, str]:
@@ -99,8 +76,8 @@ def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> di
     record = folder.read_json("config.json")
     num_classes = len(np.atleast_1d(arrays.get("class_names", ())))
     try:
-        output = keras_model.resolve_output(str(record["config"]["model"]["output"]), num_classes)
-    except (KeyError, TypeError):
+        output = heads.resolve(str(record["config"]["model"]["output"]), num_classes).kind
+    except (KeyError, TypeError, InputError):
         where = folder.where("config.json")
         raise InputError(f"{folder.field}: cannot use {where!r}: it lacks config.model.output.") from None
     return {"output": output, "dtype": "float64" if record.get("dtype") == "float64" else "float32"}
@@ -121,13 +98,13 @@ def _disagreement(arrays: dict[str, np.ndarray]) -> str:
     """What is wrong between arrays that are each of the right rank and kind; '' when nothing is."""
     output, dtype = str(arrays["output"]), str(arrays["dtype"])
     features, classes = len(arrays["feature_names"]), len(arrays["class_names"])
-    if output not in _OUTPUTS:
-        return f"its 'output' is {output!r}, none of {', '.join(_OUTPUTS)}"
+    if output not in heads.KINDS:
+        return f"its 'output' is {output!r}, none of {', '.join(heads.KINDS)}"
     if dtype not in _DTYPES:
         return f"its 'dtype' is {dtype!r}, none of {', '.join(_DTYPES)}"
     if classes < 2 or (output == "sigmoid" and classes != 2):
         return f"it has {classes} class names for a {output}"
-    shape = features, 1 if output == "sigmoid" else classes
+    shape = features, heads.Head(output, classes).outputs
     if arrays["kernel"].shape != shape or arrays["bias"].shape != shape[1:]:
         return (
             f"{features} feature names and {classes} class names of a {output} disagree with a kernel "

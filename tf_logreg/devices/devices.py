@@ -1,0 +1,81 @@
+"""`Devices`: where a run computes, and what can be asked of that."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tf_logreg.devices import placement
+from tf_logreg.devices import workers as all_workers
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """The devices of a run.
+
+    Attributes:
+        strategy: a `tf.distribute.Strategy`; each replica lives on a device.
+        dtype: of X on the devices while training, one of `choices.DTYPES`.
+        memory_fraction: training rows that take at most this share of the devices' memory are placed
+            there once; more are streamed to them.
+    """
+
+    strategy: Any
+    dtype: str = "float32"
+    memory_fraction: float = 0.5
+
+    @functools.cached_property
+    def workers(self) -> all_workers.Workers:
+        """The worker processes that share the run."""
+        return all_workers.of(self.strategy)
+
+    @property
+    def replicas(self) -> int:
+        """Number of replicas in all processes."""
+        return self.strategy.num_replicas_in_sync
+
+    @property
+    def weight_dtype(self) -> str:
+        """Of weights on the devices: float64 beside float64 rows, else float32."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+    @property
+    def noise(self) -> float:
+        """Relative rounding error of a value that the devices sum."""
+        return 1e-15 if self.dtype == "float64" else 2e-7
+
+    @property
+    def memory(self) -> float:
+        """Bytes that one replica's device can hold, the least of all workers."""
+        return float(self.gather(np.array(placement.device_memory(self.strategy))).min())
+
+    @property
+    def host_memory(self) -> float:
+        """Bytes that are free on the hosts, the least of all workers."""
+        return float(self.gather(np.array(placement.host_memory())).min())
+
+    def holds(self, num_rows: int, num_features: int) -> bool:
+        """Whether a replica's share of X takes at most `memory_fraction` of its device, on every worker."""
+        return placement.fits(self.strategy, num_rows, num_features, self.dtype, self.memory_fraction)
+
+    def together(self, function: Callable[[], Any]) -> Any:
+        """`Workers.together`: the function's value; what fails on one worker fails on all."""
+        return self.workers.together(function)
+
+    def from_chief(self, function: Callable[[], Any]) -> Any:
+        """`Workers.from_chief`: the function's value on the chief, for all."""
+        return self.workers.from_chief(function)
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """`Workers.gather`: [workers, *shape] float64, each worker's array."""
+        return self.workers.gather(array)
+
+    def any(self, flag: bool) -> bool:
+        """`Workers.any`: whether the flag is set on any worker."""
+        return self.workers.any(flag)
+
+    def same(self, value: Any, what: str) -> None:
+        """`Workers.same`: InputError on all where a worker's value is another than the chief's."""
+        self.workers.same(value, what)

@@ -1,0 +1,43 @@
+"""What a fit keeps beside the rows, in bytes."""
+
+from tf_logreg.data.dataset import Dataset
+from tf_logreg.devices.devices import Devices
+from tf_logreg.errors import InputError
+from tf_logreg.fit.full_batch import preconditioner, sample
+from tf_logreg.fit.full_batch.penalized import Penalized
+from tf_logreg.model.head import Head
+from tf_logreg.solvers import load as solvers
+
+_BLOCK_ROWS = 64  # the fewest that a pass takes at a time
+
+
+def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: bool) -> None:
+    """Whether the hosts have room for what a fit keeps beside the rows, before it is begun.
+
+    Raises:
+        InputError: one has not.
+    """
+    p, rows = dataset.num_features, len(dataset.train)
+    needed = 8.0 * 40 * head.outputs * (p + 1)  # gradients, and their history
+    if solvers.load(method).USES_HESSIAN:
+        needed = head.num_problems * bytes_of_problem(p, head.outputs_of_problem, bias, rows)
+        needed += 8 * p * sample.size(rows, p)
+    if needed > (free := devices.host_memory):
+        raise InputError(
+            f"x: a full-batch fit of {p:,} features and {head.outputs:,} outputs takes about "
+            f"{needed / 2**30:.1f} GiB of memory beside the rows. Received: {free / 2**30:.1f} GiB free. "
+            "Take fewer features or classes, or solver.name='minibatch'."
+        )
+
+
+def bytes_of_problem(p: int, m: int, bias: bool, num_rows: int) -> float:
+    """Memory that one more problem takes, about: its solver's state, its sums, a block's intermediates."""
+    size, outputs = (p + bias) * m, min(m, preconditioner.MOST_FACTORS)
+    rows = sample.size(num_rows, p)
+    if Penalized.explicit(size):
+        curvature = 4 * size**2
+    elif rows:  # the factors of their products, which are of [s, s], and what they are made from
+        curvature = (2 + outputs) * rows**2
+    else:
+        curvature = (2 + outputs) * (p + 1) ** 2  # beside the sums and what they leave
+    return 8.0 * (16 * size + curvature + 6 * m * _BLOCK_ROWS)

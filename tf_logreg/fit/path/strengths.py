@@ -1,0 +1,81 @@
+"""The strengths of a path, and which of them is chosen. NumPy alone, on held-out losses."""
+
+import math
+
+import numpy as np
+
+CHOICES = ("best", "one_standard_error")
+_FURTHER = 4  # a grid goes on by a quarter of its number of values at a time
+MOST_GRIDS = 3  # and ends at three times that number
+
+
+def grid(num: int, ratio: float, largest: float) -> np.ndarray:
+    """`num` strengths on a log scale from `largest` down to ratio * largest."""
+    return np.geomspace(largest, ratio * largest, num)
+
+
+def still_falls(scores: np.ndarray) -> bool:
+    """Whether the last of N strengths has the lowest mean of the held-out losses [N, F]."""
+    mean = scores.mean(axis=1)
+    return not np.isnan(mean[-1]) and int(np.nanargmin(mean)) == len(mean) - 1
+
+
+def next_values(values: np.ndarray, num: int) -> np.ndarray:
+    """Where a grid of at first `num` strengths goes on, by the same step; none at three times as many."""
+    step = values[1] / values[0]
+    count = min(max(1, num // _FURTHER), MOST_GRIDS * num - len(values))
+    return values[-1] * step ** np.arange(1, count + 1)
+
+
+def at_an_end(penalty: str, values: np.ndarray, choice: int, *, given: bool) -> str:
+    """What is to be said of a choice at either end of the strengths, '' of any other.
+
+    Args:
+        penalty: 'l1' or 'l2'.
+        values: [N], from the strongest. choice: an index.
+        given: whether path.values named them.
+    """
+    if len(values) == 1 or 0 < choice < len(values) - 1 or values[choice] == 0:
+        return ""
+    if choice == 0:
+        end, remedy = "strongest", "the best may lie beyond: give stronger path.values"
+        if penalty == "l1" and not given:
+            remedy = "it leaves no coefficient, so the features tell nothing of the held-out rows"
+    else:
+        end, remedy = "weakest", "the best may lie beyond: give weaker path.values"
+        remedy += "" if given else ", or a smaller path.ratio"
+    return f"{penalty}={values[choice]:.3g} is the {end} that was tried; {remedy}."
+
+
+def largest_penalty(penalty: str, gradient: np.ndarray, factor: np.ndarray) -> float:
+    """Where a path begins.
+
+    For l1 the weakest penalty at which all coefficients are zero, max_j |g_j| / factor_j. l2 has no such
+    place; its paths begin where those of an elastic net with an l1 share of 0.001 do, as glmnet's
+    (Friedman, Hastie and Tibshirani, J. Stat. Softw. 33, 2010, sec. 2.5).
+
+    Args:
+        penalty: 'l1' or 'l2'.
+        gradient: [p, m], of the null model's loss by coefficients in the penalty's units.
+        factor: [p], the penalty factors; columns without a penalty are passed over.
+    """
+    some = factor > 0
+    steepest = np.abs(gradient[some]).max(axis=1) / factor[some]
+    # A little above, so that rounding does not let the first coefficient in.
+    return float(steepest.max(initial=0.0)) * (1 + 1e-6) * (1.0 if penalty == "l1" else 1000.0)
+
+
+def choose(scores: np.ndarray, how: str) -> int:
+    """The index of the chosen strength.
+
+    Args:
+        scores: [N, F] held-out losses, the strongest penalty first; lower is better.
+        how: 'best', the lowest mean over folds, or 'one_standard_error', the strongest penalty whose mean is
+            within one standard error of it (Hastie, Tibshirani and Friedman, 2009, sec. 7.10).
+    """
+    mean = scores.mean(axis=1)
+    best = int(np.nanargmin(mean))
+    if how == "best":
+        return best
+    error = scores[best].std(ddof=1) / math.sqrt(scores.shape[1])
+    return int(np.flatnonzero(mean <= mean[best] + error)[0])

@@ -1,0 +1,128 @@
+"""A fitted model: float64 weights for raw columns, and what its columns and classes are called.
+
+This is what a fit gives and what everything after a fit reads. It is NumPy alone; the Keras model and the
+SavedModel are built from it when they are asked for.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tf_logreg.errors import InputError
+from tf_logreg.model.head import Head
+
+BIAS = "(bias)"  # its name among the features
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Logistic regression on p raw columns.
+
+    Attributes:
+        kernel: [p, m] float64; m is 1 for a sigmoid, else C.
+        bias: [m] float64; zeros for a model without one.
+        feature_names: p names. class_names: C names, in the order of the labels. Names may occur twice.
+        head: how logits become probabilities.
+        has_bias: whether the bias was fitted.
+        dtype: of the weights and features of what is saved for Keras and for serving: float32 or float64.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    feature_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    head: Head
+    has_bias: bool = True
+    dtype: str = "float32"
+
+    def logits(self, x: np.ndarray, offset: np.ndarray | None = None) -> np.ndarray:
+        """Logits [n, m] float64.
+
+        Args:
+            x: [n, p] real numbers, the columns in the order of `feature_names`.
+            offset: [n, m] or [n, 1], added to them; None for none.
+
+        Raises:
+            InputError: x is no matrix of numbers, or has another number of columns.
+        """
+        try:
+            x = np.asarray(x, np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"x: expected real numbers [n, {len(self.kernel)}]. Received: {error}."
+            ) from None
+        if x.ndim != 2 or x.shape[1] != len(self.kernel):
+            raise InputError(
+                f"x: expected [n, {len(self.kernel)}], a column a feature. Received: shape {x.shape}."
+            )
+        with np.errstate(invalid="ignore", over="ignore"):  # of NaN and infinity: such rows have no answer
+            found = x @ self.kernel + self.bias
+        return found if offset is None else found + offset
+
+    def decision_function(self, x: np.ndarray) -> np.ndarray:
+        """Logits as scikit-learn gives them: [n] with one output, that of class 1; else [n, C].
+
+        Args and errors are those of `logits`.
+        """
+        found = self.logits(x)
+        return found[:, 0] if self.head.outputs == 1 else found
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Probabilities of all classes, [n, C] float64; NaN where a feature is NaN or infinite.
+
+        Args and errors are those of `logits`.
+        """
+        return self.head.probabilities(self.logits(x))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The name of the most probable class, [n]; '' where a feature is NaN or infinite.
+
+        Args and errors are those of `logits`.
+        """
+        # One more name than there are classes: -1 finds it.
+        return np.array([*self.class_names, ""])[self.head.classes(self.logits(x))]
+
+    def coefficients(self) -> dict[str, list]:
+        """One entry a feature and output, as columns of a table: `pandas.DataFrame(model.coefficients())`.
+
+        Returns:
+            'feature', 'class' and 'coefficient', in raw units; the bias of each output comes last, as the
+            feature '(bias)'. A sigmoid's coefficients are those of class 1.
+        """
+        outputs = self.class_names[1:] if self.head.outputs == 1 else self.class_names
+        features = [*self.feature_names, *([BIAS] * self.has_bias)]
+        weights = np.vstack([self.kernel, *([self.bias] * self.has_bias)])
+        return {
+            "feature": [name for name in features for _ in outputs],
+            "class": [name for _ in features for name in outputs],
+            "coefficient": weights.ravel().tolist(),
+        }
+
+    def in_units(self, exponent: np.ndarray) -> "Model":
+        """The same model for columns in units of 2^exponent, [p] int; itself for zeros.
+
+        Columns that need such units need float64 too.
+        """
+        if not np.any(exponent):
+            return self
+        return dataclasses.replace(self, kernel=np.ldexp(self.kernel, exponent[:, None]), dtype="float64")
+
+    def to_keras(self) -> Any:
+        """The same model as a `keras.Sequential`, in `dtype`: Dense `logits` behind raw features."""
+        from tf_logreg.model import keras_model  # imports TensorFlow, which nothing else here needs
+
+        return keras_model.of(self)
+
+    def export(self, path: str) -> None:
+        """Writes a SavedModel that needs nothing else: raw features in, probabilities and names out.
+
+        Args:
+            path: a folder, made or replaced.
+
+        Raises:
+            OSError: the disk refuses it.
+        """
+        from tf_logreg.export import saved_model
+
+        saved_model.save(saved_model.serving_module(self), path)
