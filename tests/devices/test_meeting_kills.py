@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from test_workers import SMALL, ended, free_ports, kernel_of, run_workers, start
+from worker_runs import SMALL, ended, free_ports, kernel_of, run_workers, start
 
 from tf_logreg.devices import cluster, meeting
 
@@ -17,10 +17,10 @@ pytestmark = pytest.mark.long
 
 CONNECT = """
 import sys
-from tf_logreg import distribute
+from tf_logreg.devices import strategies
 from tf_logreg.errors import InputError
 try:
-    distribute.make_strategy("multi_worker_mirrored", worker_hosts=sys.argv[1], task_index=int(sys.argv[2]), startup_timeout=20)
+    strategies.make_strategy("multi_worker_mirrored", worker_hosts=sys.argv[1], task_index=int(sys.argv[2]), startup_timeout=20)
 except InputError as error:
     sys.exit(f"refused: {error}")
 """

@@ -1,5 +1,7 @@
 """The minibatch loop under every single-host strategy, and full-batch descent against its theory."""
 
+import json
+
 import numpy as np
 import pytest
 from problems import fit_arrays, objective, random_problem
@@ -215,3 +217,31 @@ def test_a_step_far_too_long_is_said_to_diverge(strategies, tmp_path):
     assert result.status is Status.DIVERGED
     assert "learning_rate" in result.status.explain()
     assert result.iterations <= 20
+
+
+def test_a_rate_that_runs_away_with_finite_numbers_has_diverged(command, tmp_path):
+    code, out, err = command(
+        "--config=synthetic",
+        "--config.data.args.num_rows=300",
+        "--config.minibatch.epochs=1",
+        "--config.minibatch.learning_rate=1e10",
+        f"--workdir={tmp_path}/run",
+    )
+    assert code == 1
+    assert "The fit diverged: after" in err
+    assert "lower minibatch.learning_rate" in err
+    assert out == ""
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_labels_without_any_signal_have_not_diverged(command, tmp_path):
+    """A large rate on pure noise ends far above the loss of no features, and is a result."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "noise.npz", x=rng.normal(size=(100, 30)), y=rng.integers(0, 2, 100))
+    code, _, err = command(
+        "--config=numpy_arrays", f"--config.data.args.path={tmp_path}/noise.npz", "--config.solver.name=minibatch",
+        "--config.minibatch.learning_rate=1.0", "--config.minibatch.batch_size=10", f"--workdir={tmp_path}/run",
+    )  # fmt: skip
+    assert code == 0, err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["metrics"]["train"]["log_loss"] > 0.5
