@@ -176,7 +176,7 @@ def ours(name: str, x, y, classes: int, l1: float, l2: float):
 
     from tf_logreg import config as configs
     from tf_logreg.data import dataset as datasets
-    from tf_logreg.data.source import from_arrays
+    from tf_logreg.data.arrays import from_arrays
     from tf_logreg.devices.devices import Devices
     from tf_logreg.devices.strategies import make_strategy
     from tf_logreg.fit import learn

@@ -128,7 +128,7 @@ def ours(name: str, rows: int, batch: int):
     from tf_logreg import config as configs
     from tf_logreg.data import dataset as datasets
     from tf_logreg.data import moments
-    from tf_logreg.data.source import from_arrays
+    from tf_logreg.data.arrays import from_arrays
     from tf_logreg.devices.devices import Devices
     from tf_logreg.devices.strategies import make_strategy
     from tf_logreg.fit.minibatch import feed, loop, optimizers

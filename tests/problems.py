@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from tf_logreg import config as configs
 from tf_logreg import storage
 from tf_logreg.data import dataset as datasets
-from tf_logreg.data.source import from_arrays, with_offset
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import with_offset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.fit import learn
 from tf_logreg.fit.checkpoint import Checkpoints

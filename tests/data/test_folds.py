@@ -7,7 +7,7 @@ from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
 from tf_logreg.data import dataset, moments
 from tf_logreg.data import folds as make_folds
-from tf_logreg.data.source import from_arrays
+from tf_logreg.data.arrays import from_arrays
 
 
 def test_groups_and_times_are_scikit_learns():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.load import load
-from tf_logreg.data.source import from_arrays, with_offset
+from tf_logreg.data.source import with_offset
 from tf_logreg.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tf_logreg.data import labels, names, views
-from tf_logreg.data.source import from_arrays, with_offset
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import with_offset
 from tf_logreg.errors import InputError
 
 X = np.arange(12.0).reshape(4, 3)

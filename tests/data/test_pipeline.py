@@ -7,8 +7,8 @@ from problems import random_problem
 from sklearn.preprocessing import StandardScaler
 
 from tf_logreg.data import moments, pipeline, split
+from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.load import load
-from tf_logreg.data.source import from_arrays
 from tf_logreg.errors import InputError
 
 NOTHING = moments.Affine(np.zeros(6), np.ones(6))

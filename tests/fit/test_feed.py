@@ -8,7 +8,7 @@ from problems import fit_arrays, objective, random_problem
 from tf_logreg import config as configs
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import moments, pipeline
-from tf_logreg.data.source import from_arrays
+from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices import placement
 from tf_logreg.devices.devices import Devices
 from tf_logreg.fit.minibatch import feed

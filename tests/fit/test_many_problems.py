@@ -6,7 +6,7 @@ from problems import random_problem
 
 from tf_logreg import storage
 from tf_logreg.data import moments
-from tf_logreg.data.source import from_arrays
+from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import on_devices
 from tf_logreg.fit.checkpoint import Checkpoints

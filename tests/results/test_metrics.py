@@ -12,7 +12,8 @@ from problems import random_problem
 from sklearn import metrics as peer
 
 from tf_logreg.data import pipeline
-from tf_logreg.data.source import Batch, from_arrays
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import Batch
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model import head as heads
 from tf_logreg.model.head import Head

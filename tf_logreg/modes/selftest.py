@@ -17,7 +17,8 @@ import tf_logreg
 from tf_logreg import config as configs
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import moments, pipeline
-from tf_logreg.data.source import Batch, Source, from_arrays
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices import placement
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import RunError

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from tf_logreg import machine
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import load
-from tf_logreg.data.source import from_arrays
+from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import make_strategy
 from tf_logreg.exact import host, sums

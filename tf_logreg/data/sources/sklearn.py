@@ -3,7 +3,8 @@
 from sklearn import datasets
 
 from tf_logreg.data import labels
-from tf_logreg.data.source import Source, from_arrays
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
 
 _SETS = {

@@ -12,7 +12,8 @@ import numpy as np
 import psutil
 
 from tf_logreg.data import labels
-from tf_logreg.data.source import Source, from_arrays
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError, brief
 
 try:
