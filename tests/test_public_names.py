@@ -10,6 +10,8 @@ import pytest
 import tf_logreg
 from tf_logreg import errors, training
 from tf_logreg.devices import strategies
+from tf_logreg.model.model import Model
+from tf_logreg.results import workdir
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text().partition("\n## From Python\n")[2].partition("\n## ")[0]
@@ -33,6 +35,8 @@ def test_importing_the_package_imports_no_tensorflow():
 
 def test_the_names_are_what_they_stand_for():
     assert tf_logreg.train is training.train_and_evaluate
+    assert tf_logreg.load is workdir.load
+    assert tf_logreg.Model is Model
     assert tf_logreg.make_strategy is strategies.make_strategy
     for name in ("InputError", "RunError", "InterruptError"):
         assert getattr(tf_logreg, name) is getattr(errors, name)
@@ -58,9 +62,15 @@ def test_another_name_is_an_attribute_error():
         tf_logreg.fit_all  # noqa: B018
 
 
-def test_training_by_them(small_config, tmp_path):
+def test_training_and_predicting_by_them(small_config, tmp_path):
     result = tf_logreg.train(small_config, str(tmp_path / "run"))
     assert result["status"] == "finished"
+    # Whoever only predicts need not wait for TensorFlow.
+    script = (
+        f"import sys, tf_logreg; model = tf_logreg.load({str(tmp_path / 'run')!r})\n"
+        "print(model.predict([[0.0] * 5])[0] in model.class_names, 'tensorflow' in sys.modules)"
+    )
+    assert fresh(script) == "True False\n"
     small_config.l2 = -1.0
     with pytest.raises(tf_logreg.InputError, match="l2: expected"):
         tf_logreg.train(small_config, str(tmp_path / "other"))

@@ -15,10 +15,21 @@ __version__ = "0.6.0"
 
 # What a program uses, in the order of the documents. Each name is imported when it is first asked for
 # (PEP 562): most of them need TensorFlow, which takes seconds to import.
-__all__ = ["train", "config", "make_strategy", "InputError", "RunError", "InterruptError"]  # noqa: RUF022
+__all__ = [  # noqa: RUF022
+    "train",
+    "config",
+    "load",
+    "Model",
+    "make_strategy",
+    "InputError",
+    "RunError",
+    "InterruptError",
+]
 _PLACES = {
     "train": "training.train_and_evaluate",
     "config": "config",
+    "load": "results.workdir.load",
+    "Model": "model.model.Model",
     "make_strategy": "devices.strategies.make_strategy",
     "InputError": "errors.InputError",
     "RunError": "errors.RunError",
