@@ -15,7 +15,7 @@ from tf_logreg.fit import class_weight
 from tf_logreg.fit.full_batch import memory, optimum
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import choice
-from tf_logreg.fit.result import Fit, Status
+from tf_logreg.fit.result import Fit, Status, Trained
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 
@@ -63,59 +63,86 @@ def learn(
         InterruptError: the monitor ended the fit; its state is saved.
     """
     head = heads.resolve(settings.model.output, dataset.num_classes)
-    weights, path = _class_weight(settings, dataset, head), None
-    common = {"head": head, "class_weight": weights}
-    if settings.solver.name == "minibatch":
-        from tf_logreg.fit.minibatch import training
+    weights = _class_weight(settings, dataset, head)
+    task = _Task(settings, dataset, devices, monitor, head, weights)
+    fit = _by_minibatches(task) if settings.solver.name == "minibatch" else _to_the_optimum(task, start)
+    return _checked(fit, dataset, devices)
 
-        solver, columns = "minibatch", training.columns_of(settings, dataset)
 
-        def validation_metric(kernel: np.ndarray, bias: np.ndarray) -> float | None:
-            return monitor.validation_metric(
-                _model(settings, dataset, devices, columns, weights, kernel, bias)
-            )
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What each way to fit needs: the arguments of `learn`, the head and the class weights."""
 
-        trained = training.fit(
-            settings,
-            dataset,
-            devices,
-            monitor,
-            columns=columns,
-            validation_metric=validation_metric,
-            **common,
-        )
+    settings: ConfigDict
+    dataset: Dataset
+    devices: Devices
+    monitor: Monitor
+    head: heads.Head
+    class_weight: np.ndarray | None
+
+
+def _by_minibatches(task: _Task) -> Fit:
+    from tf_logreg.fit.minibatch import training
+
+    columns = training.columns_of(task.settings, task.dataset)
+
+    def validation_metric(kernel: np.ndarray, bias: np.ndarray) -> float | None:
+        return task.monitor.validation_metric(_model(task, columns, kernel, bias))
+
+    trained = training.fit(
+        task.settings,
+        task.dataset,
+        task.devices,
+        task.monitor,
+        head=task.head,
+        columns=columns,
+        class_weight=task.class_weight,
+        validation_metric=validation_metric,
+    )
+    return _fit_of(trained, task, columns)
+
+
+def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
+    """One certified fit; after a path, at the strength that it chose. The rows are read and placed once."""
+    settings, dataset, devices, head = task.settings, task.dataset, task.devices, task.head
+    settings = settings.copy_and_resolve_references()
+    settings.solver.name = optimum.method_name(settings.solver.name, l1=_has_l1(settings))
+    if task.settings.solver.name == "auto":
+        log.info("solver.name='auto' takes %s.", settings.solver.name)
+    columns, path = optimum.columns_of(settings, dataset), None
+    start = None if start is None else start.in_units(dataset.exponent)
+    common = {"head": head, "columns": columns}
+    if not settings.path.penalty:
+        common["engine"] = engines.engine(devices, dataset.source, dataset.train, columns)
     else:
-        solver = optimum.method_name(settings.solver.name, l1=_has_l1(settings))
-        columns = optimum.columns_of(settings, dataset)
-        start = None if start is None else start.in_units(dataset.exponent)
-        at_once = choice.problems_at_once(settings, dataset, devices, head) if settings.path.penalty else 1
-        folds = dataset.folds.fold if settings.path.penalty else None
-        engine = engines.engine(devices, dataset.source, dataset.train, columns, folds)
-        if settings.path.penalty:
-            scored = engine
-            if not settings.cv.folds:
-                scored = engines.streamed(devices, dataset.source, dataset.rows["validation"], columns)
-            path = choice.fit(
-                settings, dataset, devices, monitor,
-                head=head, engine=engine, scored=scored, columns=columns, at_once=at_once,
-            )  # fmt: skip
-            settings = path.chosen(settings)
-            start = Model(*path.start, dataset.source.columns, dataset.source.class_names, head)
-        trained = optimum.fit(
-            settings, dataset, devices, monitor, engine=engine, columns=columns, start=start, **common
+        # Before the rows take their part of it.
+        at_once = choice.problems_at_once(settings, dataset, devices, head)
+        common["engine"] = scored = engines.engine(
+            devices, dataset.source, dataset.train, columns, dataset.folds.fold
         )
+        if not settings.cv.folds:
+            scored = engines.streamed(devices, dataset.source, dataset.rows["validation"], columns)
+        path = choice.fit(settings, dataset, devices, task.monitor, scored=scored, at_once=at_once, **common)
+        settings = path.chosen(settings)
+        start = Model(*path.start, dataset.source.columns, dataset.source.class_names, head)
+    trained = optimum.fit(
+        settings, dataset, devices, task.monitor, class_weight=task.class_weight, start=start, **common
+    )
+    fit = _fit_of(trained, task, columns)
+    path = None if path is None else path.in_raw_units(dataset.exponent)
+    return dataclasses.replace(fit, solver=settings.solver.name, path=path)
+
+
+def _fit_of(trained: Trained, task: _Task, columns: moments.Affine) -> Fit:
+    """Weights in training columns -> the fit; RunError or InterruptError where there are none."""
     if trained.status is Status.DIVERGED:
         raise RunError(f"The fit diverged at step {trained.iterations}: {trained.status.explain()}.")
     if trained.status is Status.INTERRUPTED:
         explained = trained.status.explain()
         raise InterruptError(f"Interrupted after {trained.passes:.1f} passes over the rows: {explained}.")
-    model = _model(settings, dataset, devices, columns, weights, trained.kernel, trained.bias)
-    path = None if path is None else path.in_raw_units(dataset.exponent)
-    return _finished(
-        Fit(model, trained.status, trained.message, trained, solver, trained.relative_gap, path),
-        dataset,
-        devices,
-    )
+    model = _model(task, columns, trained.kernel, trained.bias)
+    message = trained.message or trained.status.explain()
+    return Fit(model, trained.status, message, trained, task.settings.solver.name, trained.relative_gap)
 
 
 def _has_l1(settings: ConfigDict) -> bool:
@@ -128,43 +155,27 @@ def _class_weight(settings: ConfigDict, dataset: Dataset, head: heads.Head) -> n
     return class_weight.parse(settings.class_weight, dataset.source.class_names, sums, head)
 
 
-def _model(
-    settings: ConfigDict,
-    dataset: Dataset,
-    devices: Devices,
-    columns: moments.Affine,
-    weights: np.ndarray | None,
-    kernel: np.ndarray,
-    bias: np.ndarray,
-) -> Model:
-    """The model in raw units, with the prior put right.
-
-    Args:
-        settings, dataset, devices: those of the fit.
-        columns: the training columns. weights: the class weights, or None.
-        kernel, bias: [p, m] and [m], in training columns.
-    """
-    source, head = dataset.source, heads.resolve(settings.model.output, dataset.num_classes)
+def _model(task: _Task, columns: moments.Affine, kernel: np.ndarray, bias: np.ndarray) -> Model:
+    """Kernel [p, m] and bias [m] in training columns -> the model in raw units, with the prior put right."""
+    settings, dataset, head, dtype = task.settings, task.dataset, task.head, task.devices.weight_dtype
     kernel, bias = moments.fold_out(kernel, bias, columns)
-    if weights is not None and settings.correct_prior:
-        bias = bias - head.prior_shift(weights)
-    dtype = devices.weight_dtype
+    if task.class_weight is not None and settings.correct_prior:
+        bias = bias - head.prior_shift(task.class_weight)
     if dataset.exponent.any() or moments.rounding(kernel, bias, dataset.all_moments, dtype) > _MOST_ROUNDING:
         dtype = "float64"  # what is saved must score as what was fitted
-    kernel, has_bias = np.ldexp(kernel, -dataset.exponent[:, None]), settings.model.bias
-    return Model(kernel, bias, source.columns, source.class_names, head, has_bias, dtype)
+    kernel, names = np.ldexp(kernel, -dataset.exponent[:, None]), dataset.source
+    return Model(kernel, bias, names.columns, names.class_names, head, settings.model.bias, dtype)
 
 
-def _finished(fit: Fit, dataset: Dataset, devices: Devices) -> Fit:
-    """The fit with its last words, and `rounded` where what is saved cannot score as what was fitted."""
-    model, status = fit.model, fit.status
+def _checked(fit: Fit, dataset: Dataset, devices: Devices) -> Fit:
+    """The fit; `rounded` where what is saved cannot score as what was fitted."""
+    model = fit.model
     if model.dtype != devices.weight_dtype:
         log.info("float32 cannot hold these coefficients: they are saved in float64, for float64 features.")
     kernel = np.ldexp(model.kernel, dataset.exponent[:, None])
     rounding = moments.rounding(kernel, model.bias, dataset.all_moments, model.dtype)
-    if rounding > _MOST_ROUNDING and status in (Status.OPTIMAL, Status.FINISHED, Status.STOPPED_EARLY):
-        status = Status.ROUNDED
-        message = f"{status.explain()}. In raw units its logits are off by up to {rounding:.0e}"
-        log.warning(message)
-        return dataclasses.replace(fit, status=status, message=message, relative_gap=None)
-    return dataclasses.replace(fit, message=fit.message or status.explain())
+    if rounding <= _MOST_ROUNDING or fit.status in (Status.MAX_PASSES, Status.SEPARATED):
+        return fit
+    message = f"{Status.ROUNDED.explain()}. In raw units its logits are off by up to {rounding:.0e}"
+    log.warning(message)
+    return dataclasses.replace(fit, status=Status.ROUNDED, message=message, relative_gap=None)

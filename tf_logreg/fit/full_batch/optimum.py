@@ -1,7 +1,6 @@
 """A certified fit: which method, over which columns, from where, how close, and how it ended."""
 
 import dataclasses
-import logging
 
 import numpy as np
 import scipy.optimize
@@ -23,18 +22,12 @@ from tf_logreg.model.head import Head
 from tf_logreg.model.model import Model
 from tf_logreg.solvers import load as solvers
 
-log = logging.getLogger(__name__)
-
 LARGEST_PENALTY = 1e25
 
 
 def method_name(name: str, *, l1: bool) -> str:
     """The method that 'auto' stands for, with some l1 or without; any other name is kept."""
-    if name != "auto":
-        return name
-    name = "proximal_newton" if l1 else "newton"
-    log.info("solver.name='auto' takes %s, for %s.", name, "exact zeros" if l1 else "a smooth objective")
-    return name
+    return name if name != "auto" else "proximal_newton" if l1 else "newton"
 
 
 def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
@@ -71,7 +64,8 @@ def fit(
     """Fits to a certified gap.
 
     Args:
-        settings: its sections solver, model, l1, l2, penalty_factor and standardize are read.
+        settings: its sections solver (which names a method), model, l1, l2, penalty_factor and standardize
+            are read.
         dataset: the training rows are fitted, none held out.
         devices: where the engine's passes run.
         monitor: where the state is saved and found, who is told and may stop it.
@@ -89,7 +83,7 @@ def fit(
     certified = Certified(problems, dataset.source, dataset.train, columns, devices)
     offset = bool(settings.data.offset)
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
-    method = solvers.load(method_name(settings.solver.name, l1=bool(problems.l1.any())))
+    method = solvers.load(settings.solver.name)
     target = settings.solver.tol * null
     with progress.gap_bar(target[0]) as show, monitor.listening() as monitor:
         if start is not None:

@@ -196,13 +196,12 @@ def _fit_strengths(
     start, null = optimum.null_models(certified, sums, offset=bool(settings.data.offset))
     if begin is not None and np.isfinite(begin).all():
         start = np.tile(begin, (len(values), 1))
-    l1 = settings.l1 > 0 or settings.path.penalty == "l1"
     with (
         progress.gap_bar(float(settings.solver.tol * null[0])) as show,
         task.monitor.below(folder).listening() as monitor,
     ):
         solved = solution.solve(
-            solvers.load(optimum.method_name(settings.solver.name, l1=l1)),
+            solvers.load(settings.solver.name),
             certified,
             start,
             batches.batches(problems, together, task.at_once),
