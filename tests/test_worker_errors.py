@@ -99,7 +99,7 @@ def together_on_two(monkeypatch, *functions):
     """What `together` gives or raises on each of two workers, here threads."""
     barrier, said, found = threading.Barrier(2), [None, None], [None, None]
 
-    def every(team, value):
+    def from_each(team, value):
         said[team.index] = value
         barrier.wait(10)
         return list(said)
@@ -111,7 +111,7 @@ def together_on_two(monkeypatch, *functions):
         except Exception as error:
             found[index] = error
 
-    monkeypatch.setattr(workers.Workers, "every", every)
+    monkeypatch.setattr(workers.Workers, "from_each", from_each)
     threads = [threading.Thread(target=run, args=(index,)) for index in (0, 1)]
     for thread in threads:
         thread.start()

@@ -185,10 +185,10 @@ def test_workers_add_up_to_one(strategies, monkeypatch):
     kernel = np.random.default_rng(0).normal(size=(4, 3))
     model = Model(kernel, np.zeros(3), source.columns, ("a", "b", "c"), Head("softmax", 3), dtype="float64")
 
-    def found(rows, every):
+    def found(rows, from_each):
         batches, strategy = pipeline.sequential_batches(source, rows), strategies["one_device"]
         devices = SimpleNamespace(
-            strategy=strategy, workers=SimpleNamespace(every=every)
+            strategy=strategy, workers=SimpleNamespace(from_each=from_each)
         )  # one of two workers
         return evaluate.evaluate(
             model, pipeline.distribute(strategy, lambda _: batches), devices, max_rows=300, max_bytes=2**20
@@ -199,14 +199,14 @@ def test_workers_add_up_to_one(strategies, monkeypatch):
     other, answers = iter(told), []
     monkeypatch.setattr(evaluate, "_TOGETHER", 300)
 
-    def every(value):
+    def from_each(value):
         answers.append(value)
         if len(answers) <= 4:  # the sums, then what is told of rows
             return [value, next(other)]
         c = len(answers) - 5
         return [value, told[4][:, c : c + 1]]
 
-    numbers, arrays = found(np.arange(200), every)
+    numbers, arrays = found(np.arange(200), from_each)
     assert [answer.shape for answer in answers[4:]] == [(200, 1)] * 3
     whole, whole_arrays = found(np.arange(300), lambda value: [value])
     assert set(numbers) == set(whole)

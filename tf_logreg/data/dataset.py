@@ -198,7 +198,7 @@ def scan_rows(source: Source, rows: np.ndarray, devices: Devices) -> moments.Sca
     else:
         mine = shards.rows_of(rows, workers.replicas, devices.replicas)
         own = devices.together(lambda: moments.scan(shards.host_batches(source, mine), source))
-        found = moments.merged([moments.Scan(**fields) for fields in workers.every(vars(own))])
+        found = moments.merged([moments.Scan(**fields) for fields in workers.from_each(vars(own))])
     if not found.weight_sum > 0:
         raise InputError(
             f"weight: expected some rows with a weight > 0. Received: {len(rows)} rows of weight 0."

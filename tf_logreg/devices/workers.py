@@ -75,7 +75,7 @@ class Workers:
         """Whether the flag is set on any worker."""
         return bool(flag) if self.count == 1 else bool(self.gather(np.array(float(flag))).any())
 
-    def every(self, value: Any) -> list:
+    def from_each(self, value: Any) -> list:
         """Each worker's value.
 
         Raises:
@@ -105,7 +105,7 @@ class Workers:
             error, mine = found, ["input", str(found)]
         except Exception as found:
             error, mine = found, ["run", f"{type(found).__name__}: {brief(found)}"]
-        said = self.every(mine)
+        said = self.from_each(mine)
         for k, theirs in enumerate(said):
             if theirs is None:
                 continue
@@ -120,11 +120,11 @@ class Workers:
     def from_chief(self, function: Callable[[], Any]) -> Any:
         """The function's value on the chief, for all; only the chief calls it."""
         value = self.together(function if self.is_chief else lambda: None)
-        return self.every(value)[0]
+        return self.from_each(value)[0]
 
     def same(self, value: Any, what: str) -> None:
         """Raises InputError, on all, naming the workers whose value is not the chief's."""
-        found = self.every(value)
+        found = self.from_each(value)
         others = [
             f"worker {k} ({self.cluster.addresses[k]})" for k, one in enumerate(found) if one != found[0]
         ]

@@ -97,7 +97,7 @@ def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
 
 
 def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
-    """function(block) of each block, in order; a core a block, since blocks are small and NumPy lets go."""
+    """function(block) of each block, in order. Each core works on a block of its own."""
     cores = machine.cores()
     with threadpoolctl.threadpool_limits(1), ThreadPoolExecutor(cores) as pool:
         waiting = collections.deque()

@@ -34,7 +34,7 @@ def evaluate(
         arrays: what `metrics.confusion` gives; calibration [15, 3], of each bin the weight, the mean top
         probability and the accuracy.
     """
-    strategy, every, num_classes = devices.strategy, devices.workers.every, len(model.class_names)
+    strategy, from_each, num_classes = devices.strategy, devices.workers.from_each, len(model.class_names)
     weights = [tf.constant(array.astype(model.dtype)) for array in (model.kernel, model.bias)]
     logits_of = _distributed_logits(strategy)
     total, kept, bytes_a_row = None, [], 0
@@ -57,7 +57,7 @@ def evaluate(
             kept.append((*metrics.ranking(logits[real], num_classes), y[real], weight[real]))
         else:
             kept.clear()
-    total = functools.reduce(metrics.added, every(total))
+    total = functools.reduce(metrics.added, from_each(total))
     numbers = metrics.from_sums(total)
     num_bytes = int(total["num_rows"]) * bytes_a_row
     absent = num_classes - np.unique(total["pairs"] // num_classes).size
@@ -69,13 +69,13 @@ def evaluate(
         numbers |= metrics.no_areas(f"{absent} of {num_classes} classes have no rows here")
     else:
         columns, shift, y, weight = zip(*kept, strict=True)
-        shift, y, weight = (np.concatenate(every(np.concatenate(part))) for part in (shift, y, weight))
-        numbers |= metrics.areas(_columns(columns, shift, every), y, weight, num_classes)
+        shift, y, weight = (np.concatenate(from_each(np.concatenate(part))) for part in (shift, y, weight))
+        numbers |= metrics.areas(_columns(columns, shift, from_each), y, weight, num_classes)
     return numbers, {**metrics.confusion(total), "calibration": metrics.calibration(total)}
 
 
 def _columns(
-    parts: tuple[np.ndarray, ...], shift: np.ndarray, every: Callable[[Any], list]
+    parts: tuple[np.ndarray, ...], shift: np.ndarray, from_each: Callable[[Any], list]
 ) -> Iterator[np.ndarray]:
     """Each column of all workers' rows, float64 [n], less the shift [n]; parts are a worker's own [B, m].
 
@@ -84,7 +84,7 @@ def _columns(
     width = max(1, _TOGETHER // max(len(shift), 1))
     for start in range(0, parts[0].shape[1], width):
         own = np.concatenate([part[:, start : start + width] for part in parts])
-        for column in np.concatenate(every(own)).T:
+        for column in np.concatenate(from_each(own)).T:
             yield column - shift
 
 

@@ -263,7 +263,7 @@ def _is_ours(record: dict) -> bool:
 
 
 def _is_of_version_one(record: dict) -> bool:
-    """Whether it is what the versions up to 0.5 wrote, which did not say whose it is."""
+    """Whether a version up to 0.5 wrote it: those named no format."""
     config = record.get("config")
     return (
         {"config", "dtype"} <= set(record) <= {"config", "dtype", "flags"}

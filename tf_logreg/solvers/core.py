@@ -83,8 +83,8 @@ class State:
 
 def start(fns: Functions, w: Array, **memory: Array) -> State:
     """The state at w [K, P] before the first step."""
-    every = np.arange(len(w))
-    value, gradient = fns.value_and_gradient(w, every)
+    problems = np.arange(len(w))
+    value, gradient = fns.value_and_gradient(w, problems)
     no = np.zeros(len(w), bool)
     return State(w, value, gradient, np.full(len(w), np.inf), no, no.copy(), memory)
 

@@ -44,6 +44,6 @@ class EarlyStopping:
         return numbers | {f"best_weights/{i}": array for i, array in enumerate(self.best_weights)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Takes up `state` again."""
+        """Restores what `state` gave."""
         self.best, self.waited = float(state["best"]), int(state["waited"])
         self.best_weights = [state[f"best_weights/{i}"] for i in range(len(state) - 2)]

@@ -24,12 +24,12 @@ def step(fns: core.Functions, state: core.State) -> core.State:
     """One Newton step with a line search."""
     state, at = core.copy(state), core.active(state)
     w, gradient = state.w[at], state.gradient[at]
-    every = np.ones(w.shape, bool)
+    free = np.ones(w.shape, bool)
     if fns.hessian is not None:
         hessian = fns.hessian(w, at)
 
         def rough(r, which):
-            return linear_system.solve_explicit(hessian[which], r, every[which])
+            return linear_system.solve_explicit(hessian[which], r, free[which])
 
         direction = -rough(gradient, np.arange(len(at)))
     else:
@@ -40,7 +40,7 @@ def step(fns: core.Functions, state: core.State) -> core.State:
             return fns.hessian_product(w[which], v, at[which])
 
         def rough(r, which):
-            return precondition(r, which, every[which])
+            return precondition(r, which, free[which])
 
         size = core.dot(gradient, rough(gradient, np.arange(len(at))))
         first = state.memory["first"]
@@ -49,7 +49,7 @@ def step(fns: core.Functions, state: core.State) -> core.State:
             product,
             rough,
             -gradient,
-            every,
+            free,
             tolerance=np.minimum(_LOOSEST, np.sqrt(np.sqrt(size / np.maximum(first[at], 1e-300)))),
             enough=lambda r, which: fns.gradient_gap(r, at[which]) <= 0.1 * fns.target[at[which]],
             most=_MOST_PRODUCTS,

@@ -97,7 +97,7 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
         solve: (r [k, P], free [k, P]) -> H^-1 r in the free coordinates.
         rounds: orthants looked at, at most.
     """
-    u, model_gradient, every = w.copy(), gradient.copy(), np.arange(len(w))
+    u, model_gradient, problems = w.copy(), gradient.copy(), np.arange(len(w))
     first = None
     for _ in range(rounds):
         slope = pseudo_gradient(u, model_gradient, l1)
@@ -117,7 +117,7 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
         for _ in range(20):
             move = u + t * d
             move = np.where(move * orthant > 0, move, 0) - u
-            curved = product(move, every)
+            curved = product(move, problems)
             change = core.dot(model_gradient + curved / 2, move)
             change += (l1 * (np.abs(u + move) - np.abs(u))).sum(axis=1)
             if (change <= 0).all():
