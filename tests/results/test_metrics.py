@@ -330,4 +330,3 @@ def test_an_infinite_loss_is_null_with_the_reason():
     found = metrics.areas([np.array([np.inf, 1.0, np.nan])], y, weight, 2)
     assert found["roc_auc"] is None
     assert "infinite" in found["areas_missing"]
-    assert metrics.finite({"a": [np.inf, 1.0], "b": "x"}) == {"a": [None, 1.0], "b": "x"}

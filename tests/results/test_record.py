@@ -53,9 +53,24 @@ def test_a_path_and_dependent_columns_have_their_fields(written, path):
 
 
 def test_what_is_written_is_what_was_given(written):
-    given = {**written, "gradient_bound": np.inf, "seconds": {"fit": np.nan, "data": 1.0}}
-    expected = {**written, "gradient_bound": None, "seconds": {"fit": None, "data": 1.0}}
-    assert record.to_json(record.Result(**given)) == expected
+    some = {
+        "seconds": {"fit": 2.0, "data": 1.0},
+        "path": {"scores": [[0.5, 1.0]]},
+        "absent_classes": ("a", "b"),
+    }
+    none = {
+        "gradient_bound": np.inf,
+        "seconds": {"fit": np.nan, "data": 1.0},
+        "path": {"scores": [[-np.inf, 1.0]]},
+    }
+    expected = {**written, **some, "absent_classes": ["a", "b"]}
+    assert record.to_json(record.Result(**{**written, **some})) == expected
+    expected |= {
+        "gradient_bound": None,
+        "seconds": {"fit": None, "data": 1.0},
+        "path": {"scores": [[None, 1.0]]},
+    }
+    assert record.to_json(record.Result(**{**written, **some, **none})) == expected
 
 
 def test_a_missing_or_unknown_field_is_an_error_at_once(written):

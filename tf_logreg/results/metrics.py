@@ -226,15 +226,6 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)
 
 
-def finite(value):
-    """A tree of dicts, lists and plain values with None for each number that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {name: finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _plain(value):
     """Arrays and NumPy scalars -> lists and numbers, down a dict; None for what JSON has no number for."""
     if isinstance(value, dict):

@@ -6,12 +6,11 @@ theirs only what is printed is demanded. The tables of docs/design.md have the s
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterator
 from typing import NotRequired, TypedDict
-
-from tf_logreg.results import metrics
 
 # Of each class, or of class 1 alone where there are two.
 _ByClass = float | list[float | None] | None
@@ -116,7 +115,7 @@ _PRINTED = {
 
 def to_json(result: Result) -> dict:
     """What `result.json` holds: null stands for each number that JSON cannot hold."""
-    return metrics.finite(vars(result))
+    return _finite(vars(result))
 
 
 def faults(found: dict, *, older: bool = False) -> list[str]:
@@ -127,6 +126,15 @@ def faults(found: dict, *, older: bool = False) -> list[str]:
         older: whether it may be of an older version, so that only what is printed is looked at.
     """
     return list(_faults(found, Result, "", older))
+
+
+def _finite(value):
+    """A tree of dicts, lists and plain values with None for each number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _faults(value: object, kind: type, name: str, older: bool) -> Iterator[str]:

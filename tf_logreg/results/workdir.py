@@ -12,7 +12,7 @@ from tf_logreg import storage
 from tf_logreg.errors import InputError
 from tf_logreg.model import coefficients
 from tf_logreg.model.model import Model
-from tf_logreg.results import record as result_record
+from tf_logreg.results import record as records
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ def read_result(folder: storage.Folder) -> dict:
         InputError: it is missing or damaged.
     """
     found = folder.read_json("result.json")
-    if faults := result_record.faults(found, older=True):
+    if faults := records.faults(found, older=True):
         raise InputError(
             f"{folder.field}: cannot use {folder.where('result.json')!r}: {faults[0]!r} is missing or of "
             "another kind."
