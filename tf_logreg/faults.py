@@ -16,6 +16,7 @@ from tf_logreg.solvers import load as solvers
 
 SOLVERS = ("auto", "minibatch", *solvers.known())
 OUTPUTS = ("auto", "sigmoid", "softmax", "one_vs_rest")
+_INFINITY = float("inf")
 
 
 def structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") -> Iterator[str]:
@@ -42,21 +43,33 @@ def structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") 
 
 
 def value_faults(config: ConfigDict) -> Iterator[str]:
-    """Values out of range, and names that nothing answers to."""
-    from tf_logreg.fit.minibatch import optimizers, schedules  # imports Keras
+    """Values out of range, and names that nothing answers to, in the order of the config's sections."""
+    yield from _check(config, "seed", lambda v: 0 <= v < 2**32, "a whole number in [0, 2^32)")
+    yield from _data_faults(config)
+    yield from _objective_faults(config)
+    yield from _solver_faults(config)
+    yield from _path_faults(config)
+    yield from _minibatch_faults(config)
+    for field in ("checkpoint.every_steps", "evaluate.max_rows", "evaluate.max_bytes"):
+        yield from _check(config, field, lambda v: v >= 0, "a whole number >= 0")
+    yield from _check(config, "checkpoint.keep", lambda v: v >= 1, "a whole number >= 1")
 
-    def check(field: str, allowed: Callable[[object], bool], expected: str) -> Iterator[str]:
-        value = config
-        for name in field.split("."):
-            value = value[name]
-        if not allowed(value):
-            yield f"{field}: expected {expected}. Received: {value!r}."
 
-    infinity = float("inf")
-    yield from check("seed", lambda v: 0 <= v < 2**32, "a whole number in [0, 2^32)")
-    for field in ("data.validation_fraction", "data.test_fraction"):
-        yield from check(field, lambda v: 0 <= v < 1, "a fraction in [0, 1)")
+def _check(config: ConfigDict, field: str, allowed: Callable[[object], bool], expected: str) -> Iterator[str]:
+    """A line when the value of `field` ('data.group') is not allowed."""
+    value = config
+    for name in field.split("."):
+        value = value[name]
+    if not allowed(value):
+        yield f"{field}: expected {expected}. Received: {value!r}."
+
+
+def _data_faults(config: ConfigDict) -> Iterator[str]:
+    """What is wrong with the section data."""
     data = config.data
+    yield from sources.faults(data.source, data.args)
+    for field in ("data.validation_fraction", "data.test_fraction"):
+        yield from _check(config, field, lambda v: 0 <= v < 1, "a fraction in [0, 1)")
     if data.validation_fraction + data.test_fraction >= 1:
         yield (
             "data.validation_fraction + data.test_fraction: expected less than 1, to leave training rows. "
@@ -66,54 +79,6 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
         if data[f"{role}_split"] and data[f"{role}_fraction"]:
             received = data[f"{role}_fraction"]
             yield f"data.{role}_fraction: expected 0.0 beside data.{role}_split. Received: {received}."
-    yield from check("model.output", OUTPUTS.__contains__, f"one of {', '.join(OUTPUTS)}")
-    yield from check("solver.name", SOLVERS.__contains__, f"one of {', '.join(SOLVERS)}")
-    for field in ("l1", "l2", "solver.tol", "minibatch.clip_norm"):
-        yield from check(field, lambda v: 0 <= v < infinity, "a finite number >= 0")
-    yield from check("solver.max_passes", lambda v: v >= 0, "a whole number >= 0")
-    with_l1 = ", ".join(solvers.taking_l1())
-    smooth_only = config.solver.name in solvers.known() and config.solver.name not in solvers.taking_l1()
-    if config.l1 > 0 and smooth_only:
-        yield (
-            f"solver.name: expected auto, {with_l1} or minibatch with l1 > 0. Received: "
-            f"{config.solver.name!r}, l1={config.l1}."
-        )
-    numbers = all(isinstance(v, int | float) and 0 <= v < infinity for v in config.penalty_factor)
-    if not numbers:
-        yield f"penalty_factor: expected finite numbers >= 0. Received: {config.penalty_factor!r}."
-    if config.solver.name == "minibatch":
-        for field, unused in (("penalty_factor", ()), ("solver.warm_start", "")):
-            yield from check(
-                field, lambda v, unused=unused: v == unused, f"{unused!r} with solver 'minibatch'"
-            )
-    elif config.solver.name in SOLVERS and config.minibatch.early_stopping.metric in early_stopping.METRICS:
-        yield (
-            "minibatch.early_stopping.metric: expected '' but with solver.name='minibatch'. Received: "
-            f"{config.minibatch.early_stopping.metric!r}."
-        )
-    yield from check("minibatch.learning_rate", lambda v: 0 < v < infinity, "a finite number > 0")
-    yield from check("minibatch.batch_size", lambda v: v >= 0, "a whole number >= 0 (0 = all rows)")
-    for field in ("minibatch.epochs", "minibatch.steps_per_loop"):
-        yield from check(field, lambda v: v >= 1, "a whole number >= 1")
-    schedule, stopping = config.minibatch.schedule, config.minibatch.early_stopping
-    yield from check(
-        "minibatch.schedule.name", schedules.NAMES.__contains__, f"one of {', '.join(schedules.NAMES)}"
-    )
-    for field in ("warmup_steps", "decay_steps"):
-        yield from check(f"minibatch.schedule.{field}", lambda v: v >= 0, "a whole number >= 0")
-    yield from check("minibatch.schedule.final_fraction", lambda v: 0 <= v <= 1, "a fraction in [0, 1]")
-    if schedule.name == "exponential" and schedule.final_fraction == 0:
-        yield "minibatch.schedule.final_fraction: expected > 0 for an exponential decay. Received: 0.0."
-    metrics = ("", *early_stopping.METRICS)
-    yield from check(
-        "minibatch.early_stopping.metric", metrics.__contains__, f"one of {', '.join(metrics[1:])} or ''"
-    )
-    yield from check("minibatch.early_stopping.patience", lambda v: v >= 0, "a whole number >= 0")
-    if stopping.metric and not (data.validation_fraction or data.validation_split):
-        yield (
-            "minibatch.early_stopping.metric: expected '' without data.validation_fraction and "
-            f"data.validation_split. Received: {stopping.metric!r}."
-        )
     if (data.group or data.time) and not (data.validation_fraction or data.test_fraction or config.cv.folds):
         yield (
             "data.group, data.time: expected '' without data.validation_fraction, data.test_fraction or "
@@ -121,28 +86,83 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
         )
     if data.group and data.time:
         yield f"data.group, data.time: expected one of them. Received: {data.group!r}, {data.time!r}."
+
+
+def _objective_faults(config: ConfigDict) -> Iterator[str]:
+    """What is wrong with what is minimised: the model's output, penalties and class weights."""
+    yield from _check(config, "model.output", OUTPUTS.__contains__, f"one of {', '.join(OUTPUTS)}")
+    for field in ("l1", "l2"):
+        yield from _check(config, field, lambda v: 0 <= v < _INFINITY, "a finite number >= 0")
+    if not all(isinstance(v, int | float) and 0 <= v < _INFINITY for v in config.penalty_factor):
+        yield f"penalty_factor: expected finite numbers >= 0. Received: {config.penalty_factor!r}."
     if config.class_weight and config.correct_prior and not config.model.bias:
         yield "correct_prior: expected False without model.bias, which it shifts. Received: True."
-    yield from _path_faults(config)
-    if config.model.output == "one_vs_rest":
-        for field, unused in (("data.offset", ""), ("data.positive_class", "")):
-            yield from check(
-                field, lambda v, unused=unused: v == unused, f"{unused!r} with model.output='one_vs_rest'"
-            )
-        if config.solver.name == "minibatch":
-            yield "model.output: expected another with solver.name='minibatch'. Received: 'one_vs_rest'."
-        if config.correct_prior and "=" in config.class_weight:
-            yield (
-                "correct_prior: expected False with model.output='one_vs_rest' and weights by name: a class "
-                "against others of several weights has no one shift. Received: True."
-            )
-    yield from check("checkpoint.every_steps", lambda v: v >= 0, "a whole number >= 0")
-    yield from check("checkpoint.keep", lambda v: v >= 1, "a whole number >= 1")
-    for field in ("evaluate.max_rows", "evaluate.max_bytes"):
-        yield from check(field, lambda v: v >= 0, "a whole number >= 0")
-    yield from sources.faults(data.source, data.args)
+    if config.model.output != "one_vs_rest":
+        return
+    for field in ("data.offset", "data.positive_class"):
+        yield from _check(config, field, lambda v: v == "", "'' with model.output='one_vs_rest'")
+    if config.solver.name == "minibatch":
+        yield "model.output: expected another with solver.name='minibatch'. Received: 'one_vs_rest'."
+    if config.correct_prior and "=" in config.class_weight:
+        yield (
+            "correct_prior: expected False with model.output='one_vs_rest' and weights by name: a class "
+            "against others of several weights has no one shift. Received: True."
+        )
+
+
+def _solver_faults(config: ConfigDict) -> Iterator[str]:
+    """What is wrong with the section solver, and what its method does not take."""
+    name, taking_l1 = config.solver.name, solvers.taking_l1()
+    yield from _check(config, "solver.name", SOLVERS.__contains__, f"one of {', '.join(SOLVERS)}")
+    yield from _check(config, "solver.tol", lambda v: 0 <= v < _INFINITY, "a finite number >= 0")
+    yield from _check(config, "solver.max_passes", lambda v: v >= 0, "a whole number >= 0")
+    if config.l1 > 0 and name in solvers.known() and name not in taking_l1:
+        yield (
+            f"solver.name: expected auto, {', '.join(taking_l1)} or minibatch with l1 > 0. Received: "
+            f"{name!r}, l1={config.l1}."
+        )
+    if name == "minibatch":
+        yield from _check(config, "penalty_factor", lambda v: v == (), "() with solver 'minibatch'")
+        yield from _check(config, "solver.warm_start", lambda v: v == "", "'' with solver 'minibatch'")
+    elif name in SOLVERS and config.minibatch.early_stopping.metric in early_stopping.METRICS:
+        yield (
+            "minibatch.early_stopping.metric: expected '' but with solver.name='minibatch'. Received: "
+            f"{config.minibatch.early_stopping.metric!r}."
+        )
+
+
+def _minibatch_faults(config: ConfigDict) -> Iterator[str]:
+    """What is wrong with the section minibatch."""
+    from tf_logreg.fit.minibatch import optimizers, schedules  # imports Keras
+
+    options, data = config.minibatch, config.data
     l1 = config.l1 if config.solver.name == "minibatch" else 0.0
-    yield from optimizers.faults(config.minibatch.optimizer, config.minibatch.optimizer_args, l1)
+    yield from optimizers.faults(options.optimizer, options.optimizer_args, l1)
+    yield from _check(config, "minibatch.clip_norm", lambda v: 0 <= v < _INFINITY, "a finite number >= 0")
+    yield from _check(config, "minibatch.learning_rate", lambda v: 0 < v < _INFINITY, "a finite number > 0")
+    yield from _check(config, "minibatch.batch_size", lambda v: v >= 0, "a whole number >= 0 (0 = all rows)")
+    for field in ("minibatch.epochs", "minibatch.steps_per_loop"):
+        yield from _check(config, field, lambda v: v >= 1, "a whole number >= 1")
+
+    known = f"one of {', '.join(schedules.NAMES)}"
+    yield from _check(config, "minibatch.schedule.name", schedules.NAMES.__contains__, known)
+    for field in ("minibatch.schedule.warmup_steps", "minibatch.schedule.decay_steps"):
+        yield from _check(config, field, lambda v: v >= 0, "a whole number >= 0")
+    fraction = "minibatch.schedule.final_fraction"
+    yield from _check(config, fraction, lambda v: 0 <= v <= 1, "a fraction in [0, 1]")
+    if options.schedule.name == "exponential" and options.schedule.final_fraction == 0:
+        yield f"{fraction}: expected > 0 for an exponential decay. Received: 0.0."
+
+    metrics, metric = early_stopping.METRICS, options.early_stopping.metric
+    known = f"one of {', '.join(metrics)} or ''"
+    yield from _check(config, "minibatch.early_stopping.metric", ("", *metrics).__contains__, known)
+    patience = "minibatch.early_stopping.patience"
+    yield from _check(config, patience, lambda v: v >= 0, "a whole number >= 0")
+    if metric and not (data.validation_fraction or data.validation_split):
+        yield (
+            "minibatch.early_stopping.metric: expected '' without data.validation_fraction and "
+            f"data.validation_split. Received: {metric!r}."
+        )
 
 
 def _path_faults(config: ConfigDict) -> Iterator[str]:
@@ -151,7 +171,7 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
     if options.penalty not in ("", "l1", "l2"):
         yield f"path.penalty: expected 'l1', 'l2' or ''. Received: {options.penalty!r}."
     values = options["values"]
-    if not all(isinstance(v, int | float) and 0 <= v < float("inf") for v in values):
+    if not all(isinstance(v, int | float) and 0 <= v < _INFINITY for v in values):
         yield f"path.values: expected finite numbers >= 0. Received: {values!r}."
     elif any(a <= b for a, b in itertools.pairwise(values)):
         yield f"path.values: expected numbers in decreasing order, each once. Received: {values!r}."
