@@ -121,7 +121,7 @@ def solve_arrays(
     folder = storage.Folder(checkpoints or tempfile.mkdtemp(dir=tmp_path))
     monitor = Monitor(Checkpoints(folder, {}, every_steps=solver != "minibatch", keep=1))
     if start is not None:
-        names = dataset.source.columns, dataset.source.class_names
+        names = dataset.source.feature_names, dataset.source.class_names
         start = Model(*start, *names, heads.resolve(output, dataset.num_classes))
     fit = learn.learn(settings, dataset, devices, monitor, start)
     return fit.model.kernel, fit.model.bias, fit.trained

@@ -139,7 +139,7 @@ def _start(config: ConfigDict, dataset: Dataset, devices: Devices) -> Model | No
     """The model of the run that solver.warm_start names, which the chief reads for all."""
     if not config.solver.warm_start:
         return None
-    names = dataset.source.columns, dataset.source.class_names
+    names = dataset.source.feature_names, dataset.source.class_names
     head = heads.resolve(config.model.output, dataset.num_classes)
     folder = directory.of(config.solver.warm_start, "solver.warm_start")
     kernel, bias = devices.from_chief(lambda: coefficients.read_start(folder, *names, head))

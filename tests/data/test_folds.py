@@ -8,6 +8,7 @@ from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 from tf_logreg.data import dataset, moments
 from tf_logreg.data import folds as make_folds
 from tf_logreg.data.arrays import from_arrays
+from tf_logreg.devices.devices import Devices
 
 
 def test_groups_and_times_are_scikit_learns():
@@ -36,13 +37,14 @@ def test_equal_times_stay_together():
     assert set(fold) == {0, 1, 2, 3}
 
 
-def test_moments_of_parts_are_those_of_the_whole():
+def test_moments_of_parts_are_those_of_the_whole(strategies):
     rng = np.random.default_rng(0)
     x, y = np.column_stack([rng.normal(1e6, 1, 90), np.full(90, 0.1), rng.normal(size=90)]), np.arange(90) % 2
     weight = rng.uniform(0, 2, 90)
     source = from_arrays(x, y.astype(np.int32), weight=weight, class_names=("a", "b"))
-    whole = dataset.scan_rows(source, np.arange(90))
-    parts = moments.merged([dataset.scan_rows(source, np.arange(90)[f::4]) for f in range(4)])
+    devices = Devices(strategies["one_device"])
+    whole = dataset.scan_rows(source, np.arange(90), devices)
+    parts = moments.merged([dataset.scan_rows(source, np.arange(90)[f::4], devices) for f in range(4)])
     assert parts.weight_sum == pytest.approx(whole.weight_sum)
     np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-13)
     np.testing.assert_allclose(parts.deviation, whole.deviation, rtol=1e-9)

@@ -13,7 +13,7 @@ ROWS = np.arange(4)
 
 
 def source(y=(0, 1, 2, 1), class_names=("a", "b", "c"), columns=("p", "q", "r"), **extras):
-    return from_arrays(X, np.array(y), class_names=class_names, columns=columns, extras=extras)
+    return from_arrays(X, np.array(y), class_names=class_names, feature_names=columns, extras=extras)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_features_are_brought_into_order_by_name():
     same = views.with_columns(source(), ("r", "p", "q"))
     np.testing.assert_array_equal(same.host(ROWS).x, X[:, [2, 0, 1]])
     np.testing.assert_array_equal(same.read(ROWS).x, X[:, [2, 0, 1]])
-    assert same.columns == ("r", "p", "q")
+    assert same.feature_names == ("r", "p", "q")
     twins = source(columns=("p", "p", "q"))
     assert views.with_columns(twins, ("p", "p", "q")) is twins
 
@@ -144,7 +144,7 @@ def test_features_that_are_not_the_runs(columns, message):
 
 def test_features_that_differ_beyond_the_twentieth_are_named():
     columns = tuple(f"f{j}" for j in range(60))
-    wide = from_arrays(np.zeros((2, 60)), np.array([0, 1]), class_names=("a", "b"), columns=columns)
+    wide = from_arrays(np.zeros((2, 60)), np.array([0, 1]), class_names=("a", "b"), feature_names=columns)
     with pytest.raises(InputError, match=r"without 'g' and with 'f50'\.$"):
         views.with_columns(wide, (*columns[:50], "g", *columns[51:]))
 

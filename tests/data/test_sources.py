@@ -64,7 +64,7 @@ def test_npz_round_trip(tmp_path):
     np.savez(path, x=x, y=y, weight=weight, feature_names=["a", "b", "c"], class_names=["no", "yes"])
     source = load("npz", path=str(path))
     batch = read_all(source)
-    assert source.columns == ("a", "b", "c")
+    assert source.feature_names == ("a", "b", "c")
     assert source.class_names == ("no", "yes")
     np.testing.assert_array_equal(batch.x, x)
     np.testing.assert_array_equal(batch.y, y)
@@ -220,7 +220,7 @@ def test_a_tfds_set_that_declares_more_classes_than_it_has(tmp_path):
 def test_tfds_by_name(tmp_path):
     tfds_sets.prepare(tfds_sets.Mnist, tmp_path)
     source = load("tfds", name="mnist", data_dir=str(tmp_path), download=False)
-    assert len(source.columns) == 784
+    assert len(source.feature_names) == 784
     assert {split: len(rows) for split, rows in source.splits.items()} == {"train": 1200, "test": 597}
     assert read_all(source).x.numpy().max() == pytest.approx(240 / 255)
 

@@ -95,7 +95,11 @@ def test_saved_model_cli_reads_it(run):
         + ["--tag_set", "serve", "--signature_def", "serving_default"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    for text in ("inputs['features']", f"shape: (-1, {len(source.columns)})", "outputs['probabilities']"):
+    for text in (
+        "inputs['features']",
+        f"shape: (-1, {len(source.feature_names)})",
+        "outputs['probabilities']",
+    ):
         assert text in done.stdout
 
 
@@ -103,7 +107,7 @@ def test_coefficients_are_the_models_in_raw_units(run):
     workdir, _, source, _, x = run
     with np.load(f"{workdir}/coefficients.npz", allow_pickle=False) as arrays:
         logits = x.astype(np.float64) @ arrays["kernel"] + arrays["bias"]
-        assert tuple(arrays["feature_names"]) == source.columns
+        assert tuple(arrays["feature_names"]) == source.feature_names
         assert tuple(arrays["class_names"]) == source.class_names
     serve = tf.saved_model.load(f"{workdir}/export").signatures["serving_default"]
     np.testing.assert_allclose(serve(features=tf.constant(x))["logits"], logits, rtol=1e-4, atol=1e-4)
@@ -130,7 +134,7 @@ def test_feature_names_are_in_the_saved_model(run):
     workdir, _, source, _, _ = run
     loaded = tf.saved_model.load(f"{workdir}/export")
     found = loaded.signatures["names"]()
-    for name, expected in (("feature_names", source.columns), ("class_names", source.class_names)):
+    for name, expected in (("feature_names", source.feature_names), ("class_names", source.class_names)):
         assert [one.decode() for one in found[name].numpy()] == list(expected)
         assert [one.decode() for one in getattr(loaded, name).numpy()] == list(expected)
 

@@ -29,7 +29,7 @@ def fitted(request):
     head, rng = heads.resolve("auto", classes), np.random.default_rng(0)
     kernel, names = rng.normal(size=(6, head.outputs)), tuple(map(str, range(classes)))
     source = from_arrays(x, y, weight=weight, class_names=names)
-    model = Model(kernel, rng.normal(size=head.outputs), source.columns, names, head, dtype="float64")
+    model = Model(kernel, rng.normal(size=head.outputs), source.feature_names, names, head, dtype="float64")
     probabilities = np.asarray(model.to_keras().predict(x, verbose=0))
     if classes == 2:
         probabilities = np.hstack([1 - probabilities, probabilities])
@@ -121,7 +121,7 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     kernel, bias = rng.normal(size=(4, classes)), rng.normal(size=classes)
     names = tuple(map(str, range(classes)))
     source = from_arrays(x, y, weight=weight, class_names=names)
-    model = Model(kernel, bias, source.columns, names, Head("softmax", classes), dtype="float64")
+    model = Model(kernel, bias, source.feature_names, names, Head("softmax", classes), dtype="float64")
     monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 100 * classes)
     monkeypatch.setattr(metrics, "MOST_DENSE_CLASSES", 10)
     monkeypatch.setattr(evaluate, "_TOGETHER", 7 * len(x))  # areas of seven classes at a time
@@ -183,7 +183,9 @@ def test_workers_add_up_to_one(strategies, monkeypatch):
     x, y, weight = random_problem(300, 4, 3)
     source = from_arrays(x, y, weight=weight, class_names=("a", "b", "c"))
     kernel = np.random.default_rng(0).normal(size=(4, 3))
-    model = Model(kernel, np.zeros(3), source.columns, ("a", "b", "c"), Head("softmax", 3), dtype="float64")
+    model = Model(
+        kernel, np.zeros(3), source.feature_names, ("a", "b", "c"), Head("softmax", 3), dtype="float64"
+    )
 
     def found(rows, from_each):
         batches, strategy = pipeline.sequential_batches(source, rows), strategies["one_device"]

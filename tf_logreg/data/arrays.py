@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tf_logreg.data import names
-from tf_logreg.data.source import Batch, Source, default_columns, no_offset
+from tf_logreg.data.source import Batch, Source, default_names, no_offset
 from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
 
@@ -23,7 +23,7 @@ def from_arrays(
     y: np.ndarray,
     *,
     class_names: tuple[str, ...],
-    columns: tuple[str, ...] = (),
+    feature_names: tuple[str, ...] = (),
     weight: np.ndarray | None = None,
     splits: Mapping[str, range] | None = None,
     unit: float = 1.0,
@@ -37,7 +37,7 @@ def from_arrays(
             long doubles are rounded to it, the rest is read as float32.
         y: [n] integers, 0..C-1.
         class_names: C names; they may be empty or occur twice.
-        columns: p names, likewise; 'x0', 'x1', ... when empty.
+        feature_names: p names, likewise; 'x0', 'x1', ... when empty.
         weight: [n] or None for ones.
         splits: named ranges of rows; all rows are 'train' when None.
         unit: what one step of x is worth (1/255 for images kept as uint8).
@@ -49,17 +49,17 @@ def from_arrays(
             double is beyond float64.
     """
     x = _plain(x)
-    _check_arrays(x, y, weight, class_names, columns)
+    _check_arrays(x, y, weight, class_names, feature_names)
     class_names = names.checked(class_names, "class_names")
-    columns = names.checked(columns, "feature_names") or default_columns(x.shape[1])
+    feature_names = names.checked(feature_names, "feature_names") or default_names(x.shape[1])
     if x.dtype.kind == "f" and x.dtype.itemsize > 8:
-        x = _rounded(x, place, columns)
+        x = _rounded(x, place, feature_names)
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
-        _check_whole(x, place, columns)
+        _check_whole(x, place, feature_names)
     weight, weight_exponent = (np.ones(len(y), np.float32), 0) if weight is None else _single(weight)
     rows = _Rows(x, y.astype(np.int32, copy=False), weight, _float_type(x.dtype), unit)
     return Source(
-        columns=columns,
+        feature_names=feature_names,
         class_names=class_names,
         splits=splits or {"train": range(len(x))},
         read=rows.read,
@@ -137,7 +137,7 @@ def _check_arrays(
     y: np.ndarray,
     weight: np.ndarray | None,
     class_names: tuple[str, ...],
-    columns: tuple[str, ...],
+    feature_names: tuple[str, ...],
 ) -> None:
     """InputError where arrays do not belong together, or y and weight are not of their kind."""
     if x.ndim != 2 or 0 in x.shape:
@@ -151,9 +151,9 @@ def _check_arrays(
         raise InputError(f"y: expected integers in 0..{len(class_names) - 1}. Received: {y.dtype} outside.")
     if weight is not None and weight.dtype.kind not in "fiub":
         raise InputError(f"weight: expected real numbers. Received: dtype {weight.dtype}.")
-    if columns and len(columns) != x.shape[1]:
+    if feature_names and len(feature_names) != x.shape[1]:
         raise InputError(
-            f"feature names: expected {x.shape[1]}, one a column of x. Received: {len(columns)}."
+            f"feature names: expected {x.shape[1]}, one a column of x. Received: {len(feature_names)}."
         )
 
 
@@ -179,7 +179,7 @@ def _plain(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _rounded(x: np.ndarray, place: Callable[[int], str], columns: tuple[str, ...]) -> np.ndarray:
+def _rounded(x: np.ndarray, place: Callable[[int], str], feature_names: tuple[str, ...]) -> np.ndarray:
     """Long doubles [n, p] as float64; InputError where one is too large or too small for it."""
     with np.errstate(over="ignore", under="ignore"):
         rounded = x.astype(np.float64)
@@ -188,12 +188,12 @@ def _rounded(x: np.ndarray, place: Callable[[int], str], columns: tuple[str, ...
         i, j = np.argwhere(lost)[0]
         raise InputError(
             f"x: expected numbers that float64 holds. Received: {x[i, j]!s} in {place(i)}, column "
-            f"{names.told_apart(columns)[j]!r}."
+            f"{names.told_apart(feature_names)[j]!r}."
         )
     return rounded
 
 
-def _check_whole(x: np.ndarray, place: Callable[[int], str], columns: tuple[str, ...]) -> None:
+def _check_whole(x: np.ndarray, place: Callable[[int], str], feature_names: tuple[str, ...]) -> None:
     """InputError where float64 would round a whole number: of 2^55 and 2^55 + 1 it would make one."""
     if max(int(x.max()), -int(x.min())) <= 2**53:
         return
@@ -206,8 +206,8 @@ def _check_whole(x: np.ndarray, place: Callable[[int], str], columns: tuple[str,
             i, j = np.argwhere(lost)[0]
             raise InputError(
                 f"x: expected whole numbers that float64 holds, as it does all up to 2^53. Received: "
-                f"{part[i, j]} in {place(start + i)}, column {names.told_apart(columns)[j]!r}. Subtract what "
-                "the column's numbers have in common."
+                f"{part[i, j]} in {place(start + i)}, column {names.told_apart(feature_names)[j]!r}. "
+                "Subtract what the column's numbers have in common."
             )
 
 

@@ -43,7 +43,7 @@ class Dataset:
     @property
     def num_features(self) -> int:
         """P."""
-        return len(self.source.columns)
+        return len(self.source.feature_names)
 
     @property
     def num_classes(self) -> int:
@@ -68,7 +68,7 @@ def prepare(settings: ConfigDict, devices: Devices) -> Dataset:
     """
     source, rows, files = devices.together(lambda: read_unchanged(settings))
     sizes = {role: len(ids) for role, ids in rows.items()}
-    devices.same((sizes, source.columns, source.class_names, digest.summary(files)), "data")
+    devices.same((sizes, source.feature_names, source.class_names, digest.summary(files)), "data")
     return of_rows(source, rows, settings, devices, files=files)
 
 

@@ -70,7 +70,7 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
     Raises:
         InputError: NaN or infinity in x, or a weight that is negative or not finite, with its place.
     """
-    p = len(source.columns)
+    p = len(source.feature_names)
     total, mean, square, first = 0.0, np.zeros(p), np.zeros(p), None
     largest, exponent = np.zeros(p), np.zeros(p, int)
     constant, class_weight_sum = True, np.zeros(len(source.class_names))
@@ -108,7 +108,7 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
     if small.size:
         raise InputError(
             f"x: expected columns of zeros or of magnitudes above {_SMALLEST:.0e}. Received: at most "
-            f"{largest[small[0]]} in column {source.columns[small[0]]!r}."
+            f"{largest[small[0]]} in column {source.feature_names[small[0]]!r}."
         )
     # Rounding leaves a constant column a tiny deviation; dividing by it would make a signal of noise.
     deviation = np.where(constant, 0.0, np.sqrt(square / total) if total else np.zeros(p))
@@ -151,7 +151,7 @@ def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -
         expected = "finite numbers" if not np.isfinite(x[i, j]) else f"magnitudes below {_LARGEST:.0e}"
         raise InputError(
             f"x: expected {expected}. Received: {x[i, j]} in {source.place(row[i])}, "
-            f"column {names.told_apart(source.columns)[j]!r}."
+            f"column {names.told_apart(source.feature_names)[j]!r}."
         )
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if bad.size:

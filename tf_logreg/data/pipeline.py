@@ -160,7 +160,7 @@ def sequential_batches(
         width: numbers that a row takes, as logits may be more than features; the features when None.
     """
     dtype = dtype or tf.as_dtype(source.x_dtype)
-    block = max(1, min(-(-len(rows) // replicas), _BLOCK_ELEMENTS // (width or len(source.columns))))
+    block = max(1, min(-(-len(rows) // replicas), _BLOCK_ELEMENTS // (width or len(source.feature_names))))
     together = block * replicas
     padded = np.full(-(-len(rows) // together) * together, -1, np.int64)
     padded[: len(rows)] = rows

@@ -35,7 +35,7 @@ def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Ite
     if not len(rows):
         return
     if source.host is not None:
-        block = max(1, elements // len(source.columns))
+        block = max(1, elements // len(source.feature_names))
         for start in range(0, len(rows), block):
             yield source.host(rows[start : start + block])
         return

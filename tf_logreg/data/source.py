@@ -36,7 +36,7 @@ class Source:
     """Rows with a label, readable by index.
 
     Attributes:
-        columns: the p feature names.
+        feature_names: p of them.
         class_names: the C class names; a label y stands for class_names[y].
         splits: the source's own named splits, each a range of row ids; a source without any has
             one split, 'train'.
@@ -53,7 +53,7 @@ class Source:
         weight_exponent: the user's weights are 2^weight_exponent times what `read` gives.
     """
 
-    columns: tuple[str, ...]
+    feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     splits: Mapping[str, range]
     read: Callable[[tf.Tensor], Batch]
@@ -139,6 +139,6 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
     return dataclasses.replace(source, read=read, offset_columns=num_outputs, host=source.host and host)
 
 
-def default_columns(num_features: int) -> tuple[str, ...]:
+def default_names(num_features: int) -> tuple[str, ...]:
     """'x0', 'x1', ..., for features that came without names."""
     return tuple(f"x{j}" for j in range(num_features))

@@ -47,7 +47,7 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
         if lost.size and source.x_dtype == np.float32:
             raise InputError(
                 f"x: expected columns above {2.0**-_ORDINARY:.0e} from such a source. Received: at most "
-                f"{2.0 ** float(exponent[lost[0]]):.0e} in column {source.columns[lost[0]]!r}."
+                f"{2.0 ** float(exponent[lost[0]]):.0e} in column {source.feature_names[lost[0]]!r}."
             )
         # In two steps, each a power of two that is a number.
         first = np.exp2(-(exponent // 2).astype(float))
@@ -69,7 +69,7 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
     @functools.cache
     def scaled() -> tf.Tensor:
         num_rows = max(split.stop for split in source.splits.values())
-        x = memory.empty((num_rows, len(source.columns)), source.x_dtype)
+        x = memory.empty((num_rows, len(source.feature_names)), source.x_dtype)
         for start in range(0, num_rows, _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, num_rows)
             x[start:stop] = host(np.arange(start, stop)).x

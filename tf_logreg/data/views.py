@@ -27,27 +27,27 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
     """
     import tensorflow as tf
 
-    if source.columns == columns:
+    if source.feature_names == columns:
         return source
     missing, other = (
         tuple(name for name in some if name not in known)
-        for some, known in ((columns, set(source.columns)), (source.columns, set(columns)))
+        for some, known in ((columns, set(source.feature_names)), (source.feature_names, set(columns)))
     )
     if missing or other:
         differences = [f"without {describe(missing)}"] * bool(missing) + [f"with {describe(other)}"] * bool(
             other
         )
         raise InputError(
-            f"data: expected the run's {len(columns)} features. Received: {len(source.columns)}, "
+            f"data: expected the run's {len(columns)} features. Received: {len(source.feature_names)}, "
             f"{' and '.join(differences)}."
         )
-    twice = tuple(_several(columns) | _several(source.columns))
+    twice = tuple(_several(columns) | _several(source.feature_names))
     if twice:
         raise InputError(
             f"data: expected the run's {len(columns)} features in its order, since several are called "
-            f"{describe(twice)}. Received: {len(source.columns)} in another order."
+            f"{describe(twice)}. Received: {len(source.feature_names)} in another order."
         )
-    at = {name: j for j, name in enumerate(source.columns)}
+    at = {name: j for j, name in enumerate(source.feature_names)}
     order = np.array([at[name] for name in columns])
 
     def read(rows: tf.Tensor) -> Batch:
@@ -58,7 +58,7 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
         batch = source.host(rows)
         return batch._replace(x=batch.x[:, order])
 
-    return dataclasses.replace(source, columns=columns, read=read, host=source.host and host)
+    return dataclasses.replace(source, feature_names=columns, read=read, host=source.host and host)
 
 
 def present_classes(source: Source, splits: set[str]) -> np.ndarray:

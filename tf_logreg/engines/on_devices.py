@@ -43,7 +43,7 @@ def engine(
         columns: how training columns come from raw ones.
         folds: int32 [n], or None when no problem holds a fold out.
     """
-    if devices.holds(len(rows), len(source.columns)):
+    if devices.holds(len(rows), len(source.feature_names)):
         return resident(devices, source, rows, columns, folds)
     log.info("The training rows take more than the share of device memory: each pass streams them.")
     return streamed(devices, source, rows, columns, folds)
@@ -91,7 +91,7 @@ def streamed(
         return Rows(batch.x, batch.y, batch.weight, batch.offset, fold)
 
     def sums(name, arguments, problems, width, every=1):
-        shapes = len(rows), len(source.columns), _one_problem(arguments)
+        shapes = len(rows), len(source.feature_names), _one_problem(arguments)
         run = _distributed(strategy, name, width, every, shapes)
 
         def batches(mine):

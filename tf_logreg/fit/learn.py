@@ -39,7 +39,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
         training.columns_of(settings, dataset)
         return
     method = optimum.method_name(settings.solver.name, l1=_has_l1(settings))
-    optimum.penalty_factor(settings.penalty_factor, dataset.source.columns)
+    optimum.penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     memory.check(method, head, dataset, devices, bias=settings.model.bias)
     if settings.path.penalty:
         choice.check(settings, dataset, devices, head)
@@ -124,7 +124,7 @@ def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
             scored = engines.streamed(devices, dataset.source, dataset.rows["validation"], columns)
         path = choice.fit(settings, dataset, devices, task.monitor, scored=scored, at_once=at_once, **common)
         settings = path.chosen(settings)
-        start = Model(*path.start, dataset.source.columns, dataset.source.class_names, head)
+        start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, head)
     trained = optimum.fit(
         settings, dataset, devices, task.monitor, class_weight=task.class_weight, start=start, **common
     )
@@ -164,7 +164,7 @@ def _model(task: _Task, columns: moments.Affine, kernel: np.ndarray, bias: np.nd
     if dataset.exponent.any() or moments.rounding(kernel, bias, dataset.all_moments, dtype) > _MOST_ROUNDING:
         dtype = "float64"  # what is saved must score as what was fitted
     kernel, names = np.ldexp(kernel, -dataset.exponent[:, None]), dataset.source
-    return Model(kernel, bias, names.columns, names.class_names, head, settings.model.bias, dtype)
+    return Model(kernel, bias, names.feature_names, names.class_names, head, settings.model.bias, dtype)
 
 
 def _checked(fit: Fit, dataset: Dataset, devices: Devices) -> Fit:

@@ -44,7 +44,7 @@ def evaluate_run(
         configs.validate(asked)
         # Classes and features as the run names them: a file may lack a class, or order them otherwise.
         source, rows = dataset.read_data(asked, model.class_names, model.head.outputs)
-        if source.columns != model.feature_names:
+        if source.feature_names != model.feature_names:
             source = views.with_columns(source, model.feature_names)
             log.info("The features come in another order than the run's: they are taken by name.")
         return result, model, asked, source, rows
@@ -52,7 +52,7 @@ def evaluate_run(
     # Each worker reads files of its own, any of which may be bad or missing.
     result, model, config, source, rows = devices.together(read)
     sizes = {role: len(ids) for role, ids in rows.items()}
-    devices.same((sizes, source.columns, source.class_names), "data")
+    devices.same((sizes, source.feature_names, source.class_names), "data")
     if other_data and set(rows) == {"train"}:
         rows = {"all": rows["train"]}
     scans = [dataset.scan_rows(source, ids, devices) for ids in rows.values()]

@@ -144,13 +144,13 @@ def _training(
     """A softmax model and its steps, from the parts that a real run uses."""
     head = heads.resolve("softmax", len(source.class_names))
     with devices.strategy.scope():
-        model = keras_model.build(len(source.columns), head, bias=True, dtype="float32")
+        model = keras_model.build(len(source.feature_names), head, bias=True, dtype="float32")
         made = optimizers.make(**optimizer)
     loop.build_optimizer(devices.strategy, made, model)
     update = loop.make_update(model, made, l1=0.0, l2=0.0, clip_norm=0.0)
     rows = {"train": np.arange(len(source.splits["train"]))}
     dataset = datasets.of_rows(source, rows, configs.get_config(), devices)
-    columns = moments.Affine(np.zeros(len(source.columns)), np.ones(len(source.columns)))
+    columns = moments.Affine(np.zeros(len(source.feature_names)), np.ones(len(source.feature_names)))
     feed_of = feed.resident if kind == "resident" else feed.streamed
     steps, _ = feed_of(devices, dataset, columns, feed.Order(batch_size, 1000, 0), update)
     return model, steps

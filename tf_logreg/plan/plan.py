@@ -61,7 +61,7 @@ def plan(
         source, rows = dataset.read_data(config)
         num_rows = num_rows or len(rows["train"])
         num_features, num_classes = (
-            num_features or len(source.columns),
+            num_features or len(source.feature_names),
             num_classes or len(source.class_names),
         )
     sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}

@@ -40,7 +40,7 @@ def evaluate_model(
                 replicas=devices.replicas,
                 mine=mine,
                 dtype=tf.as_dtype(model.dtype),
-                width=max(len(source.columns), len(source.class_names)),
+                width=max(len(source.feature_names), len(source.class_names)),
             )
 
         numbers[role], found = evaluate.evaluate(

@@ -60,7 +60,7 @@ def load(path: str) -> Source:
             arrays["x"],
             y,
             class_names=class_names,
-            columns=names.read(arrays.get("feature_names", none), "feature_names"),
+            feature_names=names.read(arrays.get("feature_names", none), "feature_names"),
             weight=arrays.get("weight"),
             place=lambda row: f"row {row} of {path}",
             extras=_Extras(file, len(y)),

@@ -29,4 +29,4 @@ def load(name: str = "digits") -> Source:
     bunch = _SETS[name]()
     y, class_names = labels.encode(bunch.target, tuple(str(c) for c in bunch.target_names))
     columns = tuple(str(column).replace(" (cm)", "") for column in bunch.feature_names)
-    return from_arrays(bunch.data, y, class_names=class_names, columns=columns)
+    return from_arrays(bunch.data, y, class_names=class_names, feature_names=columns)

@@ -8,7 +8,7 @@ billion rows cost no memory, and row i is the same row in any batch, order or wo
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.data.source import Batch, Source, default_columns, no_offset
+from tf_logreg.data.source import Batch, Source, default_names, no_offset
 from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
 
@@ -71,7 +71,7 @@ def load(
         return np.concatenate([read(block).y.numpy() for block in blocks])
 
     return Source(
-        columns=default_columns(num_features),
+        feature_names=default_names(num_features),
         class_names=tuple(str(c) for c in range(num_classes)),
         splits={"train": range(num_rows)},
         read=read,

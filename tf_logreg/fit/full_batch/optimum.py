@@ -117,7 +117,7 @@ def _problems(
     class_weight: np.ndarray | None,
 ) -> penalized.Penalized:
     """The problem of a fit; for one against the rest one a class."""
-    factor = penalty_factor(settings.penalty_factor, dataset.source.columns)
+    factor = penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     # Penalties act on raw coefficients, or on those of columns of deviation one.
     unit = columns.penalty_unit(standardize=settings.standardize)
     with np.errstate(over="ignore"):
@@ -193,7 +193,7 @@ def _running_off(direction: np.ndarray, k: int, certified: Certified, dataset: D
     moved, all_of_them = certified.running_off(direction, k)
     classes = told_apart(source.class_names)
     names = classes if len(certified.problems.l2) == 1 else ("the others", classes[k])
-    features, names = separation.names(moved, told_apart(source.columns), names)
+    features, names = separation.names(moved, told_apart(source.feature_names), names)
     which = "Running off" if all_of_them else "Running off, perhaps among others"
     return f"{which}: {describe(features)}; classes {describe(names)}"
 
@@ -202,7 +202,7 @@ def _dependence(certified: Certified, dataset: Dataset) -> tuple[dict | None, st
     """Unpenalised columns that depend on each other, for `result.json` and in words."""
     if (one := certified.dependence(0)) is None:
         return None, ""
-    names = tuple(np.array(told_apart(dataset.source.columns), object)[one.takes_part])
+    names = tuple(np.array(told_apart(dataset.source.feature_names), object)[one.takes_part])
     return {"rank": one.rank, "columns": one.columns, "features": list(names)}, (
         f". The {one.columns} unpenalised columns have rank {one.rank} beside the bias: of "
         f"{describe(names)} single coefficients are not identified, predictions are"

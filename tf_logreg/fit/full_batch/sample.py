@@ -124,7 +124,7 @@ def sampled_rows(
 
     @functools.cache
     def read() -> Rows:
-        count = size(len(rows), len(source.columns))
+        count = size(len(rows), len(source.feature_names))
         at = np.arange(count) * len(rows) // count
         x, y, weight, offset = read_rows(source, rows[at], columns, "float64")
         fold = np.zeros(count, int) if folds is None else folds[at]

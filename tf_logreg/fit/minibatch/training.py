@@ -39,7 +39,7 @@ def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
         largest = np.ldexp(dataset.all_moments.largest[odd[0]], dataset.exponent[odd[0]])
         raise InputError(
             "standardize: expected True with solver.name='minibatch' for a column of values up to "
-            f"{largest:.3g}. Received: False, and column {dataset.source.columns[odd[0]]!r}."
+            f"{largest:.3g}. Received: False, and column {dataset.source.feature_names[odd[0]]!r}."
         )
     return moments.affine(
         dataset.all_moments,

@@ -79,7 +79,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) 
         InputError: nothing is penalised, no strength can be found, or its problems have no room.
     """
     source = dataset.source
-    penalised = optimum.penalty_factor(settings.penalty_factor, source.columns) > 0
+    penalised = optimum.penalty_factor(settings.penalty_factor, source.feature_names) > 0
     if not penalised.any():
         raise InputError("path.penalty: expected a penalty_factor > 0. Received: 0 for every feature.")
     count, folds = len(settings.path["values"]) or settings.path.num, len(dataset.moments)
@@ -117,7 +117,7 @@ class _Task:
     @property
     def factor(self) -> np.ndarray:
         """[p] penalty factors."""
-        return optimum.penalty_factor(self.settings.penalty_factor, self.dataset.source.columns)
+        return optimum.penalty_factor(self.settings.penalty_factor, self.dataset.source.feature_names)
 
 
 def fit(
