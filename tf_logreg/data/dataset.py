@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.data import digest, moments, names, shards, split, units, views
+from tf_logreg.data import digest, host_rows, moments, names, shards, split, units, views
 from tf_logreg.data import folds as make_folds
 from tf_logreg.data.load import files, load, version
 from tf_logreg.data.source import Source, with_offset
@@ -194,10 +194,10 @@ def scan_rows(source: Source, rows: np.ndarray, devices: Devices) -> moments.Sca
     """
     workers = devices.workers
     if workers.count == 1:
-        found = moments.scan(shards.host_batches(source, rows), source)
+        found = moments.scan(host_rows.host_batches(source, rows), source)
     else:
         mine = shards.rows_of(rows, workers.replicas, devices.replicas)
-        own = devices.together(lambda: moments.scan(shards.host_batches(source, mine), source))
+        own = devices.together(lambda: moments.scan(host_rows.host_batches(source, mine), source))
         found = moments.merged([moments.Scan(**fields) for fields in workers.from_each(vars(own))])
     if not found.weight_sum > 0:
         raise InputError(

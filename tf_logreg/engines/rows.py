@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 
-from tf_logreg.data import shards
+from tf_logreg.data import host_rows, shards
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
 from tf_logreg.devices import memory
@@ -36,7 +36,7 @@ def read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: str) -> 
     offset = np.empty((len(rows), source.offset_columns), source.x_dtype)
     shift, scale = columns.shift.astype(source.x_dtype), columns.scale.astype(source.x_dtype)
     start = 0
-    for batch in shards.host_batches(source, rows):
+    for batch in host_rows.host_batches(source, rows):
         part = slice(start, start + len(batch.y))
         # In the source's own precision, then rounded once; both steps while the block is in cache.
         if x.dtype == source.x_dtype:

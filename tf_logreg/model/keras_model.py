@@ -4,11 +4,12 @@ What is saved as `model.keras`, and what minibatch training trains. A sigmoid gi
 class 1. One-vs-rest is the softmax of the log sigmoids (`model/head.py`).
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from tf_logreg.model.head import Head
-from tf_logreg.model.model import Model
 
 
 def build(num_features: int, head: Head, *, bias: bool, dtype: str) -> keras.Sequential:
@@ -35,8 +36,8 @@ def build(num_features: int, head: Head, *, bias: bool, dtype: str) -> keras.Seq
     return keras.Sequential(layers, name="logistic_regression")
 
 
-def of(model: Model) -> keras.Sequential:
-    """The Keras model of a fitted one, in its dtype."""
+def of(model: Any) -> keras.Sequential:
+    """The Keras model of a `Model`, in its dtype."""
     made = build(len(model.kernel), model.head, bias=model.has_bias, dtype=model.dtype)
     set_weights(made, model.kernel, model.bias)
     return made

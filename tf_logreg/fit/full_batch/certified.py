@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tf_logreg.data import shards
+from tf_logreg.data import host_rows, shards
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
@@ -50,7 +50,7 @@ class Certified:
 
         def read() -> Iterator[host.Block]:
             start, folds = 0, None if self.folds is None else mine(self.folds)
-            for batch in shards.host_batches(self.source, mine(self.rows), elements):
+            for batch in host_rows.host_batches(self.source, mine(self.rows), elements):
                 stop = start + len(batch.y)
                 fold = np.zeros(stop - start, int) if folds is None else folds[start:stop]
                 yield host.Block(batch.x, batch.y, batch.weight, batch.offset, fold)
