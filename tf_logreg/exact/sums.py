@@ -35,6 +35,14 @@ class Sums:
     bias_move: np.ndarray | float | None = None
     obstacle: str = ""
 
+    def add(self, part: "Sums") -> None:
+        """Adds those of some rows, before any is divided by the weights."""
+        self.weight += part.weight
+        self.loss += part.loss
+        self.gradient += part.gradient
+        self.magnitude += part.magnitude
+        self.bias_move += part.bias_move
+
 
 def first_pass(
     blocks: Callable[[], Iterable[Block]],
@@ -53,71 +61,82 @@ def first_pass(
     bias_alone = project and all(_only_bias(problem) for problem in problems)
 
     def part_of(block: Block) -> tuple[int, list[tuple]]:
-        which, x, labels, weights, weighting, z = host.seen_by(problems, block)
-        if bias_alone:
-            both, losses = np.empty((len(which), 2, len(x))), []
-            for at in host.few_at_a_time(len(which), len(x)):
-                error, small, loss = host.sigmoid_terms(z[at, 0], np.stack(labels[at]))
-                weight = weights[weighting[at]]
-                losses.extend(np.einsum("kb,kb->k", weight, loss))
-                np.multiply(weight, error, out=both[at, 0])
-                # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
-                np.multiply(weight, small / np.square(1 + small), out=both[at, 1])
-            both = host.transposed(x, both, True)
-            gradients, moves = both[:, :, :1], both[:, :, 1]
-            designs = [None] * len(which)
-        else:
-            errors, losses, designs = np.empty_like(z), [], []
-            for i, k in enumerate(which):
-                p, error, loss = host.probabilities(z[i], labels[i])
-                weight = weights[weighting[i]]
-                np.multiply(weight, error, out=errors[i])
-                losses.append(weight @ loss)
-                designs.append(normal_equations.design(x, weight, p, problems[k]) if project else None)
-            gradients = host.transposed(x, errors, problems[0].has_bias)
-            moves = [0.0] * len(which)
-        magnitudes = (weights @ np.abs(x))[weighting] if project else [0.0] * len(which)
-        sums = weights.sum(axis=1)[weighting]
-        return len(block.y), list(
-            zip(which, sums, losses, gradients, magnitudes, moves, designs, strict=True)
-        )
+        seen = host.seen_by(problems, block)
+        terms = _terms_and_bias_moves(seen) if bias_alone else _terms_and_designs(seen, problems, project)
+        return len(block.y), _parts(seen, *terms, magnitudes=project)
 
-    for count, found in host.in_parallel(part_of, blocks()):
+    for count, parts in host.in_parallel(part_of, blocks()):
         num_rows += count
-        for k, weight, loss, gradient, magnitude, move, design in found:
-            total = totals[k]
-            total.weight += weight
-            total.loss += loss
-            total.gradient += gradient
-            total.magnitude += magnitude
-            total.bias_move += move
+        for k, part, design in parts:
+            totals[k].add(part)
             if design is not None:
                 before = designs.get(k)
                 designs[k] = (
                     design if before is None else normal_equations.merged(before, design, problems[k])
                 )
     num_rows = gather(np.array(num_rows)).sum()
-    for k, total in enumerate(totals):
+    for k, (total, problem) in enumerate(zip(totals, problems, strict=True)):
         total.weight, total.loss, total.gradient, total.magnitude, total.bias_move = summed(
             gather, total.weight, total.loss, total.gradient, total.magnitude, total.bias_move
         )
         total.loss, total.gradient = total.loss / total.weight, total.gradient / total.weight
         if project:
-            bias = np.ones(len(problems[k].w) - len(total.magnitude))
+            bias = np.ones(len(problem.w) - len(total.magnitude))
             total.magnitude = np.append(total.magnitude / total.weight, bias)
         if bias_alone:
-            total.onto = projection.decompose(np.sqrt(total.bias_move[-1:, None]), total.weight, problems[k])
-        elif project and problems[k].constrained.any():
-            total.obstacle = normal_equations.obstacle(problems[k], num_rows)
+            total.onto = projection.decompose(np.sqrt(total.bias_move[-1:, None]), total.weight, problem)
+        elif project and problem.constrained.any():
+            total.obstacle = normal_equations.obstacle(problem, num_rows)
             if not total.obstacle:
                 design = (
-                    normal_equations.gathered(designs.get(k), problems[k], gather)
-                    if normal_equations.in_blocks(problems[k])
-                    else normal_equations.normal_matrix(blocks, problems[k], gather)
+                    normal_equations.gathered(designs.get(k), problem, gather)
+                    if normal_equations.in_blocks(problem)
+                    else normal_equations.normal_matrix(blocks, problem, gather)
                 )
-                total.onto = projection.decompose(design, total.weight, problems[k])
+                total.onto = projection.decompose(design, total.weight, problem)
         total.bias_move = total.bias_move / total.weight if bias_alone else None
     return totals
+
+
+def _terms_and_bias_moves(seen: host.Seen) -> tuple[list, np.ndarray, np.ndarray, list]:
+    """Of sigmoids: weighted losses k, gradients [k, q, 1], what the bias moves [k, q]; and no designs."""
+    both, losses = np.empty((len(seen.which), 2, len(seen.x))), []
+    for at in host.few_at_a_time(len(seen.which), len(seen.x)):
+        error, small, loss = host.sigmoid_terms(seen.logits[at, 0], np.stack(seen.labels[at]))
+        weight = seen.weight[seen.weighting[at]]
+        losses.extend(np.einsum("kb,kb->k", weight, loss))
+        np.multiply(weight, error, out=both[at, 0])
+        # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
+        np.multiply(weight, small / np.square(1 + small), out=both[at, 1])
+    both = host.transposed(seen.x, both, True)
+    return losses, both[:, :, :1], both[:, :, 1], [None] * len(losses)
+
+
+def _terms_and_designs(
+    seen: host.Seen, problems: list[Problem], project: bool
+) -> tuple[list, np.ndarray, list, list]:
+    """Weighted losses k, gradients [k, q, m], no bias moves; and k designs, each None but to `project`."""
+    errors, losses, designs = np.empty_like(seen.logits), [], []
+    for i, k in enumerate(seen.which):
+        p, error, loss = host.probabilities(seen.logits[i], seen.labels[i])
+        weight = seen.weight[seen.weighting[i]]
+        np.multiply(weight, error, out=errors[i])
+        losses.append(weight @ loss)
+        designs.append(normal_equations.design(seen.x, weight, p, problems[k]) if project else None)
+    gradients = host.transposed(seen.x, errors, problems[0].has_bias)
+    return losses, gradients, [0.0] * len(losses), designs
+
+
+def _parts(seen: host.Seen, losses, gradients, bias_moves, designs, *, magnitudes: bool) -> list[tuple]:
+    """(k, its `Sums`, its design) of each problem that sees a block."""
+    weights = seen.weight.sum(axis=1)[seen.weighting]
+    found = (seen.weight @ np.abs(seen.x))[seen.weighting] if magnitudes else [0.0] * len(losses)
+    rows = zip(weights, losses, gradients, found, bias_moves, strict=True)
+    sums = [
+        Sums(weight, loss, gradient, magnitude=magnitude, bias_move=move)
+        for weight, loss, gradient, magnitude, move in rows
+    ]
+    return list(zip(seen.which, sums, designs, strict=True))
 
 
 def summed(gather: Gather, *parts: float | np.ndarray) -> list:
