@@ -4,12 +4,8 @@ import contextlib
 import glob
 import importlib.util
 import os
-import queue
-import socket
-import threading
 import time
-import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -17,6 +13,7 @@ import tensorflow as tf
 
 from tf_logreg.devices import cluster, meeting
 from tf_logreg.devices.choices import KINDS
+from tf_logreg.devices.tpu import tpu_strategy
 from tf_logreg.errors import InputError, brief
 
 _CONNECTING = 10  # seconds that TensorFlow gets at least, after a meeting that took all
@@ -89,6 +86,35 @@ def make_strategy(
         InputError: an unknown kind, devices or workers that are not there, a TPU that does not answer.
     """
     kind = kind.lower()
+    _check_flags(kind, all_reduce_alg, worker_hosts, task_index, startup_timeout)
+    if kind == "tpu":
+        return tpu_strategy(tpu, tpu_zone, gcp_project, startup_timeout)
+    several = kind == "multi_worker_mirrored"
+    if not 0 <= num_virtual_cpus <= (0 if several else _MOST_REPLICAS):
+        allowed = "0, for workers have one CPU each" if several else f"0 to {_MOST_REPLICAS}"
+        raise InputError(f"--num_virtual_cpus: expected {allowed}. Received: {num_virtual_cpus}.")
+    if num_virtual_cpus:
+        _split_cpu(num_virtual_cpus)
+    gpus = _gpus_to_use(num_gpus, several)
+    if not several:
+        return _strategy_of_one_machine(kind, gpus, num_virtual_cpus, all_reduce_alg)
+    workers = cluster.resolve(worker_hosts, task_index, os.environ.get("TF_CONFIG", ""))
+    if num_gpus >= 0:
+        tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:num_gpus], "GPU")
+    job = {**(job or {}), "--all_reduce_alg": all_reduce_alg, "--num_gpus": gpus}
+    return _multi_worker_strategy(workers, all_reduce_alg, startup_timeout, job)
+
+
+def make_deterministic(seed: int) -> None:
+    """Makes the same command on the same devices give the same bits, at some cost on GPUs."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def _check_flags(
+    kind: str, all_reduce_alg: str, worker_hosts: str, task_index: int, startup_timeout: float
+) -> None:
+    """InputError for values that are none, and those that another kind takes."""
     if kind not in KINDS:
         raise InputError(f"--distribution_strategy: expected one of {', '.join(KINDS)}. Received: {kind!r}.")
     if all_reduce_alg and all_reduce_alg not in ALL_REDUCE.get(kind, ()):
@@ -103,14 +129,14 @@ def make_strategy(
         raise InputError(
             f"--startup_timeout: expected seconds from 0 to {_LONGEST_WAIT:.0f}. Received: {startup_timeout}."
         )
-    if kind == "tpu":
-        return _tpu_strategy(tpu, tpu_zone, gcp_project, startup_timeout)
-    several = kind == "multi_worker_mirrored"
-    if not 0 <= num_virtual_cpus <= (0 if several else _MOST_REPLICAS):
-        allowed = "0, for workers have one CPU each" if several else f"0 to {_MOST_REPLICAS}"
-        raise InputError(f"--num_virtual_cpus: expected {allowed}. Received: {num_virtual_cpus}.")
-    if num_virtual_cpus:
-        _split_cpu(num_virtual_cpus)
+
+
+def _gpus_to_use(num_gpus: int, several: bool) -> int:
+    """How many GPUs of this machine are used, -1 standing for all; `several` workers may follow.
+
+    Raises:
+        InputError: there are fewer.
+    """
     # Logical devices start TensorFlow, which must not be before it knows its cluster.
     devices_of = tf.config.list_physical_devices if several else tf.config.list_logical_devices
     found = len(devices_of("GPU"))
@@ -118,37 +144,31 @@ def make_strategy(
         raise InputError(
             f"--num_gpus: expected -1 (all) to {found}, the GPUs that are here. Received: {num_gpus}."
         )
-    if several:
-        workers = cluster.resolve(worker_hosts, task_index, os.environ.get("TF_CONFIG", ""))
-        if num_gpus >= 0:
-            tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:num_gpus], "GPU")
-        job = {
-            **(job or {}),
-            "--all_reduce_alg": all_reduce_alg,
-            "--num_gpus": found if num_gpus < 0 else num_gpus,
-        }
-        return _multi_worker_strategy(workers, all_reduce_alg, startup_timeout, job)
-    gpus = [f"GPU:{i}" for i in range(found if num_gpus == -1 else num_gpus)]
-    cpus = [f"CPU:{i}" for i in range(num_virtual_cpus or 1)]
-    devices = gpus if gpus and not num_virtual_cpus else cpus
-    if kind == "mirrored":
-        # Between logical CPUs a plain sum is faster than TensorFlow's collectives, whose keys also
-        # clash when a process makes a second strategy over the same devices.
-        reduction = tf.distribute.ReductionToOneDevice() if devices is cpus else None
-        if all_reduce_alg == "nccl":
-            reduction = tf.distribute.NcclAllReduce()
-        elif all_reduce_alg:
-            reduction = tf.distribute.HierarchicalCopyAllReduce()
-        return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
-    return (
-        tf.distribute.OneDeviceStrategy(devices[0]) if kind == "one_device" else tf.distribute.get_strategy()
+    return found if num_gpus == -1 else num_gpus
+
+
+def _strategy_of_one_machine(
+    kind: str, num_gpus: int, num_virtual_cpus: int, all_reduce_alg: str
+) -> tf.distribute.Strategy:
+    """The kinds 'off', 'one_device' and 'mirrored': on GPUs, unless there are none or the CPU was split."""
+    if kind == "off":
+        return tf.distribute.get_strategy()
+    on_cpus = num_virtual_cpus > 0 or num_gpus == 0
+    devices = (
+        [f"CPU:{i}" for i in range(num_virtual_cpus or 1)]
+        if on_cpus
+        else [f"GPU:{i}" for i in range(num_gpus)]
     )
-
-
-def make_deterministic(seed: int) -> None:
-    """Makes the same command on the same devices give the same bits, at some cost on GPUs."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if kind == "one_device":
+        return tf.distribute.OneDeviceStrategy(devices[0])
+    # Between logical CPUs a plain sum is faster than TensorFlow's collectives, whose keys also
+    # clash when a process makes a second strategy over the same devices.
+    reduction = tf.distribute.ReductionToOneDevice() if on_cpus else None
+    if all_reduce_alg == "nccl":
+        reduction = tf.distribute.NcclAllReduce()
+    elif all_reduce_alg:
+        reduction = tf.distribute.HierarchicalCopyAllReduce()
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
 
 
 def _multi_worker_strategy(
@@ -222,81 +242,3 @@ def _split_cpu(count: int) -> None:
                 f"--num_virtual_cpus: TensorFlow has started with {have} logical CPUs; ask before its first "
                 f"operation. Received: {count}."
             ) from None
-
-
-def _tpu_strategy(tpu: str, zone: str, project: str, timeout: float) -> tf.distribute.Strategy:
-    """The sequence of TensorFlow's TPU guide, with each step named when it fails."""
-    named = tpu not in ("", "local") and "://" not in tpu
-    if named and not all(map(importlib.util.find_spec, ("googleapiclient", "oauth2client"))):
-        raise InputError(
-            "--tpu: google-api-python-client and oauth2client, which look up a TPU's name, are absent. "
-            "Run pip install 'tf_logreg[tpu_name]', or give an address, --tpu=grpc://HOST:8470. "
-            f"Received: {tpu!r}."
-        )
-    tried, remote = "TPUClusterResolver", tpu not in ("", "local")
-
-    def connect() -> tf.distribute.Strategy:
-        nonlocal tried
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-            tpu=tpu or "local", zone=zone or None, project=project or None
-        )
-        if remote:
-            tried = "experimental_connect_to_cluster"
-            tf.config.experimental_connect_to_cluster(resolver)
-        tried = "initialize_tpu_system"
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-        tried = "TPUStrategy"
-        return tf.distribute.TPUStrategy(resolver)
-
-    try:
-        if not remote:
-            return connect()
-        _probe(tpu, timeout)
-        return _within(timeout, connect)
-    except TimeoutError:
-        raise InputError(
-            f"--tpu: {tpu!r} did not answer within --startup_timeout={timeout:g} s. Expected a TPU that is "
-            "ready, and a port that is open to this machine."
-        ) from None
-    except (ValueError, RuntimeError, OSError, ImportError, tf.errors.OpError) as error:
-        raise InputError(
-            f"--distribution_strategy=tpu: {tried}(tpu={tpu or 'local'!r}) found no TPU: "
-            f"{type(error).__name__}: {brief(error, 200)} "
-            "On a Cloud TPU VM install tf_logreg[tpu] and see that `ls /dev/accel* /dev/vfio` lists the "
-            "chips; in Colab choose a TPU runtime; for a remote TPU give --tpu=NAME or --tpu=grpc://HOST:8470."
-        ) from None
-
-
-def _probe(tpu: str, timeout: float) -> None:
-    """Opens and closes a connection to a grpc:// address: TensorFlow would try a silent one for minutes.
-
-    Raises:
-        OSError: nobody listens there. TimeoutError: nobody answers in time.
-    """
-    address = urllib.parse.urlsplit(tpu.split(",")[0])
-    if address.scheme == "grpc":
-        socket.create_connection((address.hostname, address.port or 8470), timeout=max(timeout, 1e-3)).close()
-
-
-def _within(timeout: float, function: Callable[[], tf.distribute.Strategy]) -> tf.distribute.Strategy:
-    """The function's value, from a thread of its own that is left behind when it takes longer.
-
-    Raises:
-        TimeoutError: it took longer.
-    """
-    done = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put((function(), None))
-        except Exception as error:
-            done.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = done.get(timeout=timeout)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return value
