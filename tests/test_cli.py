@@ -219,3 +219,18 @@ def test_a_diverged_fit_is_exit_code_1_without_a_result(command, tmp_path):
     assert out == ""
     assert not (tmp_path / "run" / "result.json").exists()
     assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_numbers_that_are_none_are_shown_as_a_dash(command, tmp_path):
+    """JSON holds no infinity: a loss that was none is null in `result.json`."""
+    flags = ["--config=breast_cancer", f"--workdir={tmp_path}/run"]
+    code, _, err = command(*flags)
+    assert code == 0, err
+    path = tmp_path / "run" / "result.json"
+    result = json.loads(path.read_text())
+    result["objective"] = result["metrics"]["test"]["log_loss"] = result["metrics"]["test"]["accuracy"] = None
+    path.write_text(json.dumps(result))
+    code, out, err = command(*flags)
+    assert code == 0, err
+    assert "Objective - nats." in out
+    assert "log loss -   accuracy -   ROC AUC 0.9" in out

@@ -91,18 +91,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         )
         if not is_chief:
             return
-        print(f"{found['status']}: {found['message']}. Objective {found['objective']:.6f} nats.")
-        if found["certified_gap"] is not None:
-            print(
-                f"  at most {found['certified_gap']:.1e} nats above the optimum, "
-                f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
-            )
-        if found["path"] is not None:
-            print(_choice(found["path"]))
-        print(_table(found["metrics"]))
-        if found["communication"] is not None:
-            share = f"{found['communication']:.0%}"
-            print(f"  {found['num_workers']} workers; communication took about {share} of the fit.")
+        print(_summary(found))
         print(f"Everything is in {values.workdir}: result.json, model.keras, export/.")
         return
 
@@ -148,12 +137,36 @@ def _plan(values: flags.FlagValues) -> None:
         print(f"It is in {values.workdir}/plan.json too.")
 
 
+def _summary(found: dict) -> str:
+    """What `result.json` holds, in lines."""
+    objective = _shown(found["objective"], ".6f")
+    lines = [f"{found['status']}: {found['message']}. Objective {objective} nats."]
+    if found["certified_gap"] is not None:
+        lines.append(
+            f"  at most {found['certified_gap']:.1e} nats above the optimum, "
+            f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
+        )
+    if found["path"] is not None:
+        lines.append(_choice(found["path"]))
+    lines.append(_table(found["metrics"]))
+    if found["communication"] is not None:
+        share = f"{found['communication']:.0%}"
+        lines.append(f"  {found['num_workers']} workers; communication took about {share} of the fit.")
+    return "\n".join(lines)
+
+
+def _shown(number: float | None, form: str) -> str:
+    """A number, or '-' for one that JSON could not hold."""
+    return "-" if number is None else format(number, form)
+
+
 def _choice(path: dict) -> str:
     """The strength that held-out rows prefer, a line, and another where it is at an end of what was tried."""
     scores = path["scores"][path["choice"]]
+    mean = None if None in scores else sum(scores) / len(scores)
     line = (
         f"  {path['penalty']}={path['chosen']:.3g}, number {path['choice'] + 1} of {len(path['values'])}: "
-        f"held-out log loss {sum(scores) / len(scores):.6f} (all in path.csv, path.png)."
+        f"held-out log loss {_shown(mean, '.6f')} (all in path.csv, path.png)."
     )
     return line + (f"\n  {path['note'][0].upper()}{path['note'][1:]}" if path.get("note") else "")
 
@@ -162,10 +175,9 @@ def _table(numbers: dict[str, dict]) -> str:
     """Metrics by split, a line each."""
     lines = []
     for role, values in numbers.items():
-        auc = values["roc_auc"]
         lines.append(
-            f"  {role:<10} {values['num_rows']:>9,} rows   log loss {values['log_loss']:.6f}   "
-            f"accuracy {values['accuracy']:.4f}   ROC AUC {'-' if auc is None else format(auc, '.4f')}"
+            f"  {role:<10} {values['num_rows']:>9,} rows   log loss {_shown(values['log_loss'], '.6f')}   "
+            f"accuracy {_shown(values['accuracy'], '.4f')}   ROC AUC {_shown(values['roc_auc'], '.4f')}"
         )
     return "\n".join(lines)
 
