@@ -127,7 +127,7 @@ def ours(name: str, rows: int, batch: int):
 
     from tf_logreg import config as configs
     from tf_logreg.data import dataset as datasets
-    from tf_logreg.data import moments
+    from tf_logreg.data import moments, pipeline
     from tf_logreg.data.arrays import from_arrays
     from tf_logreg.devices.devices import Devices
     from tf_logreg.devices.strategies import make_strategy
@@ -148,7 +148,7 @@ def ours(name: str, rows: int, batch: int):
     update = loop.make_update(model, optimizer, l1=0.0, l2=0.0, clip_norm=0.0)
     dataset = datasets.of_rows(source, {"train": np.arange(rows)}, configs.get_config(), devices)
     columns, extra = moments.Affine(np.zeros(FEATURES), np.ones(FEATURES)), {}
-    order = feed.Order(batch_size=batch, epochs=10**6, seed=0)
+    order = pipeline.Order(batch_size=batch, epochs=10**6, seed=0)
     if "resident" in name:
         run, _ = feed.resident(devices, dataset, columns, order, update)
     else:

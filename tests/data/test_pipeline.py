@@ -70,10 +70,8 @@ def collect(source, rows, replicas, batch_size=32, epochs=2):
         pipeline.training_batches(
             source,
             rows,
-            batch_size=batch_size,
+            pipeline.Order(batch_size, epochs, seed=0),
             replicas=replicas,
-            epochs=epochs,
-            seed=0,
             columns=NOTHING,
             dtype=tf.float64,
         ).as_numpy_iterator()
@@ -123,10 +121,8 @@ def test_training_columns_are_standardised_and_cast_once():
         (batch,) = pipeline.training_batches(
             source,
             np.arange(100),
-            batch_size=100,
+            pipeline.Order(batch_size=100, epochs=1, seed=0),
             replicas=1,
-            epochs=1,
-            seed=0,
             columns=columns,
             dtype=dtype,
         ).as_numpy_iterator()

@@ -50,7 +50,7 @@ def test_resident_steps_see_the_rows_that_the_order_says(strategies, kind):
 
     devices = Devices(strategies[kind], "float64")
     dataset = datasets.of_rows(source, {"train": rows}, configs.get_config(), devices)
-    columns, order = moments.Affine(np.zeros(4), np.ones(4)), feed.Order(48, 10, 3)
+    columns, order = moments.Affine(np.zeros(4), np.ones(4)), pipeline.Order(48, 10, 3)
     run, _ = feed.resident(devices, dataset, columns, order, update)
     for step in range(6):
         seen.clear()

@@ -37,9 +37,7 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
         load.load(method),
         Certified(problems, source, rows, columns, devices, folds),
         np.zeros((len(l2), problems.size)),
-        target=np.full(len(l2), TOL),
-        max_passes=5000,
-        noise=1e-15,
+        goal=loop.Goal(np.full(len(l2), TOL), max_passes=5000, noise=1e-15),
         monitor=Monitor(Checkpoints(storage.Folder(folder))),
         report=lambda *_: None,
     )

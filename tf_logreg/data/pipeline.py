@@ -4,6 +4,7 @@ Everything happens in blocks: an epoch's row ids are laid out at once, and each 
 shifted, scaled and cast by a few vector operations.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,21 @@ from tf_logreg.data.shards import VIRTUAL_SHARDS, owner
 from tf_logreg.data.source import Batch, Source
 
 _BLOCK_ELEMENTS = 2**21  # numbers in a block of a sequential pass: 16 MiB in float64
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """In which order training rows come, and how many at a time.
+
+    Attributes:
+        batch_size: rows in a global batch.
+        epochs: passes over the rows.
+        seed: of the order of each.
+    """
+
+    batch_size: int
+    epochs: int
+    seed: int
 
 
 def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
@@ -96,12 +112,10 @@ def lay_out(order: tf.Tensor, batch_size: int, replicas: int) -> tf.Tensor:
 def training_batches(
     source: Source,
     rows: np.ndarray,
+    order: Order,
     *,
-    batch_size: int,
     replicas: int,
     mine: range | None = None,
-    epochs: int,
-    seed: int,
     columns: Affine,
     dtype: tf.DType,
     start: int = 0,
@@ -111,30 +125,28 @@ def training_batches(
     Args:
         source: where rows are read.
         rows: int64 [n], the ids of the training rows.
-        batch_size: rows in a global batch.
-        replicas: how many share it.
+        order: in which they come.
+        replicas: how many share a global batch.
         mine: those that are read here; all when None.
-        epochs: passes over the rows.
-        seed: of the order.
         columns: how training columns come from raw ones.
         dtype: of x in the batches.
         start: the global step to begin at, for a resumed run.
     """
     mine = mine or range(replicas)
-    first_epoch, first_step = divmod(start, steps_per_epoch(len(rows), batch_size))
+    first_epoch, first_step = divmod(start, steps_per_epoch(len(rows), order.batch_size))
 
-    share = rows_per_replica(len(rows), batch_size, replicas)
+    share = rows_per_replica(len(rows), order.batch_size, replicas)
     with tf.device("CPU:0"):
         all_rows = tf.constant(rows)
 
     def dataset_of_epoch(epoch):
-        blocks = lay_out(epoch_order(len(rows), seed, epoch), batch_size, replicas)
+        blocks = lay_out(epoch_order(len(rows), order.seed, epoch), order.batch_size, replicas)
         blocks = blocks[tf.where(epoch == first_epoch, first_step, 0) :]
         blocks = blocks[:, mine.start : mine.stop]
         ids = tf.where(blocks < 0, blocks, tf.gather(all_rows, tf.maximum(blocks, 0)))
         return tf.data.Dataset.from_tensor_slices(tf.reshape(ids, [-1, share]))
 
-    blocks = tf.data.Dataset.range(first_epoch, epochs).flat_map(dataset_of_epoch)
+    blocks = tf.data.Dataset.range(first_epoch, order.epochs).flat_map(dataset_of_epoch)
     return _read_blocks(blocks, source, rows[0], training_columns(source, columns, dtype), len(mine))
 
 

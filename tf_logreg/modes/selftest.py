@@ -152,5 +152,5 @@ def _training(
     dataset = datasets.of_rows(source, rows, configs.get_config(), devices)
     columns = moments.Affine(np.zeros(len(source.feature_names)), np.ones(len(source.feature_names)))
     feed_of = feed.resident if kind == "resident" else feed.streamed
-    steps, _ = feed_of(devices, dataset, columns, feed.Order(batch_size, 1000, 0), update)
+    steps, _ = feed_of(devices, dataset, columns, pipeline.Order(batch_size, 1000, 0), update)
     return model, steps

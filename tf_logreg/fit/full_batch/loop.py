@@ -29,6 +29,25 @@ _MOST_REFUSALS = 12  # certificates that may fail before a problem is given up
 _STEPS_WITHOUT_PROGRESS = 8  # of the estimated gap, after which a certificate is asked for
 
 
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """When K problems are done.
+
+    Attributes:
+        gap: [K] the certified gap that is wanted, nats.
+        max_passes: reads of the rows after which a problem is given up.
+        noise: relative rounding error of the devices' values, below which they show no progress.
+    """
+
+    gap: np.ndarray
+    max_passes: int
+    noise: float
+
+    def some(self, which: np.ndarray) -> "Goal":
+        """Of the problems `which`."""
+        return dataclasses.replace(self, gap=self.gap[which])
+
+
 @dataclasses.dataclass
 class Outcome:
     """How K problems ended.
@@ -86,9 +105,7 @@ def solve(
     certified: Certified,
     w: np.ndarray,
     *,
-    target: np.ndarray,
-    max_passes: int,
-    noise: float,
+    goal: Goal,
     monitor: Monitor,
     report: Callable[[float, float, float], None],
 ) -> Outcome:
@@ -103,9 +120,7 @@ def solve(
         method: from `solvers.load`.
         certified: the problems. Their passes are counted on.
         w: [K, P] the start.
-        target: [K] the gap that is wanted, nats.
-        max_passes: reads of the rows after which a problem is given up.
-        noise: relative rounding error of the devices' values.
+        goal: when they are done.
         monitor: where the state is saved and found, and whether to stop.
         report: called after each step with (passes, objective, estimated gap) of the slowest problem.
 
@@ -113,11 +128,11 @@ def solve(
         InterruptError: a signal came; the state is saved.
         InputError: a checkpoint that does not fit, or cannot be written.
     """
-    loop, passes = _Loop(w, target), certified.problems.passes
+    loop, passes = _Loop(w, goal.gap), certified.problems.passes
     saving = _Saving(monitor, loop, passes)
     tape = saving.tape = Tape(certified.problems.sums, saving.after_pass)
     penalized = certified.problems.through(tape)
-    fns = penalized.functions(target, noise)
+    fns = penalized.functions(goal.gap, goal.noise)
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = certified.exact(w, problems)
@@ -136,7 +151,7 @@ def solve(
             loop.passes[:] = passes
             tape.clear()
         while True:
-            if loop.certify(certified, max_passes):
+            if loop.certify(certified, goal.max_passes):
                 if loop.wants_exact():
                     log.info("Rounding in --dtype hides further progress: gradients in float64 from here on.")
                     fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps

@@ -84,12 +84,12 @@ def fit(
     offset = bool(settings.data.offset)
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
     method = solvers.load(settings.solver.name)
-    target = settings.solver.tol * null
-    with progress.gap_bar(target[0]) as show, monitor.listening() as monitor:
+    goal = loop.Goal(settings.solver.tol * null, settings.solver.max_passes, devices.noise)
+    with progress.gap_bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)
         elif method.USES_HESSIAN:
-            w = near.near(method, problems, w, devices.noise, monitor.interrupted)
+            w = near.near(method, problems, w, goal.noise, monitor.interrupted)
 
         def report(number: float, value: float, gap: float) -> None:
             show(number, value, gap)
@@ -99,9 +99,7 @@ def fit(
             method,
             certified,
             w,
-            target=target,
-            max_passes=settings.solver.max_passes,
-            noise=devices.noise,
+            goal=goal,
             monitor=monitor,
             report=report,
         )

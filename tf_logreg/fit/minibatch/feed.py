@@ -5,7 +5,6 @@ and nothing else. Both hand a replica its batch in parts that are computed side 
 a core, because a product with few columns gains little from threads of its own.
 """
 
-import dataclasses
 import logging
 from collections.abc import Callable
 
@@ -31,23 +30,8 @@ Run = Callable[[int, int], float]
 Update = Callable[[list[Batch]], tf.Tensor]
 
 
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """In which order rows come.
-
-    Attributes:
-        batch_size: rows in a global batch.
-        epochs: passes over the rows.
-        seed: of the order of each.
-    """
-
-    batch_size: int
-    epochs: int
-    seed: int
-
-
 def make(
-    devices: Devices, dataset: Dataset, columns: Affine, order: Order, update: Update
+    devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
     """Steps and passes over the training rows: resident on the devices when there is room, else streamed.
 
@@ -65,11 +49,10 @@ def make(
 
 
 def streamed(
-    devices: Devices, dataset: Dataset, columns: Affine, order: Order, update: Update
+    devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
     """Over batches that `tf.data` prepares while the devices work; the arguments are those of `make`."""
     strategy, num_parts = devices.strategy, placement.cores_per_replica(devices.strategy)
-    layout = {**dataclasses.asdict(order), "columns": columns, "dtype": tf.as_dtype(devices.dtype)}
 
     def split_and_update(batch):
         cut = [_split(array, num_parts) for array in batch]
@@ -92,14 +75,21 @@ def streamed(
 
     def batches(start: int, mine: range) -> tf.data.Dataset:
         return pipeline.training_batches(
-            dataset.source, dataset.train, replicas=devices.replicas, mine=mine, start=start, **layout
+            dataset.source,
+            dataset.train,
+            order,
+            replicas=devices.replicas,
+            mine=mine,
+            columns=columns,
+            dtype=tf.as_dtype(devices.dtype),
+            start=start,
         )
 
     return run, on_devices.streamed(devices, dataset.source, dataset.train, columns)
 
 
 def resident(
-    devices: Devices, dataset: Dataset, columns: Affine, order: Order, update: Update
+    devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
     """Over rows that are placed once and gathered there by index; the arguments are those of `make`."""
     strategy, rows, replicas = devices.strategy, dataset.train, devices.replicas

@@ -98,7 +98,7 @@ def fit(
         clip_norm=options.clip_norm,
         class_weight=class_weight,
     )
-    order = feed.Order(batch_size, options.epochs, settings.seed)
+    order = pipeline.Order(batch_size, options.epochs, settings.seed)
     run, engine = feed.make(devices, dataset, columns, order, update)
 
     def metric_now() -> float | None:

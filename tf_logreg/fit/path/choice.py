@@ -15,7 +15,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError, RunError
 from tf_logreg.fit import class_weight, progress
-from tf_logreg.fit.full_batch import optimum, sample
+from tf_logreg.fit.full_batch import loop, optimum, sample
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.fit.monitor import Monitor
@@ -206,9 +206,7 @@ def _fit_strengths(
             start,
             batches.batches(problems, together, task.at_once),
             values=values,
-            target=settings.solver.tol * null,
-            max_passes=settings.solver.max_passes,
-            noise=task.devices.noise,
+            goal=loop.Goal(settings.solver.tol * null, settings.solver.max_passes, task.devices.noise),
             monitor=monitor,
             report=show,
         )

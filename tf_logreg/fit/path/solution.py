@@ -74,9 +74,7 @@ def solve(
     parts: list[np.ndarray],
     *,
     values: np.ndarray,
-    target: np.ndarray,
-    max_passes: int,
-    noise: float,
+    goal: loop.Goal,
     monitor: Monitor,
     report: Callable[[float, float, float], None],
 ) -> Solved:
@@ -90,8 +88,7 @@ def solve(
         start: [K, P].
         parts: from `batches.batches`.
         values: [N], the strengths, from the strongest; K / N problems have each.
-        target: [K] the gap that is wanted, nats.
-        max_passes, noise, report: as in `loop.solve`.
+        goal, report: as in `loop.solve`.
         monitor: its checkpoints are where finished batches are saved; the one under way has a folder of
             its own below.
 
@@ -111,14 +108,12 @@ def solve(
     for number, part in enumerate(parts[done:], done):
         w[part] = ahead(w, part, together, strength, sparse=bool(problems.l1.any()))
         mine = dataclasses.replace(certified, problems=problems.some(part))
-        w[part] = near(method, mine.problems, w[part], noise, monitor.interrupted)
+        w[part] = near(method, mine.problems, w[part], goal.noise, monitor.interrupted)
         outcome = loop.solve(
             method,
             mine,
             w[part],
-            target=target[part],
-            max_passes=max_passes,
-            noise=noise,
+            goal=goal.some(part),
             monitor=monitor.below(f"batch-{number:04d}"),
             report=report,
         )
