@@ -45,7 +45,81 @@ def plan(
         InputError: an unknown topology, float64, sizes that cannot be, or no compiler.
     """
     slice_ = chips.topology(topology)
-    kind = topology.partition(":")[0]
+    _check(dtype, num_rows, num_features, num_classes)
+    compiler.check()
+    configs.validate(config)
+    sizes = _sizes(config, num_rows, num_features, num_classes)
+    job = _Job(config, topology.partition(":")[0], slice_, *sizes, dtype)
+    compiled, found = _passes(job, log)
+    step, steps = _minibatch(job)
+    return {
+        "note": f"estimates of {compiler.versions()} and of published figures of the chip, not a run",
+        "compiler": compiler.versions(),
+        "topology": topology,
+        "num_chips": slice_.num_chips,
+        "dtype": dtype,
+        "num_problems": job.problems_in_all,
+        "num_problems_at_once": job.num_problems,
+        "num_rows": job.num_rows,
+        "num_features": job.num_features,
+        "num_classes": job.num_classes,
+        "memory": dataclasses.asdict(_memory(job, compiled)),
+        "programs": [
+            dataclasses.asdict(one) | {"seconds": one.seconds}
+            for one in (*found.values(), *([step] * (steps > 0)))
+        ],
+        **_full_batch(job, found, num_passes, log),
+        "minibatch": {"steps": steps, "seconds": steps * step.seconds},
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What is planned: a config over rows of given sizes, on the chips of a slice.
+
+    kind: the chips', as the compiler names it. dtype: of X on them.
+    """
+
+    config: ConfigDict
+    kind: str
+    slice_: chips.Topology
+    num_rows: int
+    num_features: int
+    num_classes: int
+    dtype: str
+
+    @property
+    def classes(self) -> int:
+        """Classes that one problem tells apart: two where each is against the rest."""
+        return 2 if self.config.model.output == "one_vs_rest" else self.num_classes
+
+    @property
+    def outputs(self) -> int:
+        """Outputs m of one problem."""
+        return programs.outputs_of(self.classes)
+
+    @property
+    def problems_in_all(self) -> int:
+        """Strengths x folds x classes."""
+        return configs.num_problems(self.config, self.num_classes)
+
+    @property
+    def num_problems(self) -> int:
+        """How many of them share every pass; one batch of them follows the other."""
+        path = self.config.path
+        strengths = (len(path["values"]) or path.num) if path.penalty else 1
+        shape = self.num_features, self.outputs
+        worth = batches.worth_at_once(shape, self.config.model.bias, self.problems_in_all // strengths)
+        return min(self.problems_in_all, worth)
+
+    @property
+    def rows_a_chip(self) -> int:
+        """Training rows that one chip holds."""
+        return -(-self.num_rows // self.slice_.num_chips)
+
+
+def _check(dtype: str, num_rows: int, num_features: int, num_classes: int) -> None:
+    """InputError for a dtype that a TPU does not have, and for sizes that cannot be; 0 is one not given."""
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"--dtype: a TPU has no float64; expected float32 or bfloat16. Received: {dtype!r}.")
     for name, value, least in (
@@ -55,75 +129,71 @@ def plan(
     ):
         if value and value < least:
             raise InputError(f"--plan_{name}: expected at least {least}, or 0. Received: {value}.")
-    compiler.check()
-    configs.validate(config)
-    if not (num_rows and num_features and num_classes):
-        source, rows = dataset.read_data(config)
-        num_rows = num_rows or len(rows["train"])
-        num_features, num_classes = (
-            num_features or len(source.feature_names),
-            num_classes or len(source.class_names),
-        )
-    sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}
-    problems_in_all = configs.num_problems(config, num_classes)
-    strengths = (len(config.path["values"]) or config.path.num) if config.path.penalty else 1
-    if config.model.output == "one_vs_rest":  # each with one output
-        num_classes = 2
-    outputs = programs.outputs_of(num_classes)
-    worth = batches.worth_at_once((num_features, outputs), config.model.bias, problems_in_all // strengths)
-    num_problems = min(problems_in_all, worth)  # share every pass; one batch of them follows the other
-    num_batches = -(-problems_in_all // num_problems)
-    rows_a_chip = -(-num_rows // slice_.num_chips)
 
+
+def _sizes(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> tuple[int, int, int]:
+    """The three sizes; those that are 0 come from the config's source."""
+    if num_rows and num_features and num_classes:
+        return num_rows, num_features, num_classes
+    source, rows = dataset.read_data(config)
+    return (
+        num_rows or len(rows["train"]),
+        num_features or len(source.feature_names),
+        num_classes or len(source.class_names),
+    )
+
+
+def _passes(
+    job: _Job, log: Callable[[str], None]
+) -> tuple[list[compiler.Compiled], dict[str, estimate.Program]]:
+    """The passes of a full-batch fit, compiled, and what each takes, by name."""
     compiled, found = [], {}
-    for request in programs.requests(num_rows, num_features, num_classes, num_problems):
-        log(f"Compiling {request.name} for {kind}, {rows_a_chip:,} rows a chip.")
+    for request in programs.requests(job.num_rows, job.num_features, job.classes, job.num_problems):
+        log(f"Compiling {request.name} for {job.kind}, {job.rows_a_chip:,} rows a chip.")
         text = programs.pass_over_rows(
-            request, rows_a_chip, num_features, num_classes, dtype=dtype, num_problems=num_problems
+            request,
+            job.rows_a_chip,
+            job.num_features,
+            job.classes,
+            dtype=job.dtype,
+            num_problems=job.num_problems,
         )
-        compiled.append(compiler.compile_for(kind, text))
-        found[request.name] = estimate.program(request.name, compiled[-1], slice_)
-    step, steps = _minibatch(config, kind, slice_, sizes, dtype)
+        compiled.append(compiler.compile_for(job.kind, text))
+        found[request.name] = estimate.program(request.name, compiled[-1], job.slice_)
+    return compiled, found
 
-    weights = 4 * num_problems * (num_features + 1) * outputs
+
+def _memory(job: _Job, compiled: list[compiler.Compiled]) -> estimate.Memory:
+    """What the passes need on each chip."""
+    weights = 4 * job.num_problems * (job.num_features + 1) * job.outputs
     row_bytes = compiled[0].arguments - weights  # as the compiler lays rows out, padding included
-    memory = estimate.memory(compiled, slice_, num_rows, row_bytes / rows_a_chip, 6.0 * weights)
+    return estimate.memory(compiled, job.slice_, job.num_rows, row_bytes / job.rows_a_chip, 6.0 * weights)
 
-    counts, origin = _counts(config, sizes, dtype, num_passes, found, log)
-    rate = counting.host_rate(num_features, num_classes)
-    certificate, projected = _certificate(_single(config), num_rows, num_features, num_classes)
+
+def _full_batch(
+    job: _Job, found: dict[str, estimate.Program], num_passes: int, log: Callable[[str], None]
+) -> dict:
+    """How long a solve takes, and what that is made of: the fields of `plan.json` that say so."""
+    counts, origin = _counts(job, num_passes, found, log)
+    rate = counting.host_rate(job.num_features, job.classes)
+    certificate, projected = _certificate(_single(job.config), job.num_rows, job.num_features, job.classes)
+    num_batches = -(-job.problems_in_all // job.num_problems)
+    shape = job.num_rows, job.num_features, job.outputs
     solves = [
-        estimate.full_batch(
-            found, count, slice_, (num_rows, num_features, outputs), rate, num_problems, projected
-        ).times(num_batches)
+        estimate.full_batch(found, count, job.slice_, shape, rate, job.num_problems, projected).times(
+            num_batches
+        )
         for count in counts
     ]
     return {
-        "note": f"estimates of {compiler.versions()} and of published figures of the chip, not a run",
-        "compiler": compiler.versions(),
-        "topology": topology,
-        "num_chips": slice_.num_chips,
-        "dtype": dtype,
-        "num_problems": problems_in_all,
-        "num_problems_at_once": num_problems,
-        **sizes,
-        "memory": dataclasses.asdict(memory),
-        "programs": [
-            dataclasses.asdict(one) | {"seconds": one.seconds}
-            for one in (*found.values(), *([step] * (steps > 0)))
-        ],
-        "passes": {
-            "origin": origin,
-            "counts": [dataclasses.asdict(count) for count in counts],
-        },
+        "passes": {"origin": origin, "counts": [dataclasses.asdict(count) for count in counts]},
         "host": {
-            "cores_a_chip": slice_.chip.host_cores,
+            "cores_a_chip": job.slice_.chip.host_cores,
             "multiply_adds_a_second_and_core": rate,
             "origin": "a float64 pass measured on this machine, times the physical cores of the TPU's hosts",
         },
         "certificate": certificate,
         "full_batch": [dataclasses.asdict(one) | {"total": one.total} for one in solves],
-        "minibatch": {"steps": steps, "seconds": steps * step.seconds},
     }
 
 
@@ -149,19 +219,18 @@ def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_class
     return "duality gap", count
 
 
-def _minibatch(config: ConfigDict, kind: str, slice_: chips.Topology, sizes: dict, dtype: str):
+def _minibatch(job: _Job) -> tuple[estimate.Program, int]:
     """The program of a step, and how many steps the config means."""
-    options, rows = config.minibatch, sizes["num_rows"]
+    config, options, rows = job.config, job.config.minibatch, job.num_rows
     batch = min(options.batch_size or rows, rows)
-    share = -(-batch // slice_.num_chips)
-    shape = share, sizes["num_features"], sizes["num_classes"]
+    shape = -(-batch // job.slice_.num_chips), job.num_features, job.num_classes
     if programs.has_tpu_kernels():  # their route takes no variables: the update is left out
-        text, name = programs.step_gradient(*shape, dtype=dtype), "minibatch step without its update"
+        text, name = programs.step_gradient(*shape, dtype=job.dtype), "minibatch step without its update"
     else:
         text, name = (
             programs.step(
                 *shape,
-                dtype=dtype,
+                dtype=job.dtype,
                 optimizer=options.optimizer,
                 optimizer_args=options.optimizer_args.to_dict(),
                 l1=config.l1,
@@ -170,18 +239,18 @@ def _minibatch(config: ConfigDict, kind: str, slice_: chips.Topology, sizes: dic
             ),
             "minibatch step",
         )
-    weights = 4 * (sizes["num_features"] + 1) * programs.outputs_of(sizes["num_classes"])
-    step = estimate.program(name, compiler.compile_for(kind, text), slice_, reduced=weights)
+    weights = 4 * (job.num_features + 1) * programs.outputs_of(job.num_classes)
+    step = estimate.program(name, compiler.compile_for(job.kind, text), job.slice_, reduced=weights)
     return step, options.epochs * -(-rows // batch)
 
 
-def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found: dict, log: Callable):
+def _counts(job: _Job, num_passes: int, found: dict, log: Callable) -> tuple[list[counting.Count], str]:
     """Passes of a solve, as a range, and where they come from."""
     if num_passes:
         main = "hessian_product" if "hessian_product" in found else "value_and_gradient"
-        count = counting.Count(sizes["num_rows"], "given", {main: num_passes}, 2.0, 0.0)
+        count = counting.Count(job.num_rows, "given", {main: num_passes}, 2.0, 0.0)
         return [count], f"--plan_passes={num_passes}, all of them {main}; 2 on the host"
-    config = _single(config)
+    config = _single(job.config)
     l2 = config.l2
     if config.path.penalty:
         raise InputError(
@@ -190,16 +259,16 @@ def _counts(config: ConfigDict, sizes: dict, dtype: str, num_passes: int, found:
         )
     # Fewer rows than the job's tell the classes apart more easily, so at the same l2 they take more passes.
     # At the same penalty on the sum of losses (l2 times the rows) they are held back more, and take fewer.
-    p, classes = sizes["num_features"], sizes["num_classes"]
-    rows = min(sizes["num_rows"], max(classes, _SAMPLE_FEATURES // (p * classes)))
+    p, classes = job.num_features, job.num_classes
+    rows = min(job.num_rows, max(classes, _SAMPLE_FEATURES // (p * classes)))
     rows = min(rows, _MOST_SAMPLE_ROWS)
-    scaled = l2 * sizes["num_rows"] / rows
+    scaled = l2 * job.num_rows / rows
     counts = []
     for strength in sorted({l2, scaled}):
         log(f"Solving {rows:,} planted rows of {p:,} x {classes:,} at l2 = {strength:.2g} here.")
         sample = config.copy_and_resolve_references()
         sample.l2 = strength
-        counts.append(counting.measure(sample, rows, p, classes, dtype))
+        counts.append(counting.measure(sample, rows, p, classes, job.dtype))
     between = " and ".join(f"{one:.2g}" for one in sorted({l2, scaled}))
     return (
         counts,
