@@ -1,4 +1,4 @@
-"""Imports point one way: up the list of LAYERS never, between rooms of one layer never."""
+"""Imports point one way, functions stay short, and the design lists the files that are there."""
 
 import ast
 import re
@@ -182,3 +182,49 @@ def test_no_module_loads_what_can_run_code():
         text = path.read_text()
         for word in ("load_model", "allow_pickle=True", "import pickle", "unsafe", "safe_mode=False"):
             assert word not in text, f"{path}: {word}"
+
+
+MOST_LINES, MOST_PARAMETERS = 80, 9
+LISTS = {
+    ("config.py", "get_config"),
+    ("command_line_flags.py", "define"),
+}  # of fields and flags, line by line
+CONSTRUCTORS = {("devices/strategies.py", "make_strategy")}  # public; its parameters are the flags
+
+
+def test_functions_are_short_and_take_few_parameters():
+    long, many = set(), set()
+    for path in ROOT.rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                given = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                if node.end_lineno - node.lineno + 1 > MOST_LINES:
+                    long.add((name, node.name))
+                if sum(one.arg not in ("self", "cls") for one in given) > MOST_PARAMETERS:
+                    many.add((name, node.name))
+    assert (long, many) == (LISTS, CONSTRUCTORS)
+
+
+def files_in_the_layout() -> set[str]:
+    """The modules of tf_logreg/ that docs/design.md lists: those named below a folder, up to 'later'."""
+    text = (ROOT.parent / "docs" / "design.md").read_text()
+    block = text.partition("\n## Layout\n")[2].partition("\n    tf_logreg/\n")[2].partition("\n    tests/")[0]
+    found, folders = [], {}
+    for line in block.splitlines():
+        depth = len(line) - len(line.lstrip())
+        folders = {at: folder for at, folder in folders.items() if at < depth}
+        if folder := re.match(r"\s+(\w+/)", line):
+            folders[depth] = folder[1]
+        found += [
+            "".join(folders.values()) + name for name in re.findall(r"\w+\.py\b", line.partition("later")[0])
+        ]
+    assert len(found) == len(set(found)), "a file stands there twice"
+    return set(found)
+
+
+def test_the_design_lists_the_files_that_are_there():
+    # A folder's own __init__.py only says what the folder is.
+    there = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py")}
+    there = {name for name in there if not name.endswith("/__init__.py")}
+    assert files_in_the_layout() == there
