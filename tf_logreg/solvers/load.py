@@ -1,4 +1,12 @@
-"""`load('newton')`: a method's module by its name."""
+"""`load('newton')`: a method's module by its name.
+
+To add a method, put a file in `solvers/methods/` and its name in the layout of docs/design.md. The file's
+name is what `solver.name` takes; it is found there, and no list of methods is to be changed. It has
+
+    init(fns, w) -> State, step(fns, state) -> State    over `core.Functions` and `core.State`
+    TAKES_L1        whether it gives the optimum of a problem with l1
+    USES_HESSIAN    whether it asks for the Hessian or for products with it
+"""
 
 import importlib
 import pkgutil
@@ -13,11 +21,7 @@ def known() -> list[str]:
 
 
 def load(name: str) -> ModuleType:
-    """The module of a method, with `init(fns, w) -> State` and `step(fns, state) -> State`.
-
-    Its TAKES_L1 says whether it gives the optimum of a problem with l1, USES_HESSIAN whether it asks for
-    the Hessian.
-    """
+    """The module of a method, which has what the head of this file lists."""
     return importlib.import_module(f"{methods.__name__}.{name}")
 
 
