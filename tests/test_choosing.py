@@ -17,7 +17,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.fit import learn
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.full_batch import loop, memory, near, penalized
+from tf_logreg.fit.full_batch import loop, memory, penalized, sampled_start
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import batches, solution
 
@@ -274,7 +274,7 @@ def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, 
         "hessian",
         lambda self, w, k: shared.append((len(k), self.every)) or hessian(self, w, k),
     )
-    monkeypatch.setattr(near, "_ROWS_PER_COEFFICIENT", 10**6)
+    monkeypatch.setattr(sampled_start, "_ROWS_PER_COEFFICIENT", 10**6)
     without = fit_path(x, y, weight, strategy=strategies["one_device"])
     assert {every for _, every in shared} == {1}
     assert {count for count, _ in shared} >= {9, 3}  # asked for nine, made for three

@@ -108,7 +108,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         numbers = evaluate.evaluate_run(values.workdir, strategy=strategy, config=values.config)
         if is_chief:
             print(_table(numbers))
-    else:
+    elif values.mode == "export":
         folder = team.from_chief(
             lambda: export.export_run(values.workdir, values.version, overwrite=values.overwrite)
         )

@@ -64,10 +64,10 @@ def test_what_fits_is_resident(strategies):
     strategy = strategies["one_device"]
     free = placement.device_memory(strategy)
     rows = int(free / 4 / 100 / 2)
-    assert placement.fits(strategy, rows // 2, 100, "float32", 0.5)
-    assert not placement.fits(strategy, rows * 2, 100, "float32", 0.5)
-    assert placement.fits(strategy, rows * 3 // 2, 100, "bfloat16", 0.5)  # half the memory
-    assert not placement.fits(strategy, 10, 10, "float32", 0.0)
+    assert placement.has_room(strategy, rows // 2, 100, "float32", 0.5)
+    assert not placement.has_room(strategy, rows * 2, 100, "float32", 0.5)
+    assert placement.has_room(strategy, rows * 3 // 2, 100, "bfloat16", 0.5)  # half the memory
+    assert not placement.has_room(strategy, 10, 10, "float32", 0.0)
 
 
 def test_bfloat16_keeps_x_in_half_the_memory_and_the_log_loss(strategies, tmp_path, digits_run):

@@ -193,14 +193,14 @@ def test_unpenalised_duplicates_leave_predictions_unique(strategies, tmp_path):
 
 def test_x_is_given_back_when_a_fit_ends(strategies, tmp_path, monkeypatch):
     """Without the garbage collector's help: it may not come before the next fit needs the room."""
-    real, made = on_devices.engine, []
+    real, made = on_devices.placed_or_streamed, []
 
     def remembered(*arguments, **options):
         engine = real(*arguments, **options)
         made.append(weakref.ref(engine.sums))
         return engine
 
-    monkeypatch.setattr(on_devices, "engine", remembered)
+    monkeypatch.setattr(on_devices, "placed_or_streamed", remembered)
     x, y, _ = random_problem(200, 3, 2)
     gc.disable()
     try:

@@ -56,9 +56,9 @@ class Devices:
         """Bytes that are free on the hosts, the least of all workers."""
         return float(self.gather(np.array(placement.host_memory())).min())
 
-    def holds(self, num_rows: int, num_features: int) -> bool:
+    def has_room(self, num_rows: int, num_features: int) -> bool:
         """Whether a replica's share of X takes at most `memory_fraction` of its device, on every worker."""
-        return placement.fits(self.strategy, num_rows, num_features, self.dtype, self.memory_fraction)
+        return placement.has_room(self.strategy, num_rows, num_features, self.dtype, self.memory_fraction)
 
     def together(self, function: Callable[[], Any]) -> Any:
         """`Workers.together`: the function's value; what fails on one worker fails on all."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def fits(
+def has_room(
     strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: str, fraction: float
 ) -> bool:
     """Whether a replica's share of X takes at most `fraction` of its device's memory, on every worker."""

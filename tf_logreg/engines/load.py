@@ -8,7 +8,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 
 
-def engine(
+def placed_or_streamed(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
     """Passes over some rows, which are placed on the devices once when there is room.
@@ -22,11 +22,11 @@ def engine(
     """
     from tf_logreg.engines import on_devices
 
-    return on_devices.engine(devices, source, rows, columns, folds)
+    return on_devices.placed_or_streamed(devices, source, rows, columns, folds)
 
 
 def streamed(devices: Devices, source: Source, rows: np.ndarray, columns: Affine) -> Engine:
-    """Passes over rows that are read a few times only, and so are not placed; arguments as of `engine`."""
+    """Passes over rows that are read a few times only, and so are not placed; arguments are as above."""
     from tf_logreg.engines import on_devices
 
     return on_devices.streamed(devices, source, rows, columns)

@@ -31,7 +31,7 @@ _TPU_BLOCK_ELEMENTS = 2**23  # a TPU's vector memory holds two such blocks of X 
 _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**17, 128, 64
 
 
-def engine(
+def placed_or_streamed(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
     """Passes over some rows: placed on the devices once when there is room for them, else streamed each time.
@@ -43,7 +43,7 @@ def engine(
         columns: how training columns come from raw ones.
         folds: int32 [n], or None when no problem holds a fold out.
     """
-    if devices.holds(len(rows), len(source.feature_names)):
+    if devices.has_room(len(rows), len(source.feature_names)):
         return resident(devices, source, rows, columns, folds)
     log.info("The training rows take more than the share of device memory: each pass streams them.")
     return streamed(devices, source, rows, columns, folds)
@@ -52,7 +52,7 @@ def engine(
 def resident(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
-    """Passes over rows that are placed on the devices once; the arguments are those of `engine`."""
+    """Passes over rows that are placed on the devices once; arguments as of `placed_or_streamed`."""
     strategy = devices.strategy
     folds = np.zeros(len(rows), np.int32) if folds is None else folds
     positions, held = held_rows(devices, source, rows, columns)
@@ -80,7 +80,7 @@ def over_placed(devices: Devices, placed: Rows, shapes: tuple) -> Engine:
 def streamed(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
-    """Passes over rows that are read anew each time; the arguments are those of `engine`."""
+    """Passes over rows that are read anew each time; arguments as of `placed_or_streamed`."""
     strategy, dtype, replicas = devices.strategy, tf.as_dtype(devices.dtype), devices.replicas
     fold_of_row = np.zeros(rows.max() + 1, np.int32)
     if folds is not None:

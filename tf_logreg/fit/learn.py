@@ -113,11 +113,11 @@ def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
     start = None if start is None else start.in_units(dataset.exponent)
     common = {"head": head, "columns": columns}
     if not settings.path.penalty:
-        common["engine"] = engines.engine(devices, dataset.source, dataset.train, columns)
+        common["engine"] = engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
     else:
         # Before the rows take their part of it.
         at_once = choice.problems_at_once(settings, dataset, devices, head)
-        common["engine"] = scored = engines.engine(
+        common["engine"] = scored = engines.placed_or_streamed(
             devices, dataset.source, dataset.train, columns, dataset.folds.fold
         )
         if not settings.cv.folds:
@@ -159,12 +159,18 @@ def _model(task: _Task, columns: moments.Affine, kernel: np.ndarray, bias: np.nd
     """Kernel [p, m] and bias [m] in training columns -> the model in raw units, with the prior put right."""
     settings, dataset, head, dtype = task.settings, task.dataset, task.head, task.devices.weight_dtype
     kernel, bias = moments.fold_out(kernel, bias, columns)
-    if task.class_weight is not None and settings.correct_prior:
-        bias = bias - head.prior_shift(task.class_weight)
+    bias = _correct_prior(bias, task)
     if dataset.exponent.any() or moments.rounding(kernel, bias, dataset.all_moments, dtype) > _MOST_ROUNDING:
         dtype = "float64"  # what is saved must score as what was fitted
     kernel, names = np.ldexp(kernel, -dataset.exponent[:, None]), dataset.source
     return Model(kernel, bias, names.feature_names, names.class_names, head, settings.model.bias, dtype)
+
+
+def _correct_prior(bias: np.ndarray, task: _Task) -> np.ndarray:
+    """The bias [m] without what class weights put into it, where the settings ask for that."""
+    if task.class_weight is None or not task.settings.correct_prior:
+        return bias
+    return bias - task.head.prior_shift(task.class_weight)
 
 
 def _checked(fit: Fit, dataset: Dataset, devices: Devices) -> Fit:

@@ -1,6 +1,6 @@
 """What a pass over the rows is given: the rows, and what differs between K problems over them.
 
-Both engines take these records; the arrays are TensorFlow's on devices and NumPy's on the host.
+The arrays are NumPy's as a fit fills them in, and TensorFlow's on the devices.
 """
 
 from typing import Any, NamedTuple

@@ -14,7 +14,7 @@ from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
 from tf_logreg.fit import progress
-from tf_logreg.fit.full_batch import loop, near, penalized, sample
+from tf_logreg.fit.full_batch import loop, penalized, sample, sampled_start
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status, Trained
@@ -41,7 +41,7 @@ def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
     )
 
 
-def held(penalty: np.ndarray) -> np.ndarray:
+def capped(penalty: np.ndarray) -> np.ndarray:
     """Penalties by coefficient of a column of deviation one, those beyond 1e25 brought down to it.
 
     They keep a coefficient below 1e-25 and change the objective by no more than that.
@@ -89,7 +89,7 @@ def fit(
         if start is not None:
             w = _start(start, problems, columns)
         elif method.USES_HESSIAN:
-            w = near.near(method, problems, w, goal.noise, monitor.interrupted)
+            w = sampled_start.start_from_sample(method, problems, w, goal.noise, monitor.interrupted)
 
         def report(number: float, value: float, gap: float) -> None:
             show(number, value, gap)
@@ -119,7 +119,7 @@ def _problems(
     # Penalties act on raw coefficients, or on those of columns of deviation one.
     unit = columns.penalty_unit(standardize=settings.standardize)
     with np.errstate(over="ignore"):
-        l1, l2 = held(settings.l1 * factor * unit), held(settings.l2 * factor * unit * unit)
+        l1, l2 = capped(settings.l1 * factor * unit), capped(settings.l2 * factor * unit * unit)
     count = head.num_problems
     class_weight = np.ones(head.num_classes) if class_weight is None else class_weight
     return penalized.Penalized(

@@ -30,7 +30,7 @@ Run = Callable[[int, int], float]
 Update = Callable[[list[Batch]], tf.Tensor]
 
 
-def make(
+def placed_or_streamed(
     devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
     """Steps and passes over the training rows: resident on the devices when there is room, else streamed.
@@ -42,7 +42,7 @@ def make(
         order: of the rows.
         update: one replica's step.
     """
-    if devices.holds(len(dataset.train), dataset.num_features):
+    if devices.has_room(len(dataset.train), dataset.num_features):
         return resident(devices, dataset, columns, order, update)
     log.info("The training rows take more than the share of device memory: they are streamed.")
     return streamed(devices, dataset, columns, order, update)
@@ -51,7 +51,7 @@ def make(
 def streamed(
     devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
-    """Over batches that `tf.data` prepares while the devices work; the arguments are those of `make`."""
+    """Over batches that `tf.data` prepares while the devices work; arguments are as above."""
     strategy, num_parts = devices.strategy, placement.cores_per_replica(devices.strategy)
 
     def split_and_update(batch):
@@ -91,7 +91,7 @@ def streamed(
 def resident(
     devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
-    """Over rows that are placed once and gathered there by index; the arguments are those of `make`."""
+    """Over rows that are placed once and gathered there by index; arguments are as above."""
     strategy, rows, replicas = devices.strategy, dataset.train, devices.replicas
     mine = devices.workers.replicas
     positions, held = held_rows(devices, dataset.source, rows, columns)

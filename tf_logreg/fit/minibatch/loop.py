@@ -142,7 +142,7 @@ def fit(
     Args:
         model: built within the strategy's scope.
         optimizer: built for it.
-        run: takes steps, from `feed.make`.
+        run: takes steps, from `feed.placed_or_streamed`.
         length: how many, and how many at a time.
         report: called after each loop with (step, mean objective of the loop's batches in nats,
             global steps a second).

@@ -99,7 +99,7 @@ def fit(
         class_weight=class_weight,
     )
     order = pipeline.Order(batch_size, options.epochs, settings.seed)
-    run, engine = feed.make(devices, dataset, columns, order, update)
+    run, engine = feed.placed_or_streamed(devices, dataset, columns, order, update)
 
     def metric_now() -> float | None:
         return validation_metric(*keras_model.get_weights(model))

@@ -218,7 +218,7 @@ def _found(task: _Task, values: np.ndarray, problems: Penalized, solved: solutio
     """Fields of `Path`, of the strengths `values` [N]."""
     shape = len(values), len(task.dataset.moments)
     kernel, bias = _models(solved.w, problems, shape)
-    scores = _scores(task, kernel, bias - _prior_shift(task, problems))
+    scores = _scores(task, kernel, bias - _prior_shift_by_fold(task, problems))
     status, gap, value, reads = (
         array.reshape(*shape, -1) for array in (solved.status, solved.gap, solved.objective, solved.passes)
     )
@@ -240,7 +240,7 @@ def _found(task: _Task, values: np.ndarray, problems: Penalized, solved: solutio
     }
 
 
-def _prior_shift(task: _Task, problems: Penalized) -> np.ndarray:
+def _prior_shift_by_fold(task: _Task, problems: Penalized) -> np.ndarray:
     """[F, m], or 0: what each fold's class weights put into a bias."""
     if not (task.settings.class_weight and task.settings.correct_prior):
         return np.zeros(1)
@@ -273,8 +273,8 @@ def _problems(
         settings.model.bias,
         np.tile(np.repeat(folds.held_out, sides), len(values)),
         np.tile(np.concatenate(weights), (len(values), 1)),
-        optimum.held((strength if penalty == "l1" else settings.l1) * factor * unit),
-        optimum.held((strength if penalty == "l2" else settings.l2) * factor * unit * unit),
+        optimum.capped((strength if penalty == "l1" else settings.l1) * factor * unit),
+        optimum.capped((strength if penalty == "l2" else settings.l2) * factor * unit * unit),
         len(dataset.train),
         latest=np.tile(np.repeat(folds.latest, sides), len(values)),
         positive=positive,

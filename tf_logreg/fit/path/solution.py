@@ -15,7 +15,7 @@ from tf_logreg.errors import InputError
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.full_batch import loop
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.full_batch.near import near
+from tf_logreg.fit.full_batch.sampled_start import start_from_sample
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 
@@ -108,7 +108,7 @@ def solve(
     for number, part in enumerate(parts[done:], done):
         w[part] = ahead(w, part, together, strength, sparse=bool(problems.l1.any()))
         mine = dataclasses.replace(certified, problems=problems.some(part))
-        w[part] = near(method, mine.problems, w[part], goal.noise, monitor.interrupted)
+        w[part] = start_from_sample(method, mine.problems, w[part], goal.noise, monitor.interrupted)
         outcome = loop.solve(
             method,
             mine,

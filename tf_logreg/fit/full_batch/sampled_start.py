@@ -14,7 +14,7 @@ _ROWS_PER_COEFFICIENT = 100  # of the sample
 _MOST_STEPS = 12
 
 
-def near(
+def start_from_sample(
     method: ModuleType,
     problems: Penalized,
     w: np.ndarray,
@@ -46,5 +46,7 @@ def near(
         with problems.blas_threads():
             state = method.step(fns, state)
         if interrupted():
-            raise InterruptError(f"Interrupted on the way to a start: {Status.INTERRUPTED.explain()}.")
+            raise InterruptError(
+                f"Interrupted while a sample of the rows was fitted: {Status.INTERRUPTED.explain()}."
+            )
     return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)
