@@ -1,9 +1,9 @@
 """`load('npz', path=...)`: finds a source's module in `data/sources/` by its name.
 
 To add a source, add a file there. It holds `load(...) -> Source`, whose arguments with their types are what
-`data.args` takes. If it reads files, it holds `files(...)` too, their paths by name, by which a changed file is
-noticed; if it makes rows itself, a `VERSION` that rises when the same arguments give other rows. An argument
-that is a path has one of the names `_PATHS`.
+`data.args` takes. If it reads files, it holds `files(...)` too, their paths by name, so that a changed file
+is noticed; if it makes rows itself, a `VERSION` that rises when the same arguments give other rows. An
+argument that is a path has one of the names `_PATHS`.
 """
 
 import importlib
