@@ -7,6 +7,7 @@ import pytest
 
 from tf_logreg.errors import InputError
 from tf_logreg.model.coefficients import read_start
+from tf_logreg.model.head import Head
 from tf_logreg.results import workdir as directory
 
 RNG = np.random.default_rng(0)
@@ -209,11 +210,11 @@ def test_features_in_another_order_are_taken_by_name(command, tmp_path):
 def test_a_warm_start_takes_features_by_name(command, tmp_path):
     run(command, tmp_path, feature_names=["a", "b", "c"])
     found, folder = coefficients(tmp_path), directory.of(f"{tmp_path}/run")
-    kernel, bias = read_start(folder, ("c", "a", "b"), ("0", "1", "2"), "softmax")
+    kernel, bias = read_start(folder, ("c", "a", "b"), ("0", "1", "2"), Head("softmax", 3))
     np.testing.assert_array_equal(kernel, found["kernel"][[2, 0, 1]])
     np.testing.assert_array_equal(bias, found["bias"])
     with pytest.raises(InputError, match="same feature_names"):
-        read_start(folder, ("c", "a", "d"), ("0", "1", "2"), "softmax")
+        read_start(folder, ("c", "a", "d"), ("0", "1", "2"), Head("softmax", 3))
 
 
 def test_offsets_follow_the_classes(command, tmp_path):

@@ -82,6 +82,8 @@ def train_and_evaluate(
 
     # Everything that bad data can break happens before the directory is touched.
     dataset = datasets.prepare(config, devices)
+    if absent := _absent_classes(dataset):
+        log.warning("%s", absent)
     learn.check(config, dataset, devices)
     start = _start(config, dataset, devices)
     clock.lap("data")
@@ -115,6 +117,15 @@ def _check(config: ConfigDict, devices: Devices) -> None:
         raise InputError(
             f"--device_memory_fraction: expected a share in [0, 1]. Received: {devices.memory_fraction}."
         )
+
+
+def _absent_classes(dataset: Dataset) -> str:
+    """Which declared classes are not in the model, for people; '' when all are."""
+    absent = dataset.source.absent_classes
+    if not absent:
+        return ""
+    declared = len(absent) + dataset.num_classes
+    return f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
 
 
 def _record(config: ConfigDict, devices: Devices, further: dict) -> dict:
@@ -238,19 +249,12 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
 
 def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds: dict) -> dict:
     """What `result.json` holds."""
-    trained, certificate, absent = fit.trained, fit.trained.certificate, dataset.source.absent_classes
-    messages = [fit.message]
-    if absent:
-        declared = len(absent) + dataset.num_classes
-        messages.append(
-            f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
-        )
-        log.warning("%s", messages[-1])
+    trained, certificate = fit.trained, fit.trained.certificate
     reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
     return records.to_json(
         records.Result(
             status=fit.status,
-            message="; ".join(messages),
+            message="; ".join(filter(None, (fit.message, _absent_classes(dataset)))),
             objective=trained.objective,
             # Both bounds hold for the weights in float64. What is saved rounds them to weights_dtype, which
             # moves logits by 1e-4 at most.
@@ -266,7 +270,7 @@ def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds
             num_rows=len(dataset.train),
             num_features=dataset.num_features,
             num_classes=dataset.num_classes,
-            absent_classes=list(absent),
+            absent_classes=list(dataset.source.absent_classes),
             weights_dtype=fit.model.dtype,
             dependence=trained.dependence,
             path=None if fit.path is None else path_files.summary(fit.path),

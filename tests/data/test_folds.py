@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from problems import random_problem
+from problems import random_problem, settings_of
 from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
 from tf_logreg.data import dataset, moments
 from tf_logreg.data import folds as make_folds
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
+from tf_logreg.errors import InputError
 
 
 def test_groups_and_times_are_scikit_learns():
@@ -50,3 +51,26 @@ def test_moments_of_parts_are_those_of_the_whole(strategies):
     np.testing.assert_allclose(parts.deviation, whole.deviation, rtol=1e-9)
     np.testing.assert_allclose(parts.class_weight_sum, whole.class_weight_sum)
     assert parts.deviation[1] == 0
+
+
+def test_a_class_that_only_tests_is_named_before_folds_are_made(strategies):
+    source = from_arrays(np.eye(12)[:, :3], np.arange(12) % 3, class_names=("a", "b", "c"))
+    rows = np.arange(12)
+    by_role = {"train": rows[rows % 3 < 2], "test": rows[rows % 3 == 2]}
+    with pytest.raises(InputError, match=r"y: expected training rows .* of 'c', .* there are 4 in test"):
+        dataset.of_rows(source, by_role, settings_of(cv__folds=2), Devices(strategies["one_device"]))
+
+
+def test_folds_of_a_column_may_be_smaller_than_the_column(strategies):
+    x = np.full((20, 1), 1e-292) * np.arange(1, 21)[:, None]
+    x[0] = 1e-280
+    source = from_arrays(x, np.arange(20) % 2, class_names=("a", "b"))
+    devices, rows = Devices(strategies["one_device"]), {"train": np.arange(20)}
+    assert len(dataset.of_rows(source, rows, settings_of(cv__folds=4), devices).moments) == 4
+    with pytest.raises(InputError, match="magnitudes above 1e-290"):
+        dataset.of_rows(
+            from_arrays(x[1:], np.arange(19) % 2, class_names=("a", "b")),
+            {"train": np.arange(19)},
+            settings_of(),
+            devices,
+        )

@@ -5,6 +5,7 @@ import pytest
 
 from tf_logreg.errors import InputError
 from tf_logreg.fit import class_weight
+from tf_logreg.model.head import resolve
 
 SUMS = np.ones(3)
 
@@ -26,7 +27,9 @@ SUMS = np.ones(3)
     ],
 )
 def test_any_name_can_be_written(text, names, expected):
-    np.testing.assert_array_equal(class_weight.parse(text, names, SUMS), expected)
+    np.testing.assert_array_equal(
+        class_weight.parse(text, names, SUMS, resolve("auto", len(names))), expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,4 +46,4 @@ def test_any_name_can_be_written(text, names, expected):
 )
 def test_a_weight_that_names_no_class_or_two(text, message):
     with pytest.raises(InputError, match=f"class_weight: .*{message}"):
-        class_weight.parse(text, ("crane", "swan", "crane"), SUMS)
+        class_weight.parse(text, ("crane", "swan", "crane"), SUMS, resolve("auto", 3))

@@ -11,6 +11,9 @@ from tf_logreg.errors import InputError
 from tf_logreg.fit import class_weight
 from tf_logreg.fit.minibatch.early_stopping import EarlyStopping
 from tf_logreg.fit.minibatch.schedules import Schedule
+from tf_logreg.model.head import Head
+
+SIGMOID = Head("sigmoid", 2)
 
 
 def rates(name, steps, **fields):
@@ -185,12 +188,14 @@ def test_the_objective_weighs_classes(strategies, tmp_path):
 )  # fmt: skip
 def test_bad_class_weights(text, message):
     with pytest.raises(InputError, match=message):
-        class_weight.parse(text, ("a", "b"), np.ones(2))
+        class_weight.parse(text, ("a", "b"), np.ones(2), SIGMOID)
 
 
 def test_class_weights_by_name():
-    assert class_weight.parse("", ("a", "b"), np.ones(2)) is None
-    np.testing.assert_array_equal(class_weight.parse("b=2.5", ("a", "b"), np.ones(2)), [1, 2.5])
-    np.testing.assert_allclose(class_weight.parse("balanced", ("a", "b"), np.array([1.0, 3.0])), [2, 2 / 3])
+    assert class_weight.parse("", ("a", "b"), np.ones(2), SIGMOID) is None
+    np.testing.assert_array_equal(class_weight.parse("b=2.5", ("a", "b"), np.ones(2), SIGMOID), [1, 2.5])
+    np.testing.assert_allclose(
+        class_weight.parse("balanced", ("a", "b"), np.array([1.0, 3.0]), SIGMOID), [2, 2 / 3]
+    )
     # A class whose name holds '=' is fine: the last one counts.
-    np.testing.assert_array_equal(class_weight.parse("x=1=4", ("x=1", "b"), np.ones(2)), [4, 1])
+    np.testing.assert_array_equal(class_weight.parse("x=1=4", ("x=1", "b"), np.ones(2), SIGMOID), [4, 1])

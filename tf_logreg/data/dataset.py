@@ -50,11 +50,6 @@ class Dataset:
         """C, of the classes that have rows."""
         return len(self.source.class_names)
 
-    def without_folds(self) -> "Dataset":
-        """The same rows, none of them held out."""
-        none = make_folds.none(len(self.train))
-        return dataclasses.replace(self, folds=none, moments=[self.all_moments])
-
 
 def prepare(settings: ConfigDict, devices: Devices) -> Dataset:
     """Reads what the config's data section names, and checks it; each row is scanned once.
@@ -99,12 +94,14 @@ def of_rows(
     others = {role: scan_rows(source, ids, devices) for role, ids in rows.items() if role != "train"}
     del others  # every number was looked at
     train, folds = rows["train"], make_folds.none(len(rows["train"]))
+    check_classes_to_learn(source, rows, np.bincount(source.labels(train), minlength=len(source.class_names)))
     if settings.cv.folds:
         by = {"group": settings.data.group, "time": settings.data.time, "seed": settings.seed}
         folds = devices.together(lambda: make_folds.make(source, train, settings.cv.folds, **by))
     parts = [scan_rows(source, train[folds.fold == f], devices) for f in range(folds.fold.max() + 1)]
     whole = parts[0] if len(parts) == 1 else moments.merged(parts)
-    check_training_classes(source, rows, whole)
+    check_classes_to_learn(source, rows, whole.class_weight_sum)
+    moments.check_smallest(whole, source)
     beside = [moments.merged([parts[f] for f in folds.training(k)]) for k in range(len(folds.held_out))]
     if settings.cv.folds:
         make_folds.check_classes(
@@ -206,18 +203,18 @@ def scan_rows(source: Source, rows: np.ndarray, devices: Devices) -> moments.Sca
     return found
 
 
-def check_training_classes(source: Source, rows: dict[str, np.ndarray], scan: moments.Scan) -> None:
+def check_classes_to_learn(source: Source, rows: dict[str, np.ndarray], weight: np.ndarray) -> None:
     """Every class that has rows must have some to be learnt from.
 
     Args:
         source: the rows; classes without any are not among its own.
         rows: row ids by role.
-        scan: of the training rows.
+        weight: [C], of the training rows of each class.
 
     Raises:
         InputError: a class has no training row of weight > 0. It says where its rows are.
     """
-    absent = np.flatnonzero(scan.class_weight_sum == 0)
+    absent = np.flatnonzero(weight == 0)
     if not absent.size:
         return
     counts = {role: np.isin(source.labels(ids), absent).sum() for role, ids in rows.items()}

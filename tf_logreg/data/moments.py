@@ -104,15 +104,23 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
         square = square + block_square + np.square(step) * total * share
         mean = mean + step * share
         total += block_total
-    small = np.flatnonzero((largest > 0) & (largest < _SMALLEST))
-    if small.size:
-        raise InputError(
-            f"x: expected columns of zeros or of magnitudes above {_SMALLEST:.0e}. Received: at most "
-            f"{largest[small[0]]} in column {source.feature_names[small[0]]!r}."
-        )
     # Rounding leaves a constant column a tiny deviation; dividing by it would make a signal of noise.
     deviation = np.where(constant, 0.0, np.sqrt(square / total) if total else np.zeros(p))
     return Scan(total, np.ldexp(mean, exponent), np.ldexp(deviation, exponent), class_weight_sum, largest)
+
+
+def check_smallest(found: Scan, source: Source) -> None:
+    """Refuses columns whose coefficients would be no numbers.
+
+    Raises:
+        InputError: a column of tiny numbers alone, by its name.
+    """
+    small = np.flatnonzero((found.largest > 0) & (found.largest < _SMALLEST))
+    if small.size:
+        raise InputError(
+            f"x: expected columns of zeros or of magnitudes above {_SMALLEST:.0e}. Received: at most "
+            f"{found.largest[small[0]]} in column {source.feature_names[small[0]]!r}."
+        )
 
 
 def merged(scans: list[Scan]) -> Scan:

@@ -38,10 +38,10 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
     Raises:
         InputError: a column that its source reads through TensorFlow, which takes 1e-38 for zero.
     """
-    import tensorflow as tf
-
     if not exponent.any():
         return source
+    import tensorflow as tf
+
     if source.host is None:
         lost = np.flatnonzero(exponent < -_ORDINARY)
         if lost.size and source.x_dtype == np.float32:

@@ -182,7 +182,7 @@ def _errors_of_a_lost_peer() -> tuple[type[Exception], ...]:
 
 @functools.lru_cache(maxsize=8)
 def of(strategy: tf.distribute.Strategy) -> Workers:
-    """The workers of a strategy made by `distribute.make_strategy`."""
+    """The workers of a strategy made by `strategies.make_strategy`."""
     import tensorflow as tf
 
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):

@@ -82,13 +82,7 @@ def streamed(
 ) -> Engine:
     """Passes over rows that are read anew each time; arguments as of `placed_or_streamed`."""
     strategy, dtype, replicas = devices.strategy, tf.as_dtype(devices.dtype), devices.replicas
-    fold_of_row = np.zeros(rows.max() + 1, np.int32)
-    if folds is not None:
-        fold_of_row[rows] = folds
-
-    def to_rows(batch):
-        fold = tf.gather(fold_of_row, tf.maximum(batch.row, 0))
-        return Rows(batch.x, batch.y, batch.weight, batch.offset, fold)
+    to_rows = _with_folds(rows, folds)
 
     def sums(name, arguments, problems, width, every=1):
         shapes = len(rows), len(source.feature_names), _one_problem(arguments)
@@ -107,6 +101,18 @@ def streamed(
         return total
 
     return Engine(sums, on_host=_on_host())
+
+
+def _with_folds(rows: np.ndarray, folds: np.ndarray | None) -> Callable:
+    """Batch -> Rows, each with the number of its fold; 0 without folds."""
+    if folds is None:
+        return lambda batch: Rows(*batch[:4], tf.zeros_like(batch.row, tf.int32))
+    table = np.zeros(rows.max() + 1, np.int32)
+    table[rows] = folds
+    # A tensor, not a constant of the graph, which may take no more than 2 GiB.
+    with tf.device("CPU:0"):
+        table = tf.constant(table)
+    return lambda batch: Rows(*batch[:4], tf.gather(table, tf.maximum(batch.row, 0)))
 
 
 def _on_host() -> bool:

@@ -87,7 +87,9 @@ def _by_minibatches(task: _Task) -> Fit:
     columns = training.columns_of(task.settings, task.dataset)
 
     def validation_metric(kernel: np.ndarray, bias: np.ndarray) -> float | None:
-        return task.monitor.validation_metric(_model(task, columns, kernel, bias))
+        model = _model(task, columns, kernel, bias)
+        # In one dtype for all epochs.
+        return task.monitor.validation_metric(dataclasses.replace(model, dtype=task.devices.weight_dtype))
 
     trained = training.fit(
         task.settings,
@@ -108,7 +110,8 @@ def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
     settings = settings.copy_and_resolve_references()
     settings.solver.name = optimum.method_name(settings.solver.name, l1=_has_l1(settings))
     if task.settings.solver.name == "auto":
-        log.info("solver.name='auto' takes %s.", settings.solver.name)
+        why = "exact zeros" if _has_l1(settings) else "a smooth objective"
+        log.info("solver.name='auto' takes %s, for %s.", settings.solver.name, why)
     columns, path = optimum.columns_of(settings, dataset), None
     start = None if start is None else start.in_units(dataset.exponent)
     common = {"head": head, "columns": columns}

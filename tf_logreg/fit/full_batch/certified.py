@@ -21,7 +21,7 @@ _MOST_WEAK = 2000  # coefficients, so that those of a weak l2 can be projected o
 
 @dataclasses.dataclass(frozen=True)
 class Certified:
-    """What `full_batch.solve` asks about K problems, in float64 from the rows as given.
+    """What `loop.solve` asks about K problems, in float64 from the rows as given.
 
     Attributes:
         problems: in training columns; its passes are counted on.

@@ -55,7 +55,7 @@ class Penalized:
         l1, l2: [K, p], in training columns.
         num_rows: n.
         every: all passes take one block of so many, as for a rough start.
-        latest, positive: [K], as in `row_sums.Problems`; the same for all when None.
+        latest, positive: [K], as in `records.Problems`; the same for all when None.
         alike: [K], problems with the same number have about the same Hessian, as the folds of a penalty
             have; each is its own when None.
         sample: gives some rows on the host, for problems of many features (`samples.size`).
@@ -213,7 +213,7 @@ class Penalized:
 
         Problems that are alike and ask for the same w share one, of all rows. What was built is kept until
         another w is asked for. It can be built again from w, to the same bits because each has a pass of its
-        own, so a checkpoint need not hold it and its passes go past the tape (`full_batch.Tape`).
+        own, so a checkpoint need not hold it and its passes go past the tape (`loop.Tape`).
         """
         m = self.shape[1]
         names = self._alike()[problems]

@@ -38,7 +38,7 @@ class Pooled:
         bias: bool,
         smooth: bool,
     ):
-        """From the sums of `objective.pooled_gram`.
+        """From the sums of `row_sums.pooled_gram`.
 
         Args:
             weight: sum of the rows' weights.

@@ -8,7 +8,6 @@ import numpy as np
 
 from tf_logreg.errors import InterruptError
 from tf_logreg.fit.full_batch.penalized import Penalized
-from tf_logreg.fit.result import Status
 
 _ROWS_PER_COEFFICIENT = 100  # of the sample
 _MOST_STEPS = 12
@@ -47,6 +46,7 @@ def start_from_sample(
             state = method.step(fns, state)
         if interrupted():
             raise InterruptError(
-                f"Interrupted while a sample of the rows was fitted: {Status.INTERRUPTED.explain()}."
+                "Interrupted while a sample of the rows was fitted, before the first pass over all: the same "
+                "command begins there."
             )
     return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)

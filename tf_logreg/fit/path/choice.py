@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import scipy.optimize
@@ -102,7 +103,7 @@ def problems_at_once(settings: ConfigDict, dataset: Dataset, devices: Devices, h
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What all steps of fitting a path need; the fields are the arguments of `fit`."""
+    """What all steps of fitting a path need: the arguments of `fit`, and rows for preconditioners."""
 
     settings: ConfigDict
     dataset: Dataset
@@ -113,6 +114,7 @@ class _Task:
     scored: Engine
     columns: moments.Affine
     at_once: int
+    sampled: Callable[[], sample.Rows]
 
     @property
     def factor(self) -> np.ndarray:
@@ -149,7 +151,8 @@ def fit(
         RunError: no strength could be scored.
         InterruptError: a signal came; the state is saved.
     """
-    task = _Task(settings, dataset, devices, monitor, head, engine, scored, columns, at_once)
+    sampled = sample.sampled_rows(dataset.source, dataset.train, columns, dataset.folds.fold)
+    task = _Task(settings, dataset, devices, monitor, head, engine, scored, columns, at_once, sampled)
     options, given = settings.path, settings.path["values"]
     values = np.array(given, float) if given else _from_largest(task)
     found, w, iterations = _fit_strengths(task, values, "path", None)
@@ -254,7 +257,7 @@ def _problems(
     task: _Task, values: np.ndarray, folds: make_folds.Folds, scans: list[moments.Scan]
 ) -> Penalized:
     """The K = N F M problems of strengths [N] beside F folds; `scans` are of what trains beside each."""
-    settings, dataset, head, columns = task.settings, task.dataset, task.head, task.columns
+    settings, dataset, head = task.settings, task.dataset, task.head
     weights, units, sides = [], [], head.num_problems
     for scan in scans:
         found = class_weight.parse(
@@ -280,7 +283,7 @@ def _problems(
         positive=positive,
         # The folds of a strength have about the same Hessian; of one class, against the rest.
         alike=np.repeat(np.arange(len(values)), together) * sides + positive,
-        sample=sample.sampled_rows(dataset.source, dataset.train, columns, folds.fold),
+        sample=task.sampled,
     )
 
 

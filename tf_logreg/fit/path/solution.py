@@ -130,16 +130,16 @@ def _restored(checkpoints: Checkpoints, start: np.ndarray, size: int) -> tuple[i
     Raises:
         InputError: a checkpoint of an earlier version, which does not say the size.
     """
+    if checkpoints.below("size").latest() is not None:
+        raise InputError(
+            f"--workdir: {checkpoints.folder.path!r} holds an unfinished path of an earlier version. "
+            "Give --overwrite to start again."
+        )
     if (found := checkpoints.latest()) is None:
         solved = Solved.before(start)
         checkpoints.save(0, solved.arrays() | {"size": np.array(size)})
         return 0, solved, size
     done, arrays = found
-    if "size" not in arrays:
-        raise InputError(
-            f"--workdir: {checkpoints.folder.path!r} holds a path of an earlier version, which does not say "
-            "how many problems it solves at once. Give --overwrite to start again."
-        )
     size = int(arrays.pop("size"))
     return done, Solved.from_arrays(arrays), size
 
