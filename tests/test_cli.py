@@ -185,6 +185,7 @@ def test_selftest(command, tmp_path):
     ][:11]
 
 
+@pytest.mark.long
 def test_selftest_says_when_a_device_is_wrong(command, monkeypatch):
     from tf_logreg.fit.minibatch import loop
 

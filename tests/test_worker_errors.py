@@ -13,6 +13,7 @@ from tf_logreg.devices import cluster, workers
 from tf_logreg.errors import RunError
 
 
+@pytest.mark.long
 def test_workers_with_different_configs_are_named(tmp_path):
     processes = run_workers(2, *SMALL, workdir=tmp_path / "run", each=lambda k: (f"--config.l2={k}.0",))
     codes, _, err = ended(processes)

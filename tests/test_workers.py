@@ -86,6 +86,7 @@ def test_two_workers_from_the_command_line(tmp_path):
             assert result["metrics"][role][name] == pytest.approx(alone["metrics"][role][name], rel=1e-4)
 
 
+@pytest.mark.long
 def test_a_path_with_folds_on_two_workers(tmp_path, command):
     x, y, weight = random_problem(200, 4, 3)
     np.savez(tmp_path / "a.npz", x=x, y=y, weight=weight)

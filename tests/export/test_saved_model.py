@@ -88,6 +88,7 @@ def test_fresh_process_agrees_for_batches_of_0_1_and_1000(run, tmp_path):
     assert accuracy == pytest.approx(result["metrics"]["test"]["accuracy"], abs=1e-9)
 
 
+@pytest.mark.long
 def test_saved_model_cli_reads_it(run):
     workdir, _, source, _, _ = run
     done = subprocess.run(

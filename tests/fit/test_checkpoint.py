@@ -90,7 +90,7 @@ class StopAfter:
 
 
 @pytest.mark.parametrize("resident", [True, False])
-@pytest.mark.parametrize("kind", ["one_device", "mirrored"])
+@pytest.mark.parametrize("kind", ["one_device", pytest.param("mirrored", marks=pytest.mark.long)])
 @pytest.mark.parametrize("optimizer", ["Adam", pytest.param("Ftrl", marks=pytest.mark.long)])
 def test_an_interrupted_run_resumes_bit_for_bit(
     small_config, strategies, tmp_path, monkeypatch, kind, optimizer, resident
