@@ -46,7 +46,7 @@ class Request(NamedTuple):
 
 @dataclasses.dataclass
 class Penalized:
-    """K problems over the same rows.
+    """K problems over the same rows; methods take the numbers of k of them, `which` [k].
 
     Attributes:
         engine: makes the passes.
@@ -58,7 +58,7 @@ class Penalized:
         latest, positive: [K], as in `records.Problems`; the same for all when None.
         alike: [K], problems with the same number have about the same Hessian, as the folds of a penalty
             have; each is its own when None.
-        sample: gives some rows on the host, for problems of many features (`samples.size`).
+        sample: gives some rows on the host, for problems of many features (`sample.size`).
         passes: [K] reads of the rows by each problem so far; a sample counts as its share.
         sums: makes the passes of a step, but a preconditioner's; the engine's own when None.
         made: how many passes were made, by name; 'float64' for those of certificates on the host.
@@ -165,38 +165,38 @@ class Penalized:
         whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
         return self.pack(whole)
 
-    def _sums(self, name: str, arguments: tuple, problems: np.ndarray) -> list[np.ndarray]:
+    def _sums(self, name: str, arguments: tuple, which: np.ndarray) -> list[np.ndarray]:
         """A pass for some of the problems, which is counted as theirs."""
         request = self.request(name)
         every = request.every * self.every
-        self.passes[problems] += 1 / every
+        self.passes[which] += 1 / every
         self.made[name] += 1
         fields = (self.held_out, self.class_weight, self.latest, self.positive)
-        record = records.Problems(*(field[problems] for field in fields))
+        record = records.Problems(*(field[which] for field in fields))
         return self.sums(name, tuple(self.unpack(a) for a in arguments), record, request.width, every)
 
-    def value_and_gradient(self, w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def value_and_gradient(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of the smooth part, [k] and [k, P]."""
-        weight, loss, gradient = self._sums("value_and_gradient", (w,), problems)
-        l2 = self.per_coefficient(self.l2[problems])
+        weight, loss, gradient = self._sums("value_and_gradient", (w,), which)
+        l2 = self.per_coefficient(self.l2[which])
         value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
         return value, self._of_data(gradient, weight) + l2 * w
 
-    def hessian_product(self, w: np.ndarray, v: np.ndarray, problems: np.ndarray) -> np.ndarray:
+    def hessian_product(self, w: np.ndarray, v: np.ndarray, which: np.ndarray) -> np.ndarray:
         """[k, P]."""
-        weight, product = self._sums("hessian_product", (w, v), problems)
-        return self._of_data(product, weight) + self.per_coefficient(self.l2[problems]) * v
+        weight, product = self._sums("hessian_product", (w, v), which)
+        return self._of_data(product, weight) + self.per_coefficient(self.l2[which]) * v
 
-    def hessian(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
+    def hessian(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
         """[k, P, P], from a sample of the rows where there are many, the first of those alike for all."""
         m, rows_per_coefficient = self.shape[1], self.num_rows // self.every // self.size
-        _, first, group = np.unique(self.alike[problems], return_index=True, return_inverse=True)
+        _, first, group = np.unique(self.alike[which], return_index=True, return_inverse=True)
         if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
-            own, at = self.per_coefficient(self.l2[problems]), np.arange(self.size)
-            hessian = self.hessian(w[first], problems[first])[group]
+            own, at = self.per_coefficient(self.l2[which]), np.arange(self.size)
+            hessian = self.hessian(w[first], which[first])[group]
             hessian[:, at, at] += own - own[first][group]
             return hessian
-        weight, hessian = self._sums("hessian", (w,), problems)
+        weight, hessian = self._sums("hessian", (w,), which)
         hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
         at = np.arange(self.size)
         # A direction that changes nothing has no curvature but rounding's: give it some, so that a step
@@ -204,11 +204,11 @@ class Penalized:
         whole = hessian.reshape(len(w), -1, m, self.size // m, m)
         for row in range(self.size // m if m > 1 else 0):
             size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
-            whole[:, row, :, row, :] += (self._free(problems)[:, row] * size)[:, None, None]
-        hessian[:, at, at] += self.per_coefficient(self.l2[problems])
+            whole[:, row, :, row, :] += (self._free(which)[:, row] * size)[:, None, None]
+        hessian[:, at, at] += self.per_coefficient(self.l2[which])
         return hessian
 
-    def preconditioner(self, w: np.ndarray, problems: np.ndarray):
+    def preconditioner(self, w: np.ndarray, which: np.ndarray):
         """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.
 
         Problems that are alike and ask for the same w share one, of all rows. What was built is kept until
@@ -216,7 +216,7 @@ class Penalized:
         own, so a checkpoint need not hold it and its passes go past the tape (`loop.Tape`).
         """
         m = self.shape[1]
-        names = self._alike()[problems]
+        names = self._alike()[which]
         keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
         new = {key: one for key, one in zip(keys, w, strict=True) if key not in self._pooled}
         kept = {key: self._pooled[key] for key in keys if key in self._pooled}
@@ -231,10 +231,10 @@ class Penalized:
         # Others that are active keep theirs: which of them are asked about does not matter.
         self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
 
-        def solve(r: np.ndarray, which: np.ndarray, free: np.ndarray) -> np.ndarray:
+        def solve(r: np.ndarray, asked: np.ndarray, free: np.ndarray) -> np.ndarray:
             r, free = r.reshape(len(r), -1, m), free.reshape(len(r), -1, m)
             z, together = np.zeros_like(r), collections.defaultdict(list)
-            for i, k in enumerate(which):
+            for i, k in enumerate(asked):
                 together[keys[k]].append(i)
             for key, mine in together.items():
                 z[mine] = kept[key].solve(r[mine], free[mine])
@@ -291,19 +291,19 @@ class Penalized:
         sums = self.engine.sums(request.name, arguments, record, request.width, every)
         return [total[0] for total in sums]
 
-    def gradient_gap(self, gradient: np.ndarray, problems: np.ndarray) -> np.ndarray:
+    def gradient_gap(self, gradient: np.ndarray, which: np.ndarray) -> np.ndarray:
         """sum_j gradient_j^2 / (2 l2_j) over the kernel where all of it has l2 and no l1, else infinity.
 
         The bias is left out: the certificate projects its gradient away.
         """
-        l2 = self.per_coefficient(self.l2[problems])
+        l2 = self.per_coefficient(self.l2[which])
         kernel = l2[:, : self.shape[0] * self.shape[1]]
         with np.errstate(divide="ignore", invalid="ignore"):
             bound = (np.square(gradient[:, : kernel.shape[1]]) / (2 * kernel)).sum(axis=1)
-        covered = (kernel > 0).all(axis=1) & ~self.l1[problems].any(axis=1)
+        covered = (kernel > 0).all(axis=1) & ~self.l1[which].any(axis=1)
         return np.where(covered, bound, np.inf)
 
-    def centred(self, w: np.ndarray, problems: np.ndarray) -> np.ndarray:
+    def centred(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
         """The same k models with the softmax's free directions taken out.
 
         A number added to the bias of every class, or to an unpenalised row of the kernel, changes nothing.
@@ -312,7 +312,7 @@ class Penalized:
         if m == 1:
             return w
         rows = w.reshape(len(w), -1, m)
-        mean = np.where(self._free(problems)[:, :, None], rows.mean(axis=2, keepdims=True), 0)
+        mean = np.where(self._free(which)[:, :, None], rows.mean(axis=2, keepdims=True), 0)
         return (rows - mean).reshape(len(w), -1)
 
     def _of_data(self, sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -324,9 +324,9 @@ class Penalized:
         mean = sums / weight[:, None, None]
         return self.pack(mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean)
 
-    def _free(self, problems: np.ndarray) -> np.ndarray:
+    def _free(self, which: np.ndarray) -> np.ndarray:
         """Which rows of the weights have no penalty to speak of, as the bias has none: [k, p or p + 1]."""
-        free = (self.l1[problems] == 0) & (self.l2[problems] < WEAK_L2)
+        free = (self.l1[which] == 0) & (self.l2[which] < WEAK_L2)
         return np.pad(free, [(0, 0), (0, int(self.bias))], constant_values=True)
 
     def functions(self, target: np.ndarray, noise: float) -> core.Functions:
