@@ -326,3 +326,13 @@ def test_a_path_of_one_strength_or_two(strategies, values, folds):
     assert found.scores.shape == (len(values), max(folds, 1))
     assert (found.status == "optimal").all()
     assert 0 <= found.choice < len(values)
+
+
+def test_an_unfinished_path_of_an_earlier_version_is_refused(strategies, tmp_path):
+    """It kept the size of its batches as a checkpoint of its own; today's size might be another."""
+    x, y, _ = random_problem(60, 3, 2)
+    Checkpoints(storage.Folder(str(tmp_path / "c")).below("path").below("size")).save(
+        0, {"size": np.array(3)}
+    )
+    with pytest.raises(InputError, match=r"unfinished path of an earlier version.*--overwrite"):
+        fit_path(x, y, strategy=strategies["one_device"], folder=str(tmp_path / "c"))
