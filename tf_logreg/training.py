@@ -1,4 +1,4 @@
-"""The whole story, read top to bottom: data -> fit -> evaluate -> save -> export."""
+"""A whole run, from top to bottom: data -> fit -> evaluate -> save -> export."""
 
 import contextlib
 import json
@@ -53,12 +53,12 @@ def train_and_evaluate(
         config: as `tf_logreg.config.get_config()` describes it.
         workdir: directory for the run's files; a finished run of the same config is not repeated, an
             interrupted one is resumed from its newest checkpoint.
-        strategy: where replicas live; one device when None. Of several workers each makes this call, and
+        strategy: places the replicas; one device when None. With several workers each makes this call, and
             only the first, the chief, writes.
         dtype: of X while training: float32, float64 or bfloat16 (weights stay float32).
         device_memory_fraction: training rows that take at most this share of the devices' memory are
-            placed there once; more are streamed.
-        overwrite: replace what run of ours is in workdir, an unfinished one of the same config too.
+            placed there once; otherwise they are streamed.
+        overwrite: replace the run in workdir, even an unfinished one of the same config.
         record: further facts (the flags) to keep in `config.json`.
 
     Returns:
@@ -67,8 +67,8 @@ def train_and_evaluate(
     Raises:
         InputError: the config, the data or the directory cannot be used; nothing was written.
         RunError: the fit diverged, or the directory was deleted or taken over; no result was written.
-        InterruptError: SIGINT or SIGTERM came; a checkpoint is saved, the same call without `overwrite`
-            resumes.
+        InterruptError: SIGINT or SIGTERM arrived; a checkpoint is saved, and the same call without
+            `overwrite` resumes from it.
     """
     check_surroundings(strategy)
     devices = Devices(strategy or make_strategy(), dtype, device_memory_fraction)
@@ -80,7 +80,7 @@ def train_and_evaluate(
         return finished
     clock.lap("setup")
 
-    # Everything that bad data can break happens before the directory is touched.
+    # Bad data must fail here, before the directory is touched.
     dataset = datasets.prepare(config, devices)
     if absent := _absent_classes(dataset):
         log.warning("%s", absent)
@@ -90,7 +90,7 @@ def train_and_evaluate(
 
     with _owned(run, devices) as run:
         record["data"] = dataset.files
-        # Another process may have been there while the data were read.
+        # Another process may have used the directory while the data were read.
         if finished := devices.from_chief(lambda: _begin(run, config, record, overwrite)):
             return finished
         with _monitor(config, dataset, devices, run, record, overwrite) as monitor:
@@ -100,7 +100,7 @@ def train_and_evaluate(
         metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
         clock.lap("evaluate")
 
-        # Only the chief writes; when its disk refuses, the others are told.
+        # Only the chief writes; when its disk fails, all workers raise the error.
         devices.from_chief(lambda: _write_artefacts(run, fit, metrics, arrays))
         clock.lap("export")
         found = _result(fit, dataset, devices, metrics, clock.seconds)
@@ -109,7 +109,7 @@ def train_and_evaluate(
 
 
 def _check(config: ConfigDict, devices: Devices) -> None:
-    """What can be said of the arguments before any data are read."""
+    """Checks the arguments before any data are read."""
     configs.validate(config)
     if devices.dtype not in DTYPES:
         raise InputError(f"--dtype: expected one of {', '.join(DTYPES)}. Received: {devices.dtype!r}.")
@@ -120,7 +120,7 @@ def _check(config: ConfigDict, devices: Devices) -> None:
 
 
 def _absent_classes(dataset: Dataset) -> str:
-    """Which declared classes are not in the model, for people; '' when all are."""
+    """Message that names the declared classes without rows; '' when all classes have rows."""
     absent = dataset.source.absent_classes
     if not absent:
         return ""
@@ -129,15 +129,15 @@ def _absent_classes(dataset: Dataset) -> str:
 
 
 def _record(config: ConfigDict, devices: Devices, further: dict) -> dict:
-    """What `config.json` keeps, the same on every worker."""
-    # As JSON gives it back, so that it equals what an earlier run wrote.
+    """Contents of `config.json`, checked to be the same on every worker."""
+    # After a round trip through JSON it compares equal to what an earlier run wrote.
     record = json.loads(json.dumps({"config": config.to_dict(), "dtype": devices.dtype, **further}))
     devices.same({key: record[key] for key in ("config", "dtype")}, "--config, --dtype")
     return record
 
 
 def _find(run: storage.Folder, config: ConfigDict, record: dict, overwrite: bool) -> dict | None:
-    """The result of the same run where it is finished already."""
+    """The result of this run if the directory holds it finished, else None."""
     found = directory.find_run(
         run, record, lambda known: datasets.digests(config, known), overwrite=overwrite
     )
@@ -147,7 +147,7 @@ def _find(run: storage.Folder, config: ConfigDict, record: dict, overwrite: bool
 
 
 def _start(config: ConfigDict, dataset: Dataset, devices: Devices) -> Model | None:
-    """The model of the run that solver.warm_start names, which the chief reads for all."""
+    """The model of the run that solver.warm_start names, read by the chief for all workers."""
     if not config.solver.warm_start:
         return None
     names = dataset.source.feature_names, dataset.source.class_names
@@ -159,7 +159,7 @@ def _start(config: ConfigDict, dataset: Dataset, devices: Devices) -> Model | No
 
 @contextlib.contextmanager
 def _owned(run: storage.Folder, devices: Devices) -> Iterator[storage.Folder]:
-    """The work directory, which the chief owns until the block ends, however it ends."""
+    """The work directory, owned by the chief until the block ends, also by an exception."""
     mine = [run]
     with contextlib.ExitStack() as held:
 
@@ -171,7 +171,7 @@ def _owned(run: storage.Folder, devices: Devices) -> Iterator[storage.Folder]:
 
 
 def _begin(run: storage.Folder, config: ConfigDict, record: dict, overwrite: bool) -> dict | None:
-    """Makes the directory this run's, unless it turns out to be finished."""
+    """Starts this run in the directory, or returns the run's result if it is already finished."""
     if (finished := _find(run, config, record, overwrite)) is None:
         directory.start_run(run, record, overwrite=overwrite)
     return finished
@@ -181,10 +181,10 @@ def _begin(run: storage.Folder, config: ConfigDict, record: dict, overwrite: boo
 def _monitor(
     config: ConfigDict, dataset: Dataset, devices: Devices, run: storage.Folder, record: dict, overwrite: bool
 ) -> Iterator[Monitor]:
-    """What the fit tells and asks; closed, the events are whole.
+    """The monitor of the fit. On exit the events file is complete.
 
     Raises:
-        InterruptError: with another remedy where `overwrite` would begin again.
+        InterruptError: with `overwrite`, the message says to leave it out, as it would start again.
     """
     checkpoints = Checkpoints(
         folder=run.below("checkpoints"),
@@ -224,7 +224,7 @@ def _monitor(
 def _measure(
     options: ConfigDict, model: Model, dataset: Dataset, devices: Devices, roles: tuple[str, ...] = ()
 ) -> tuple[dict, dict]:
-    """Metrics by role, all roles when () is given, and their arrays."""
+    """Metrics by role and their arrays; () means all roles."""
     rows = {role: ids for role, ids in dataset.rows.items() if not roles or role in roles}
     return measurement.evaluate_model(
         options, model.in_units(dataset.exponent), dataset.source, rows, devices
@@ -232,7 +232,7 @@ def _measure(
 
 
 def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict) -> None:
-    """Writes everything but `result.json`, whose presence says that all else is there."""
+    """Writes everything but `result.json`, which is written last and marks the run as finished."""
     model = fit.model
     with events.recorder(run) as note:
         for role, values in metrics.items():
@@ -248,7 +248,7 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
 
 
 def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds: dict) -> dict:
-    """What `result.json` holds."""
+    """Contents of `result.json`."""
     trained, certificate = fit.trained, fit.trained.certificate
     reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
     return records.to_json(
@@ -256,8 +256,8 @@ def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds
             status=fit.status,
             message="; ".join(filter(None, (fit.message, _absent_classes(dataset)))),
             objective=trained.objective,
-            # Both bounds hold for the weights in float64. What is saved rounds them to weights_dtype, which
-            # moves logits by 1e-4 at most.
+            # Both bounds hold for the weights in float64. The saved weights are rounded to weights_dtype,
+            # which moves logits by 1e-4 at most.
             certified_gap=certificate.gap if certificate and fit.relative_gap is not None else None,
             relative_gap=fit.relative_gap,
             gradient_bound=certificate.gradient_bound if certificate else None,
@@ -290,7 +290,7 @@ def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds
 
 
 def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float) -> float | None:
-    """The share of the fit's seconds that adding up over several workers took, about."""
+    """Estimated share of the fit's time spent on all-reduce between workers; None with one worker."""
     if devices.workers.count == 1:
         return None
     size = fit.model.kernel.size + fit.model.bias.size

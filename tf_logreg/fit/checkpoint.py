@@ -31,9 +31,9 @@ class Checkpoints:
         folder: where they are; None for a fit that is not saved.
         fingerprint: what must be the same to resume: the config, the data, the shape, TensorFlow's major
             version.
-        every_steps: save when this many steps have passed since the last; 0 only when interrupted.
-        keep: how many of the newest stay.
-        team: the workers of the run, whose chief alone writes and reads; None for one process.
+        every_steps: number of steps between checkpoints; 0 saves only on an interrupt.
+        keep: number of newest checkpoints to keep.
+        team: the workers of the run, of which only the chief writes and reads; None for one process.
     """
 
     folder: storage.Folder | None = None
@@ -43,7 +43,7 @@ class Checkpoints:
     team: workers.Workers | None = None
 
     def below(self, name: str) -> "Checkpoints":
-        """Those of a part of the run, in a folder of their own."""
+        """Checkpoints of a part of the run, in the subfolder `name`."""
         return dataclasses.replace(self, folder=self.folder and self.folder.below(name))
 
     def save(self, step: int, arrays: dict[str, np.ndarray]) -> None:
@@ -51,7 +51,7 @@ class Checkpoints:
 
         Raises:
             InputError: the disk is full or cannot be written; earlier checkpoints are intact.
-            RunError: the work directory is not this run's any more.
+            RunError: this run no longer owns the work directory.
         """
         if self.folder is None or (self.team and not self.team.is_chief):
             return
@@ -65,10 +65,10 @@ class Checkpoints:
             self.folder.remove(old)
 
     def latest(self) -> tuple[int, dict[str, np.ndarray]] | None:
-        """The newest checkpoint that is whole: its step and arrays; None when there is none.
+        """Step and arrays of the newest undamaged checkpoint; None when there is none.
 
         Raises:
-            InputError: it is of another config, shape or TensorFlow.
+            InputError: it was written with another config, data, shape or TensorFlow version.
         """
         if self.folder is None:
             return None
@@ -93,12 +93,12 @@ class Checkpoints:
         return None
 
     def _names(self) -> list[str]:
-        """Finished checkpoints, oldest first."""
+        """Names of the finished checkpoints, oldest first."""
         return [name for name in self.folder.names() if re.fullmatch(r"step-\d{12}", name)]
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint file; ValueError when a byte is not what was written."""
+    """The arrays of a checkpoint file; ValueError when any byte has changed."""
     head, _, payload = data.partition(b"\n")
     if not head.startswith(_MAGIC):
         raise ValueError("it does not begin as one")

@@ -1,4 +1,4 @@
-"""Weights by class. `model/head.py` has the way back to undistorted probabilities, `prior_shift`."""
+"""Class weights. `prior_shift` in `model/head.py` corrects the probabilities for them."""
 
 import csv
 import math
@@ -17,19 +17,19 @@ def parse(
 
     Args:
         text: '' for none; 'balanced' for W / (C * W_c), which gives all classes the same sum;
-            or 'name=weight,...', with 1 for classes that are not named. A name with a comma stands in
-            double quotes, as in CSV: '"Smith, J"=2,other=3'; a quote within them is written twice.
+            or 'name=weight,...', with 1 for classes that are not named. A name with a comma goes in
+            double quotes, as in CSV: '"Smith, J"=2,other=3'; a quote within them is doubled.
         class_names: C names.
         class_weight_sum: [C], the sum of row weights of each class in training, W_c.
-        head: of one-vs-rest, 'balanced' is between each class and the others: W / (2 W_c) and
+        head: with one-vs-rest, 'balanced' balances each class against the others: W / (2 W_c) and
             W / (2 (W - W_c)).
 
     Returns:
-        [C] float64; of each class against the rest [C, C], row c being its own problem's; None for ''.
+        [C] float64; for one-vs-rest with 'balanced' [C, C], row c for the problem of class c; None for ''.
 
     Raises:
-        InputError: an unknown class, the name of two, one named twice, or a weight that is not a finite
-            number above 0.
+        InputError: an unknown class, a name that two classes share, a class named twice, or a weight that
+            is not a finite number above 0.
     """
     if not text:
         return None
@@ -45,12 +45,12 @@ def parse(
         raise InputError(f"class_weight: expected each class once. Received: {text!r}.")
     weights = np.ones(len(class_names))
     weights[names.positions(tuple(given), class_names, "class_weight")] = list(given.values())
-    # A common factor changes nothing; one of 1e-40 would be zeros in float32.
+    # A common factor changes nothing, but weights of 1e-40 would become zero in float32.
     return np.ldexp(weights, -units.exponents(weights.max()))
 
 
 def _parts(text: str) -> list[str]:
-    """'name=weight' of each class, with the quotes around names taken off."""
+    """'name=weight' of each class, without the quotes around names."""
     try:
         return next(csv.reader([text], skipinitialspace=True))
     except csv.Error as error:

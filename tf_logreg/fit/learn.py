@@ -1,4 +1,4 @@
-"""`learn`: from checked rows to a fitted model, by whichever method the settings name."""
+"""`learn`: fits a model to checked rows by the method that the settings name."""
 
 import dataclasses
 import logging
@@ -21,19 +21,19 @@ from tf_logreg.model.model import Model
 
 log = logging.getLogger(__name__)
 
-_MOST_ROUNDING = 1e-4  # of logits, by the dtype of what is saved
+_MOST_ROUNDING = 1e-4  # of logits, from rounding the weights to the dtype in which they are saved
 
 
 def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
-    """Looks whether the settings can be fitted to the rows, before anything is written.
+    """Checks that the settings suit the rows, before anything is written.
 
     Raises:
-        InputError: they cannot.
+        InputError: they do not.
     """
     head = heads.resolve(settings.model.output, dataset.num_classes)
     _class_weight(settings, dataset, head)
     if settings.solver.name == "minibatch":
-        from tf_logreg.fit.minibatch import training  # trains a Keras model, which nothing else here needs
+        from tf_logreg.fit.minibatch import training  # imports Keras, which nothing else here needs
 
         training.length_of_run(settings, len(dataset.train), devices.replicas)
         training.columns_of(settings, dataset)
@@ -51,14 +51,14 @@ def learn(
     """Fits a model to the training rows.
 
     Args:
-        settings: a config; its section data but for the offset is not looked at, the dataset is what it says.
+        settings: a config; of its section data only the offset is used, as the dataset is already prepared.
         dataset: from `data.dataset.prepare` or `of_rows`.
         devices: where passes over the rows are made.
-        monitor: where states are saved and found, who is told and may end the fit.
-        start: a model in raw units to begin at; None for the method's own start.
+        monitor: saves and restores checkpoints, records progress, and may interrupt the fit.
+        start: a model in raw units to start from; None for the method's own start.
 
     Raises:
-        InputError: what `check` refuses; a checkpoint that does not fit, or cannot be written.
+        InputError: as of `check`; or a checkpoint does not match, or cannot be written.
         RunError: the fit diverged, or no strength of a path could be scored.
         InterruptError: the monitor ended the fit; its state is saved.
     """
@@ -71,7 +71,7 @@ def learn(
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What each way to fit needs: the arguments of `learn`, the head and the class weights."""
+    """Inputs of every kind of fit: the arguments of `learn`, the head and the class weights."""
 
     settings: ConfigDict
     dataset: Dataset
@@ -88,7 +88,7 @@ def _by_minibatches(task: _Task) -> Fit:
 
     def validation_metric(kernel: np.ndarray, bias: np.ndarray) -> float | None:
         model = _model(task, columns, kernel, bias)
-        # In one dtype for all epochs.
+        # The same dtype in all epochs, so that the metrics compare.
         return task.monitor.validation_metric(dataclasses.replace(model, dtype=task.devices.weight_dtype))
 
     trained = training.fit(
@@ -105,7 +105,7 @@ def _by_minibatches(task: _Task) -> Fit:
 
 
 def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
-    """One certified fit; after a path, at the strength that it chose. The rows are read and placed once."""
+    """One certified fit; with a path, at the strength that it chose. The rows are read and placed once."""
     settings, dataset, devices, head = task.settings, task.dataset, task.devices, task.head
     settings = settings.copy_and_resolve_references()
     settings.solver.name = optimum.method_name(settings.solver.name, l1=_has_l1(settings))
@@ -118,7 +118,7 @@ def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
     if not settings.path.penalty:
         common["engine"] = engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
     else:
-        # Before the rows take their part of it.
+        # Memory is measured before the rows take their part of it.
         at_once = choice.problems_at_once(settings, dataset, devices, head)
         common["engine"] = scored = engines.placed_or_streamed(
             devices, dataset.source, dataset.train, columns, dataset.folds.fold
@@ -137,7 +137,7 @@ def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
 
 
 def _fit_of(trained: Trained, task: _Task, columns: moments.Affine) -> Fit:
-    """Weights in training columns -> the fit; RunError or InterruptError where there are none."""
+    """Weights in training columns -> the fit; RunError if it diverged, InterruptError if interrupted."""
     if trained.status is Status.DIVERGED:
         raise RunError(f"The fit diverged at step {trained.iterations}: {trained.status.explain()}.")
     if trained.status is Status.INTERRUPTED:
@@ -153,31 +153,31 @@ def _has_l1(settings: ConfigDict) -> bool:
 
 
 def _class_weight(settings: ConfigDict, dataset: Dataset, head: heads.Head) -> np.ndarray | None:
-    """[C], of one-vs-rest [C, C], or None."""
+    """Class weights [C], or [C, C] for one-vs-rest with 'balanced'; None without any."""
     sums = dataset.all_moments.class_weight_sum
     return class_weight.parse(settings.class_weight, dataset.source.class_names, sums, head)
 
 
 def _model(task: _Task, columns: moments.Affine, kernel: np.ndarray, bias: np.ndarray) -> Model:
-    """Kernel [p, m] and bias [m] in training columns -> the model in raw units, with the prior put right."""
+    """Kernel [p, m] and bias [m] in training columns -> the model in raw units, its prior corrected."""
     settings, dataset, head, dtype = task.settings, task.dataset, task.head, task.devices.weight_dtype
     kernel, bias = moments.fold_out(kernel, bias, columns)
     bias = _correct_prior(bias, task)
     if dataset.exponent.any() or moments.rounding(kernel, bias, dataset.all_moments, dtype) > _MOST_ROUNDING:
-        dtype = "float64"  # what is saved must score as what was fitted
+        dtype = "float64"  # the saved model must give the same logits as the fitted one
     kernel, names = np.ldexp(kernel, -dataset.exponent[:, None]), dataset.source
     return Model(kernel, bias, names.feature_names, names.class_names, head, settings.model.bias, dtype)
 
 
 def _correct_prior(bias: np.ndarray, task: _Task) -> np.ndarray:
-    """The bias [m] without what class weights put into it, where the settings ask for that."""
+    """The bias [m] without the shift from class weights, if the settings ask for the correction."""
     if task.class_weight is None or not task.settings.correct_prior:
         return bias
     return bias - task.head.prior_shift(task.class_weight)
 
 
 def _checked(fit: Fit, dataset: Dataset, devices: Devices) -> Fit:
-    """The fit; `rounded` where what is saved cannot score as what was fitted."""
+    """The fit, with status `rounded` if rounding changes the saved model's logits too much."""
     model = fit.model
     if model.dtype != devices.weight_dtype:
         log.info("float32 cannot hold these coefficients: they are saved in float64, for float64 features.")

@@ -1,4 +1,4 @@
-"""`Monitor`: what a fit tells and asks while it runs."""
+"""`Monitor`: checkpoints, records and interrupts of a fit while it runs."""
 
 import contextlib
 import dataclasses
@@ -14,20 +14,20 @@ def _silent(name: str, value: float, step: int) -> None:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[Callable[[], bool]]:
-    """Hears nothing."""
+    """Ignores signals."""
     yield lambda: False
 
 
 @dataclasses.dataclass(frozen=True)
 class Monitor:
-    """Attributes of a run that a fit needs, and nothing else of the run.
+    """The only parts of a run that a fit uses.
 
     Attributes:
-        checkpoints: where its states are saved and found.
+        checkpoints: where the fit saves and restores its state.
         record: called with (name, value, step) for TensorBoard.
-        listen: a block in which signals do not break what is under way; it gives `interrupted`.
-        interrupted: asked after each pass or loop; when it says yes, the state is saved and the fit ends.
-        validation_metric: a model in raw units -> what early stopping watches, None where it is undefined.
+        listen: a context manager that yields `interrupted`; within it signals do not interrupt the work.
+        interrupted: called after each pass or loop; if True, the state is saved and the fit ends.
+        validation_metric: a model in raw units -> the metric of early stopping, None where it is undefined.
     """
 
     checkpoints: Checkpoints = dataclasses.field(default_factory=Checkpoints)
@@ -38,10 +38,10 @@ class Monitor:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["Monitor"]:
-        """The monitor that is asked within a fit, while signals are heard."""
+        """This monitor with `interrupted` connected to signals, for the time of a fit."""
         with self.listen() as interrupted:
             yield dataclasses.replace(self, interrupted=interrupted)
 
     def below(self, name: str) -> "Monitor":
-        """Of a part of the fit, whose checkpoints have a folder of their own."""
+        """The monitor of a part of the fit, with checkpoints in the subfolder `name`."""
         return dataclasses.replace(self, checkpoints=self.checkpoints.below(name))

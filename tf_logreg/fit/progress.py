@@ -1,4 +1,4 @@
-"""What a person sees while a run works: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, otherwise a line in the log at intervals."""
 
 import contextlib
 import logging
@@ -28,13 +28,13 @@ class Clock:
 
 @contextlib.contextmanager
 def gap_bar(target: float, interval: float = 10.0) -> Iterator[Callable[[float, float, float], None]]:
-    """Gives a function to call with (passes, objective in nats, estimated gap in nats).
+    """Yields a function to call with (passes, objective in nats, estimated gap in nats).
 
-    The bar counts the decades of the gap that are done, so its remaining time is that of the rest.
+    The bar shows progress in the logarithm of the gap, from the largest gap seen to the target.
 
     Args:
         target: the gap at which a fit ends, in nats.
-        interval: seconds between lines where there is no terminal.
+        interval: seconds between lines in the log without a terminal.
     """
     last, most = time.perf_counter(), None
     bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
@@ -60,11 +60,11 @@ def gap_bar(target: float, interval: float = 10.0) -> Iterator[Callable[[float, 
 
 @contextlib.contextmanager
 def bar(steps: int, interval: float = 10.0) -> Iterator[Callable[[int, float, float], None]]:
-    """Gives a function to call with (step, objective in nats, rows a second).
+    """Yields a function to call with (step, objective in nats, rows per second).
 
     Args:
-        steps: how many there will be.
-        interval: seconds between lines where there is no terminal; the last step always has one.
+        steps: number of steps in total.
+        interval: seconds between lines in the log without a terminal; the last step is always logged.
     """
     last = time.perf_counter()
     with tqdm(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False) as tqdm_bar:

@@ -1,4 +1,4 @@
-"""What a fit gives: a model, and how it ended."""
+"""The result of a fit: a model and a status."""
 
 import dataclasses
 import enum
@@ -11,7 +11,7 @@ from tf_logreg.model.model import Model
 
 
 class Status(enum.StrEnum):
-    """The value goes to `result.json`; `explain` gives a person's words and the remedy."""
+    """How a fit ended. The value goes to `result.json`; `explain` has the meaning and the remedy."""
 
     FINISHED = "finished"
     STOPPED_EARLY = "stopped_early"
@@ -41,18 +41,18 @@ class Status(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """Weights in training columns, and how they were come by.
+    """Weights in training columns, and figures of the fit.
 
     Attributes:
-        status: how it ended. iterations: updates of the weights. passes: reads of the training rows.
+        status: how the fit ended. iterations: updates of the weights. passes: reads of the training rows.
         kernel, bias: [p, m] and [m]; None when the fit diverged.
-        history: (step, objective in nats) after each loop; of a full-batch fit (passes, objective).
-        objective: F at these weights, nats; None where it is no number.
-        message: what the status means here; `status.explain()` when empty.
-        certificate: of a full-batch fit, else None. relative_gap: certified, over the null model's loss; None
-            where there is none.
-        dependence: of unpenalised columns that depend on each other, for `result.json`; None where none do.
-        made: of a full-batch fit, how many passes were made by name, as of `Penalized`.
+        history: (step, objective in nats) after each loop; (passes, objective) for a full-batch fit.
+        objective: F at these weights, nats; None where it is not finite.
+        message: explains the status of this fit; empty stands for `status.explain()`.
+        certificate: None for a minibatch fit. relative_gap: the certified gap over the null model's loss;
+            None without a certified gap.
+        dependence: linearly dependent unpenalised columns, for `result.json`; None where there are none.
+        made: number of passes by name, as of `Penalized`, for a full-batch fit.
     """
 
     status: Status
@@ -71,15 +71,15 @@ class Trained:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What `learn` gives.
+    """The result of `learn`.
 
     Attributes:
-        model: in raw units, with the prior put right.
-        status: how it ended. message: what that means here, and the remedy.
+        model: in raw units, with the prior corrected.
+        status: how the fit ended. message: explains the status, with the remedy.
         trained: the weights in training columns, and figures of the fit.
-        solver: the method, 'minibatch' or one of `solvers.load.known()`.
-        relative_gap: certified, over the null model's loss; None where there is none.
-        path: `fit.path.choice.Path` where a penalty was chosen, else None.
+        solver: 'minibatch' or one of `solvers.load.known()`.
+        relative_gap: the certified gap over the null model's loss; None without a certified gap.
+        path: `fit.path.choice.Path` if a penalty was chosen, else None.
     """
 
     model: Model

@@ -1,7 +1,7 @@
-"""K problems in training columns <-> the same problems in the data as given, where they are certified.
+"""Converts K problems between training columns and the raw data, in which they are certified.
 
-A solver sees columns of deviation one; the certificate sees raw rows in float64, centred alone. This
-module takes weights and penalties across, for one problem (a single fit) and for many (a path).
+A solver sees columns of deviation one; the certificate sees raw rows in float64, only centred. This
+module converts weights and penalties, for one problem (a single fit) or many (a path).
 """
 
 import dataclasses
@@ -16,18 +16,18 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.exact import certificate, dependence, host, recession, separation, sums
 from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
 
-_MOST_WEAK = 2000  # coefficients, so that those of a weak l2 can be projected on
+_MOST_WEAK = 2000  # most coefficients for which those with a weak l2 are projected
 
 
 @dataclasses.dataclass(frozen=True)
 class Certified:
-    """What `loop.solve` asks about K problems, in float64 from the rows as given.
+    """Certificates and exact sums of K problems for `loop.solve`, in float64 from the raw rows.
 
     Attributes:
-        problems: in training columns; its passes are counted on.
-        source, rows, columns: the rows, and how training columns come from raw ones.
-        devices: whose workers each read and certify their own rows.
-        folds: [n] the fold of each row, or None when no problem holds one out.
+        problems: in training columns; passes made here are added to its count.
+        source, rows, columns: the rows, and the map from raw to training columns.
+        devices: each of its workers reads and certifies its own rows.
+        folds: [n] fold of each row, or None when no problem holds a fold out.
     """
 
     problems: Penalized
@@ -38,7 +38,10 @@ class Certified:
     folds: np.ndarray | None = None
 
     def blocks(self, which: np.ndarray, *, everyone: bool = False) -> Callable[[], Iterator[host.Block]]:
-        """This worker's rows, or everyone's, anew at each call, which counts as a pass of some problems."""
+        """A function that reads this worker's rows, or all rows.
+
+        Each call reads them again and counts as a pass of the problems `which`.
+        """
         elements = host.block_elements(*self.problems.shape, len(which))
 
         def mine(array: np.ndarray) -> np.ndarray:
@@ -97,7 +100,7 @@ class Certified:
         )
 
     def exact(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Values [k] and gradients [k, P] of the smooth part, in training columns."""
+        """Float64 values [k] and gradients [k, P] of the smooth part, in training columns."""
         problems = [self.problem(one, k) for one, k in zip(w, which, strict=True)]
         values, gradients = [], []
         found = sums.first_pass(self.blocks(which), problems, self.devices.gather)
@@ -111,7 +114,7 @@ class Certified:
     def separated(self, w: np.ndarray, k: int) -> tuple[np.ndarray | None, bool]:
         """`separation.separating_direction` of problem k at w [P].
 
-        From all rows, by the chief for all workers: its linear programme has a limit of time.
+        The chief computes it from all rows for all workers, because the linear programme has a time limit.
         """
 
         def search() -> tuple:
@@ -123,7 +126,7 @@ class Certified:
         return direction, settled
 
     def running_off(self, direction: np.ndarray, k: int) -> tuple[np.ndarray, bool]:
-        """`recession.running_off` of problem k, which `separated` found to be so along `direction`."""
+        """`recession.running_off` of problem k, which `separated` found to be separated along `direction`."""
 
         def search() -> tuple:
             blocks = self.blocks(np.array([k]), everyone=True)

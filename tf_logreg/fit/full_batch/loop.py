@@ -1,8 +1,8 @@
 """The loop around a full-batch solver: step, certify, checkpoint, report, stop.
 
-A solver only estimates how far it is; what stops it is the certificate, computed in float64 from the
-data as given. Where the devices' rounding keeps the bound above the wanted gap, values and gradients
-come from that same float64 pass from then on, while Hessians stay on the devices: iterative
+A solver only estimates its gap. The certificate decides when it stops, computed in float64 from the raw
+data. If rounding on the devices keeps the bound above the target gap, values and gradients are from then
+on computed in float64 too, while Hessians stay on the devices: iterative
 refinement (Higham, Accuracy and Stability, 2002, ch. 12).
 """
 
@@ -25,18 +25,18 @@ from tf_logreg.solvers import core
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_CHECKPOINTS = 1.0
-_MOST_REFUSALS = 12  # certificates that may fail before a problem is given up
-_STEPS_WITHOUT_PROGRESS = 8  # of the estimated gap, after which a certificate is asked for
+_MOST_REFUSALS = 12  # certificates that may miss the target before a problem is given up
+_STEPS_WITHOUT_PROGRESS = 8  # in the estimated gap, after which a problem is certified anyway
 
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """When K problems are done.
+    """Stopping rule of K problems.
 
     Attributes:
-        gap: [K] the certified gap that is wanted, nats.
+        gap: [K] target of the certified gap, nats.
         max_passes: reads of the rows after which a problem is given up.
-        noise: relative rounding error of the devices' values, below which they show no progress.
+        noise: relative rounding error of the devices' values; smaller progress is not visible.
     """
 
     gap: np.ndarray
@@ -44,17 +44,17 @@ class Goal:
     noise: float
 
     def some(self, which: np.ndarray) -> "Goal":
-        """Of the problems `which`."""
+        """The goal of the problems `which`."""
         return dataclasses.replace(self, gap=self.gap[which])
 
 
 @dataclasses.dataclass
 class Outcome:
-    """How K problems ended.
+    """Results of K problems.
 
     Attributes:
-        w: [K, P]. status: K of them. certificates: K, the last of each problem.
-        running_off: K of None, or the direction [q, m] along which a separated problem has no optimum.
+        w: [K, P]. status: list of K. certificates: list of K, the last certificate of each problem.
+        running_off: list of K, None or the direction [q, m] along which a separated problem has no optimum.
         passes: [K] reads of the rows. iterations: steps of the method.
         history: (passes of the slowest problem, its objective, its estimated gap) after each step.
     """
@@ -69,19 +69,19 @@ class Outcome:
 
 
 class Tape:
-    """Wraps passes over the rows and remembers those since the last whole step.
+    """Records the sums of passes over the rows since the last complete step.
 
-    A method's algebra is deterministic: a resumed step plays its passes from the tape and reads X only
-    where the tape ends.
+    A method's algebra is deterministic, so a resumed step replays its passes from the tape and reads X
+    only after the tape ends.
     """
 
     def __init__(self, sums: Sums, after: Callable[[], None]):
-        """`after` is called after each pass that was made, not played."""
+        """`after` is called after each pass that was made, not replayed."""
         self.recorded: list[list[np.ndarray]] = []
         self._next, self._sums, self._after = 0, sums, after
 
     def __call__(self, *arguments) -> list[np.ndarray]:
-        """The sums of a pass, made or played."""
+        """The sums of a pass, made or replayed."""
         if self._next == len(self.recorded):
             self.recorded.append(self._sums(*arguments))
             self._next += 1
@@ -91,11 +91,11 @@ class Tape:
         return self.recorded[self._next - 1]
 
     def clear(self) -> None:
-        """A step is whole."""
+        """Clears the tape at the end of a step."""
         self.recorded, self._next = [], 0
 
     def close(self) -> None:
-        """Lets go of the rows: `after` knows the tape, and such a circle would keep X alive."""
+        """Drops the references to the rows: `after` refers to the tape, and this cycle would keep X alive."""
         self._sums, self._after = None, None
         self.clear()
 
@@ -111,22 +111,22 @@ def solve(
 ) -> Outcome:
     """Solves K problems to a certified gap.
 
-    1. What a checkpoint holds is restored, else the method begins at w.
-    2. Problems whose estimate says that they are close are certified, and end or go on (`_Loop.judge`).
-    3. The method takes a step. After each pass it may be saved, and a signal may end it.
-    4. Problems whose weights are not finite end as diverged; the slowest is reported. Then 2 again.
+    1. The state is restored from a checkpoint, or the method starts at w.
+    2. Problems with a small estimated gap are certified, and end or continue (`_Loop.judge`).
+    3. The method takes a step. After each pass the state may be saved, and a signal may end the fit.
+    4. Problems whose weights are not finite end as diverged; the slowest is reported. Back to 2.
 
     Args:
         method: from `solvers.load`.
-        certified: the problems. Their passes are counted on.
+        certified: the problems; passes are added to their count.
         w: [K, P] the start.
-        goal: when they are done.
-        monitor: where the state is saved and found, and whether to stop.
+        goal: the stopping rule.
+        monitor: saves and restores the state, and may interrupt the fit.
         report: called after each step with (passes, objective, estimated gap) of the slowest problem.
 
     Raises:
-        InterruptError: a signal came; the state is saved.
-        InputError: a checkpoint that does not fit, or cannot be written.
+        InterruptError: a signal arrived; the state is saved.
+        InputError: a checkpoint does not match, or cannot be written.
     """
     loop, passes = _Loop(w, goal.gap), certified.problems.passes
     saving = _Saving(monitor, loop, passes)
@@ -177,7 +177,7 @@ def solve(
 
 
 class _Saving:
-    """Saves the loop's state when a second has gone by, or when a signal has come."""
+    """Saves the loop's state when a second has passed, or on a signal."""
 
     tape: Tape
 
@@ -186,7 +186,7 @@ class _Saving:
         self._saved_at = time.monotonic()
 
     def after_pass(self) -> None:
-        """Saves when it is time; InterruptError when somebody wants the fit to end."""
+        """Saves the state when it is due; InterruptError when the monitor interrupts the fit."""
         stop = self._monitor.interrupted()
         if stop or self._due():
             self._save()
@@ -197,7 +197,7 @@ class _Saving:
             )
 
     def at_end(self) -> None:
-        """What follows the fit may be killed too."""
+        """Saves the final state when it is due, as the run may be killed after the fit."""
         if self._due():
             self._save()
 
@@ -208,12 +208,12 @@ class _Saving:
     def _save(self) -> None:
         start = time.monotonic()
         self._monitor.checkpoints.save(self._loop.iterations, self._loop.arrays(self.tape))
-        # A large state is saved less often: it may take a twentieth of the time.
+        # A large state is saved less often, so that saving takes at most a twentieth of the time.
         self._saved_at = time.monotonic() + 19 * (time.monotonic() - start)
 
 
 class _Loop:
-    """What the loop knows between two steps, and how it judges."""
+    """State of the loop between two steps, and the decision which problems end."""
 
     def __init__(self, w: np.ndarray, target: np.ndarray):
         count = len(w)
@@ -234,7 +234,7 @@ class _Loop:
         return np.flatnonzero(~state.finished & (ready | spent))
 
     def certify(self, certified: Certified, max_passes: int) -> bool:
-        """Certifies the problems that are due and judges them; whether there were any."""
+        """Certifies and judges the problems that are due; whether there were any."""
         passes = certified.problems.passes
         due = self.due(passes >= max_passes)
         if not due.size:
@@ -244,15 +244,15 @@ class _Loop:
         return True
 
     def go_on_in_float64(self, certified: Certified) -> None:
-        """Takes values and gradients anew where the devices' rounding hides progress."""
+        """Recomputes values and gradients in float64 where the devices' rounding hides progress."""
         self.exact, at = True, core.active(self.state)
         self.state = core.copy(self.state)
         self.state.value[at], self.state.gradient[at] = certified.exact(self.state.w[at], at)
         self.state.stalled[:] = False
-        self.state.gap[at] = np.inf  # it was of rounded gradients: no step is judged by it
+        self.state.gap[at] = np.inf  # the old one came from rounded gradients
 
     def note_progress(self) -> None:
-        """Counts steps since a gap was at its least; ends problems that are no numbers any more."""
+        """Counts steps since each gap last improved; ends problems whose weights are not finite."""
         better = self.state.gap < self.least
         self.least = np.minimum(self.least, self.state.gap)
         self.since = np.where(better, 0, self.since + 1)
@@ -267,7 +267,7 @@ class _Loop:
         self.history.append((self.passes[slowest], value, state.gap[slowest]))
 
     def outcome(self) -> Outcome:
-        """How the problems ended."""
+        """The results of the problems."""
         return Outcome(
             self.state.w,
             [Status(one) for one in self.status],
@@ -279,7 +279,7 @@ class _Loop:
         )
 
     def judge(self, k: int, certificate: Certificate, separation: Callable, *, spent: bool) -> None:
-        """Ends problem k, or says how much closer its estimate must come."""
+        """Ends problem k, or lowers the estimated gap at which it is certified next."""
         state, before = self.state, self.certificates[k]
         self.certificates[k] = certificate
         self.least[k], self.since[k] = np.inf, 0
@@ -303,17 +303,17 @@ class _Loop:
             self.threshold[k] = min(self.threshold[k], state.gap[k]) / 10
 
     def wants_exact(self) -> bool:
-        """Whether a refused problem has come to where the devices' rounding may be what stops it."""
+        """Whether a problem missed its target, perhaps because of the devices' rounding."""
         refused = ~self.state.finished & (self.refusals > 0)
         return not self.exact and bool((refused & (self.state.stalled | (self.refusals > 1))).any())
 
     def end(self, k: int, status: Status) -> None:
-        """Problem k is done."""
+        """Ends problem k with a status."""
         self.status[k] = status.value
         self.state.finished[k] = True
 
     def arrays(self, tape: Tape) -> dict[str, np.ndarray]:
-        """For a checkpoint: the state before the step that is under way, and its passes so far."""
+        """Arrays of a checkpoint: the state before the current step, and the step's passes so far."""
         arrays = {f"state/{name}": array for name, array in self.state.arrays().items()} if self.state else {}
         arrays |= {f"tape/{i}/{j}": a for i, sums in enumerate(tape.recorded) for j, a in enumerate(sums)}
         for k, certificate in enumerate(self.certificates):
@@ -335,7 +335,7 @@ class _Loop:
         }
 
     def restore(self, arrays: dict[str, np.ndarray], tape: Tape) -> None:
-        """Restores what `arrays` gave."""
+        """Restores the state from `arrays`."""
         self.history = [tuple(row) for row in arrays["history"].tolist()]
         for name in ("threshold", "passes", "refusals", "least", "since"):
             setattr(self, name, arrays[name].copy())

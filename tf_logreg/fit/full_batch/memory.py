@@ -1,4 +1,4 @@
-"""What a fit keeps beside the rows, in bytes."""
+"""Memory that a fit needs beside the rows, in bytes."""
 
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
@@ -8,14 +8,14 @@ from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.model.head import Head
 from tf_logreg.solvers import load as solvers
 
-_BLOCK_ROWS = 64  # the fewest that a pass takes at a time
+_BLOCK_ROWS = 64  # the fewest in a block of a pass
 
 
 def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: bool) -> None:
-    """Whether the hosts have room for what a fit keeps beside the rows, before it is begun.
+    """Checks, before a fit, that every host has the memory that it needs beside the rows.
 
     Raises:
-        InputError: one has not.
+        InputError: a host has too little.
     """
     p, rows = dataset.num_features, len(dataset.train)
     needed = 8.0 * 40 * head.outputs * (p + 1)  # gradients, and their history
@@ -31,13 +31,13 @@ def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: 
 
 
 def bytes_of_problem(p: int, m: int, bias: bool, num_rows: int) -> float:
-    """Memory that one more problem takes, about: its solver's state, its sums, a block's intermediates."""
+    """Estimated bytes of one more problem: its solver's state, its sums, a block's intermediates."""
     size, outputs = (p + bias) * m, min(m, preconditioner.MOST_FACTORS)
     rows = sample.size(num_rows, p)
     if Penalized.explicit(size):
         curvature = 4 * size**2
-    elif rows:  # the factors of their products, which are of [s, s], and what they are made from
+    elif rows:  # the products [s, s] of the sampled rows, and their factors
         curvature = (2 + outputs) * rows**2
     else:
-        curvature = (2 + outputs) * (p + 1) ** 2  # beside the sums and what they leave
+        curvature = (2 + outputs) * (p + 1) ** 2  # the sums, the matrix and its factors
     return 8.0 * (16 * size + curvature + 6 * m * _BLOCK_ROWS)

@@ -1,4 +1,4 @@
-"""A certified fit: which method, over which columns, from where, how close, and how it ended."""
+"""A certified fit: its method, columns, start, target gap and result."""
 
 import dataclasses
 
@@ -26,12 +26,12 @@ LARGEST_PENALTY = 1e25
 
 
 def method_name(name: str, *, l1: bool) -> str:
-    """The method that 'auto' stands for, with some l1 or without; any other name is kept."""
+    """The method that 'auto' selects, with or without l1; any other name is returned unchanged."""
     return name if name != "auto" else "proximal_newton" if l1 else "newton"
 
 
 def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
-    """Columns of deviation one whatever `standardize` says: the penalties are brought to them instead."""
+    """Columns of deviation one, also without `standardize`: the penalties are rescaled instead."""
     return moments.affine(
         dataset.all_moments,
         standardize=True,
@@ -42,9 +42,9 @@ def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
 
 
 def capped(penalty: np.ndarray) -> np.ndarray:
-    """Penalties by coefficient of a column of deviation one, those beyond 1e25 brought down to it.
+    """Penalties of columns of deviation one, limited to 1e25.
 
-    They keep a coefficient below 1e-25 and change the objective by no more than that.
+    Such a penalty keeps the coefficient below 1e-25, so the limit changes the objective by no more than that.
     """
     return np.minimum(penalty, LARGEST_PENALTY)
 
@@ -68,16 +68,16 @@ def fit(
             are read.
         dataset: the training rows are fitted, none held out.
         devices: where the engine's passes run.
-        monitor: where the state is saved and found, who is told and may stop it.
-        head: what the model ends in.
+        monitor: saves and restores checkpoints, records progress, and may interrupt the fit.
+        head: output of the model.
         engine: passes over the training rows.
         columns: from `columns_of`.
         class_weight: [C], or [C, C] for one against the rest, or None.
-        start: a model to begin at, in the units of the dataset; None for the null model.
+        start: a model to start from, in the units of the dataset; None for the null model.
 
     Raises:
-        InputError: a checkpoint that does not fit or cannot be written.
-        InterruptError: a signal came; the state is saved.
+        InputError: a checkpoint does not match, or cannot be written.
+        InterruptError: a signal arrived; the state is saved.
     """
     problems = _problems(settings, dataset, head, engine, columns, class_weight)
     certified = Certified(problems, dataset.source, dataset.train, columns, devices)
@@ -114,7 +114,7 @@ def _problems(
     columns: moments.Affine,
     class_weight: np.ndarray | None,
 ) -> penalized.Penalized:
-    """The problem of a fit; for one against the rest one a class."""
+    """The problem of a fit; one problem per class for one against the rest."""
     factor = penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     # Penalties act on raw coefficients, or on those of columns of deviation one.
     unit = columns.penalty_unit(standardize=settings.standardize)
@@ -147,7 +147,7 @@ def _start(start: Model, problems: penalized.Penalized, columns: moments.Affine)
 
 
 def _trained(outcome: loop.Outcome, certified: Certified, dataset: Dataset, null: float) -> Trained:
-    """What K problems that are one model ended with; `null` is the null model's loss, nats."""
+    """The result of K problems that form one model; `null` is the null model's loss, nats."""
     problems, worst = certified.problems, _worst(outcome.status)
     status, passes, history = (
         outcome.status[worst],
@@ -186,7 +186,7 @@ def _trained(outcome: loop.Outcome, certified: Certified, dataset: Dataset, null
 
 
 def _running_off(direction: np.ndarray, k: int, certified: Certified, dataset: Dataset) -> str:
-    """Which coefficients of a separated problem run off, in words."""
+    """Message that names the coefficients of a separated problem that diverge."""
     source = dataset.source
     moved, all_of_them = certified.running_off(direction, k)
     classes = told_apart(source.class_names)
@@ -197,7 +197,7 @@ def _running_off(direction: np.ndarray, k: int, certified: Certified, dataset: D
 
 
 def _dependence(certified: Certified, dataset: Dataset) -> tuple[dict | None, str]:
-    """Unpenalised columns that depend on each other, for `result.json` and in words."""
+    """Linearly dependent unpenalised columns, for `result.json` and as a message."""
     if (one := certified.dependence(0)) is None:
         return None, ""
     names = tuple(np.array(told_apart(dataset.source.feature_names), object)[one.takes_part])
@@ -210,15 +210,15 @@ def _dependence(certified: Certified, dataset: Dataset) -> tuple[dict | None, st
 def null_models(
     certified: Certified, class_weight_sum: np.ndarray, *, offset: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best models without features, where a fit begins and by which its gap is measured.
+    """The best models without features: the start of a fit, and the unit of its gap.
 
     Args:
         certified: the K problems.
-        class_weight_sum: [C], or [K, C] where problems have other rows, the sums of row weights.
-        offset: rows have offsets; the start is then the best bias beside none.
+        class_weight_sum: sums of row weights by class, [C], or [K, C] where problems differ in their rows.
+        offset: whether rows have offsets. The losses include them; the start is the best bias without them.
 
     Returns:
-        w [K, P] and losses [K] in nats; at zero for models without bias.
+        w [K, P] and losses [K] in nats; w is zero for models without bias.
     """
     problems = certified.problems
     p, m = problems.shape
@@ -244,13 +244,13 @@ def null_models(
 
 
 def _worst(status: list[Status]) -> int:
-    """Which of several problems says how the whole ended."""
+    """Index of the problem with the worst status, which is the status of the model."""
     order = (Status.OPTIMAL, Status.MAX_PASSES, Status.SEPARATED, Status.DIVERGED)
     return max(range(len(status)), key=lambda k: order.index(status[k]))
 
 
 def _sum_of(found: list[certificate.Certificate]) -> certificate.Certificate:
-    """Of the sum of several problems' objectives: bounds add up, where all have one."""
+    """Certificate of the sum of several objectives: the bounds add up, if every problem has one."""
     if len(found) == 1:
         return found[0]
 
@@ -271,10 +271,10 @@ def _sum_of(found: list[certificate.Certificate]) -> certificate.Certificate:
 
 
 def penalty_factor(factor: tuple, columns: tuple[str, ...]) -> np.ndarray:
-    """[p] float64; ones for ().
+    """Penalty factors [p] float64; ones for ().
 
     Raises:
-        InputError: another number of them.
+        InputError: their number is not that of the columns.
     """
     if len(factor) not in (0, len(columns)):
         raise InputError(
@@ -285,7 +285,7 @@ def penalty_factor(factor: tuple, columns: tuple[str, ...]) -> np.ndarray:
 
 
 def _null_model(shares: np.ndarray, outputs: int, bias: bool) -> tuple[np.ndarray, float]:
-    """The best bias [m] without any feature, and its loss in nats; at zero for a model without bias."""
+    """The best bias [m] without any feature, zero for a model without bias, and its loss in nats."""
     if not bias:
         return np.zeros(outputs), float(np.log(len(shares)))
     logs = np.log(shares)
@@ -293,7 +293,7 @@ def _null_model(shares: np.ndarray, outputs: int, bias: bool) -> tuple[np.ndarra
 
 
 def _null_with_offset(blocks, problem: host.Problem, gather: sums.Gather) -> float:
-    """The loss of the best bias beside the offsets; at zero for a model without bias."""
+    """The loss of the best bias with the offsets, in nats; of bias zero for a model without bias."""
 
     def bare():
         return (dataclasses.replace(block, x=block.x[:, :0]) for block in blocks())

@@ -1,4 +1,4 @@
-"""From sums over rows to the K functions that a solver minimises: divides, penalises, counts passes.
+"""The K functions that a solver minimises, from sums over rows: divides, penalises, counts passes.
 
 F_k(w) = sum_i s_ki loss_i / sum_i s_ki + sum_j l2_kj w_j^2 / 2 + l1_kj |w_j|, in training columns. A
 solver sees w as P numbers: the kernel [p, m] and, where the model has one, the bias [m] behind it.
@@ -19,23 +19,23 @@ from tf_logreg.objective import records
 from tf_logreg.solvers import core, linear_system
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
-# Rows a coefficient from which on a sample of them gives the Hessian well enough: its relative error
-# is about the root of one over this, and so is what a Newton step leaves.
+# Rows per coefficient in the sample that gives the Hessian. Its relative error is about
+# 1 / sqrt(this), and so is the relative error after a Newton step.
 _ROWS_PER_COEFFICIENT = 400
-_ROWS_TO_SHARE = 50  # rows a coefficient from which on folds differ no more than a rough step needs
-_ROWS_PER_FEATURE = 16  # of the preconditioner's sample
-WEAK_L2 = 1e-20  # in columns of deviation one: rounding of the gradient hides it
-_FEW_PRODUCTS = 3  # for a Newton system: no new preconditioner saves any of them
+_ROWS_TO_SHARE = 50  # rows per coefficient from which the folds' Hessians are close enough to share one
+_ROWS_PER_FEATURE = 16  # in the preconditioner's sample
+WEAK_L2 = 1e-20  # in columns of deviation one: smaller than the rounding of the gradient
+_FEW_PRODUCTS = 3  # for a Newton system: a new preconditioner would save none of them
 
 
 class Request(NamedTuple):
-    """A pass as a fit asks for it.
+    """Description of a pass over the rows.
 
     Attributes:
         name: of the sums in `objective/row_sums.py`.
         weights: number of arrays of weights that it takes.
-        width: numbers that are made a row, from which the size of a block follows.
-        every: takes one block of so many.
+        width: intermediate numbers per row, which determine the size of a block.
+        every: the pass reads one block of every `every`.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Request(NamedTuple):
 
 @dataclasses.dataclass
 class Penalized:
-    """K problems over the same rows; methods take the numbers of k of them, `which` [k].
+    """K problems over the same rows; methods take the indices of k of them, `which` [k].
 
     Attributes:
         engine: makes the passes.
@@ -54,14 +54,14 @@ class Penalized:
         held_out: [K]. class_weight: [K, C].
         l1, l2: [K, p], in training columns.
         num_rows: n.
-        every: all passes take one block of so many, as for a rough start.
-        latest, positive: [K], as in `records.Problems`; the same for all when None.
-        alike: [K], problems with the same number have about the same Hessian, as the folds of a penalty
-            have; each is its own when None.
-        sample: gives some rows on the host, for problems of many features (`sample.size`).
+        every: all passes read one block of every `every`, as for a rough start.
+        latest, positive: [K], as in `records.Problems`; None for no limit and for labels as they are.
+        alike: [K], problems with the same number have about the same Hessian, as the folds of one penalty
+            do; None when none are alike.
+        sample: returns some rows on the host, for problems of many features (`sample.size`).
         passes: [K] reads of the rows by each problem so far; a sample counts as its share.
-        sums: makes the passes of a step, but a preconditioner's; the engine's own when None.
-        made: how many passes were made, by name; 'float64' for those of certificates on the host.
+        sums: makes the passes of a step, except a preconditioner's; the engine's own when None.
+        made: number of passes by name; 'float64' for those of certificates on the host.
     """
 
     engine: Engine
@@ -82,7 +82,7 @@ class Penalized:
     made: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
     def __post_init__(self):
-        """Fills in what was not given."""
+        """Fills in the defaults."""
         count = len(self.l2)
         if self.latest is None:
             self.latest = np.full(count, np.iinfo(np.int32).max, np.int32)
@@ -102,11 +102,11 @@ class Penalized:
         return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
 
     def through(self, sums: Sums) -> "Penalized":
-        """The same problems and count of passes, whose steps read the rows by `sums` (`loop.Tape`)."""
+        """The same problems and count of passes; steps read the rows through `sums` (`loop.Tape`)."""
         return dataclasses.replace(self, sums=sums)
 
     def request(self, name: str) -> Request:
-        """How a pass is asked for."""
+        """The request for the pass `name`."""
         (p, m), count, rows = self.shape, len(self.l2), self.num_rows // self.every
         if name == "value_and_gradient":
             return Request(name, 1, 4 * count * m)
@@ -119,7 +119,7 @@ class Penalized:
         return Request("pooled_gram", 1, 2 * (p + 1), every)
 
     def requests(self) -> list[Request]:
-        """All passes that a smooth fit of these problems makes."""
+        """The kinds of passes that a smooth fit of these problems makes."""
         names = ["value_and_gradient", "hessian" if self.explicit(self.size) else "hessian_product"]
         if not self.explicit(self.size) and not self.sampled:
             names.append("pooled_gram")
@@ -127,17 +127,17 @@ class Penalized:
 
     @staticmethod
     def explicit(size: int) -> bool:
-        """Whether a Hessian of so many coefficients is made as a matrix."""
+        """Whether the Hessian of `size` coefficients is built as a matrix."""
         return size <= _LARGEST_HESSIAN
 
     @property
     def size(self) -> int:
-        """P."""
+        """Number of coefficients of one problem, P."""
         p, m = self.shape
         return (p + self.bias) * m
 
     def blas_threads(self) -> contextlib.AbstractContextManager:
-        """For the steps of a method: see `linear_system.blas_threads`."""
+        """Limits BLAS threads in the steps of a method; see `linear_system.blas_threads`."""
         if not self.engine.on_host:
             return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
@@ -148,7 +148,7 @@ class Penalized:
 
     @property
     def sampled(self) -> int:
-        """Rows on the host that the preconditioner is made of; 0 where it is made by a pass."""
+        """Number of rows on the host from which the preconditioner is built; 0 where a pass builds it."""
         return 0 if self.explicit(self.size) else samples.size(self.num_rows, self.shape[0])
 
     def unpack(self, w: np.ndarray) -> np.ndarray:
@@ -161,12 +161,12 @@ class Penalized:
         return (w if self.bias else w[:, :-1]).reshape(len(w), -1)
 
     def per_coefficient(self, penalty: np.ndarray) -> np.ndarray:
-        """[k, p] -> [k, P]: the same for each output, none for the bias."""
+        """[k, p] -> [k, P]: the same for each output, 0 for the bias."""
         whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
         return self.pack(whole)
 
     def _sums(self, name: str, arguments: tuple, which: np.ndarray) -> list[np.ndarray]:
-        """A pass for some of the problems, which is counted as theirs."""
+        """The sums of a pass for the problems `which`, added to their count of passes."""
         request = self.request(name)
         every = request.every * self.every
         self.passes[which] += 1 / every
@@ -176,19 +176,19 @@ class Penalized:
         return self.sums(name, tuple(self.unpack(a) for a in arguments), record, request.width, every)
 
     def value_and_gradient(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of the smooth part, [k] and [k, P]."""
+        """Value [k] and gradient [k, P] of the smooth part."""
         weight, loss, gradient = self._sums("value_and_gradient", (w,), which)
         l2 = self.per_coefficient(self.l2[which])
         value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
         return value, self._of_data(gradient, weight) + l2 * w
 
     def hessian_product(self, w: np.ndarray, v: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """[k, P]."""
+        """The Hessians at w [k, P] times v [k, P], [k, P]."""
         weight, product = self._sums("hessian_product", (w, v), which)
         return self._of_data(product, weight) + self.per_coefficient(self.l2[which]) * v
 
     def hessian(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """[k, P, P], from a sample of the rows where there are many, the first of those alike for all."""
+        """Hessians [k, P, P], from a sample of many rows; problems that are alike share the first one's."""
         m, rows_per_coefficient = self.shape[1], self.num_rows // self.every // self.size
         _, first, group = np.unique(self.alike[which], return_index=True, return_inverse=True)
         if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
@@ -199,8 +199,8 @@ class Penalized:
         weight, hessian = self._sums("hessian", (w,), which)
         hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
         at = np.arange(self.size)
-        # A direction that changes nothing has no curvature but rounding's: give it some, so that a step
-        # stays out of it.
+        # A direction that changes no logits has no curvature except from rounding. Curvature is added there,
+        # so that a step does not move along it.
         whole = hessian.reshape(len(w), -1, m, self.size // m, m)
         for row in range(self.size // m if m > 1 else 0):
             size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
@@ -211,9 +211,9 @@ class Penalized:
     def preconditioner(self, w: np.ndarray, which: np.ndarray):
         """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.
 
-        Problems that are alike and ask for the same w share one, of all rows. What was built is kept until
-        another w is asked for. It can be built again from w, to the same bits because each has a pass of its
-        own, so a checkpoint need not hold it and its passes go past the tape (`loop.Tape`).
+        Problems that are alike and have the same w share one, over all rows. It is kept until w changes.
+        Each is built by a pass of its own and can be rebuilt from w to the same bits, so checkpoints do not
+        store it and its passes are not on the tape (`loop.Tape`).
         """
         m = self.shape[1]
         names = self._alike()[which]
@@ -228,7 +228,7 @@ class Penalized:
             sums = self._sums_of_alike(one, mine)
             l2, smooth = _of_use(self.l2[mine].mean(axis=0)), not self.l1[mine].any()
             kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
-        # Others that are active keep theirs: which of them are asked about does not matter.
+        # Problems outside `which` keep their preconditioners.
         self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
 
         def solve(r: np.ndarray, asked: np.ndarray, free: np.ndarray) -> np.ndarray:
@@ -243,30 +243,30 @@ class Penalized:
         return solve
 
     def _of_sample(self, w: np.ndarray, alike: np.ndarray) -> "preconditioner.Pooled":
-        """At w [P], with the weights of the first of those alike."""
+        """Preconditioner from the sampled rows at w [P], with the weights of the first problem of `alike`."""
         rows, one = self.sample(), alike[0]
         counts = (rows.fold != self.held_out[one]) & (rows.fold <= self.latest[one])
         weight = rows.weight * self.class_weight[one][rows.y] * counts
         if not weight.any():
-            # Few rows count, none of them here: these still tell how columns vary.
+            # No sampled row counts in this problem, but the rows still show how the columns vary.
             weight = np.ones(len(weight))
         l2, smooth = _of_use(self.l2[one]), not self.l1[one].any()
         at = self.unpack(w[None])[0]
         return preconditioner.of_sample(rows, at, weight, l2, bias=self.bias, smooth=smooth)
 
     def _alike(self) -> np.ndarray:
-        """[K], problems that share a preconditioner: those alike, where rows are enough to sample from."""
+        """[K], equal for problems that share a preconditioner: alike ones, if there are rows enough."""
         enough = self.num_rows // self.every >= _ROWS_PER_FEATURE * (self.shape[0] + 1)
         return self.alike if enough else np.arange(len(self.alike))
 
     def _many_products(self) -> np.ndarray:
-        """[K], twice the products that building a preconditioner takes as long as, and a few.
+        """[K], number of products that take twice as long as building a preconditioner, plus a few.
 
-        On the devices: its Cholesky factors, on the host, are left out.
+        This counts the time on the devices, without the Cholesky factors on the host.
         """
         (p, m), rows = self.shape, self.num_rows // self.every
         if self.sampled:
-            # One penalty for all features leaves the products of the sample's rows as they are.
+            # With one penalty for all features, the products of the sampled rows are not recomputed.
             anew = self.l1.any() or (self.l2 != self.l2[:, :1]).any()
             return np.full(len(self.l2), _FEW_PRODUCTS + anew * self.sampled**2 / (rows * m))
         sample = rows / max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
@@ -292,9 +292,9 @@ class Penalized:
         return [total[0] for total in sums]
 
     def gradient_gap(self, gradient: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """sum_j gradient_j^2 / (2 l2_j) over the kernel where all of it has l2 and no l1, else infinity.
+        """sum_j gradient_j^2 / (2 l2_j) over the kernel if all of it has l2 and no l1, else infinity.
 
-        The bias is left out: the certificate projects its gradient away.
+        The bias is left out, because the certificate projects its gradient away.
         """
         l2 = self.per_coefficient(self.l2[which])
         kernel = l2[:, : self.shape[0] * self.shape[1]]
@@ -304,7 +304,7 @@ class Penalized:
         return np.where(covered, bound, np.inf)
 
     def centred(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """The same k models with the softmax's free directions taken out.
+        """The same k models without the softmax's free directions.
 
         A number added to the bias of every class, or to an unpenalised row of the kernel, changes nothing.
         """
@@ -318,22 +318,22 @@ class Penalized:
     def _of_data(self, sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Sums of gradients or products [k, p + 1, m] -> their means [k, P].
 
-        A softmax's have no part that is the same in all classes but rounding's, which a Newton step would
-        divide by a weak penalty, or by nothing.
+        With a softmax, the part that is the same in all classes is only rounding, and is removed: a Newton
+        step would divide it by a weak penalty or by zero.
         """
         mean = sums / weight[:, None, None]
         return self.pack(mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean)
 
     def _free(self, which: np.ndarray) -> np.ndarray:
-        """Which rows of the weights have no penalty to speak of, as the bias has none: [k, p or p + 1]."""
+        """Which rows of the weights have at most a weak penalty; the bias has none: [k, p or p + 1]."""
         free = (self.l1[which] == 0) & (self.l2[which] < WEAK_L2)
         return np.pad(free, [(0, 0), (0, int(self.bias))], constant_values=True)
 
     def functions(self, target: np.ndarray, noise: float) -> core.Functions:
-        """What a solver is given.
+        """The functions that a solver calls.
 
         Args:
-            target: [K], the wanted gap in nats.
+            target: [K], the target gap in nats.
             noise: relative rounding error of a value.
         """
         alike = self._alike()
@@ -352,5 +352,5 @@ class Penalized:
 
 
 def _of_use(l2: np.ndarray) -> np.ndarray:
-    """L2 without what is weak: divided by it, rounding would be large."""
+    """L2 with weak penalties set to 0: dividing by them would amplify rounding."""
     return np.where(l2 < WEAK_L2, 0, l2)

@@ -1,15 +1,15 @@
-"""What conjugate gradients are preconditioned with: the Hessian's diagonal blocks, one an output, pooled.
+"""The preconditioner of conjugate gradients: the Hessian's diagonal blocks, one per output, pooled.
 
-Block c is sum_i d_ic x_i x_i^T + L2 with the curvatures d_ic = a_i p_ic (1 - p_ic). Its own are its total
-curvature a_c and the mean mu_c of the rows under d_c; what rows scatter about it is pooled over outputs, as
-linear discriminant analysis pools it: M_c = a_c (S + mu_c mu_c^T) + L2. (Without a bias they scatter about
-zero, and mu_c is zero.) Curvature of a class sits at the rows near it, far from the mean of all, so mu_c
-matters: 50,000 rows of 768 features in 100 classes took 53 products at a weak penalty with one matrix for
-all classes, 37 with a_c too, 27 with mu_c too, and 26 with every block of its own, which takes a hundred
-times longer to build.
+Block c is sum_i d_ic x_i x_i^T + L2 with the curvatures d_ic = a_i p_ic (1 - p_ic). Each block has its own
+total curvature a_c and its own mean mu_c of the rows, weighted by d_c. The scatter S about the means is
+pooled over outputs, as in linear discriminant analysis: M_c = a_c (S + mu_c mu_c^T) + L2. (Without a bias
+the scatter is about zero, and mu_c is zero.) The curvature of a class comes from rows near it, far from the
+mean of all rows, so mu_c matters. 50,000 rows of 768 features in 100 classes, at a weak penalty, took 53
+products with one matrix for all classes, 37 with a_c too, 27 with mu_c too, and 26 with unpooled blocks,
+which take a hundred times longer to build.
 
-S is a matrix [p, p] from a pass over the rows, or with more features than that has room for the scatter of
-some rows, in pieces (`fit/full_batch/sample.py`).
+S is a matrix [p, p] from a pass over the rows. If that matrix is too large, S is the scatter of a sample of
+rows, in factored form (`fit/full_batch/sample.py`).
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ import scipy.linalg
 from tf_logreg.fit.full_batch import sample
 from tf_logreg.solvers import linear_system
 
-_LEAST = 1e-6  # curvature of an output, over the mean: one that no row is near has none of its own
-_STEP = 1.5  # outputs whose curvatures differ less share a factor of S + L2 / a
-MOST_FACTORS = 8  # [p, p] each; where curvatures spread too far for these, the step is a larger one
+_LEAST = 1e-6  # least curvature of an output, over the mean: an output that no row is near has none
+_STEP = 1.5  # outputs whose curvatures differ by a smaller ratio share a factor of S + L2 / a
+MOST_FACTORS = 8  # [p, p] each; the ratio is larger where curvatures spread too far for this number
 
 
 class Pooled:
@@ -43,14 +43,14 @@ class Pooled:
         Args:
             weight: sum of the rows' weights.
             moments: [p + 1, m] float64, sum_i d_ic [x_i, 1].
-            gram: [p + 1, p + 1], sum_i sum_c d_ic [x_i, 1] [x_i, 1]^T; or S itself, in pieces.
+            gram: [p + 1, p + 1], sum_i sum_c d_ic [x_i, 1] [x_i, 1]^T; or S itself, factored.
             l2: [p].
-            bias: whether the last coefficient is one of the model's.
-            smooth: whether the problem is without l1.
+            bias: whether the model has a bias.
+            smooth: whether the problem has no l1.
         """
         curvature = moments[-1] / weight
         self._curvature = np.maximum(curvature, max(_LEAST * curvature.mean(), 1e-300))
-        # Without a bias nothing centres columns, and a large mean would leave float32 no scatter about it.
+        # Without a bias columns are not centred, and a large mean would swamp the scatter in float32.
         self._mean = (moments[:-1] if bias else np.zeros_like(moments[:-1])) / weight / self._curvature
         self._scatter = gram
         if isinstance(gram, np.ndarray):
@@ -58,7 +58,7 @@ class Pooled:
             self._scatter = _Matrix((gram[:-1, :-1] / weight - between) / self._curvature.sum())
         self._l2, self._bias, self._factors = l2, bias, {}
         self._softmax = smooth and len(curvature) > 1
-        # Steps from the mean curvature; where nothing is penalised one factor serves all.
+        # Steps from the mean curvature. Without l2 one factor serves all outputs.
         away = np.log(self._curvature / self._curvature.mean())
         self._step = max(np.log(_STEP), np.ptp(away) / (MOST_FACTORS - 1))
         self._group = np.floor(away / self._step + 0.5).astype(int) if l2.any() else np.zeros(len(away), int)
@@ -74,8 +74,8 @@ class Pooled:
         """
         if not self._softmax:
             return self._blocks(r, free)
-        # What is the same in all classes has no curvature but l2's. Blocks that differ would mix it in,
-        # and few directions are as slow.
+        # The part of r that is the same in all classes has only l2 as curvature. Blocks that differ would
+        # mix it into the rest, and hardly any direction converges as slowly.
         whole = free.all(axis=2, keepdims=True)
         same = np.where(whole, r.mean(axis=2, keepdims=True), 0)
         z = self._blocks(r - same, free)
@@ -86,7 +86,7 @@ class Pooled:
     def _blocks(self, r: np.ndarray, free: np.ndarray) -> np.ndarray:
         z, p = np.empty_like(r), len(self._l2)
         masked = ~free[:, :p].all(axis=(0, 1))
-        # l1 frees other features with each step: what it freed before is not asked for again.
+        # With l1 the free features change with each step, so factors for earlier ones are dropped.
         asked = {free[i, :p, c].tobytes() for i in range(len(r)) for c in np.flatnonzero(masked)}
         asked.add(np.ones(p, bool).tobytes())
         self._factors = {key: one for key, one in self._factors.items() if key[1] in asked}
@@ -105,7 +105,7 @@ class Pooled:
     def _solve(self, r: np.ndarray, outputs: np.ndarray, free: np.ndarray) -> np.ndarray:
         """[q, J] for right-hand sides of outputs [J] of one group, with the features `free` [p]."""
         p, z = len(self._l2), np.zeros_like(r)
-        if not free.any():  # of the features, as when l1 holds all of an output's at zero
+        if not free.any():  # as when l1 holds all features of an output at zero
             z[p:] = r[p:] / self._curvature[outputs]
             return z
         a, mean = self._curvature[outputs], self._mean[np.ix_(free, outputs)]
@@ -114,7 +114,7 @@ class Pooled:
         def inverse(b: np.ndarray) -> np.ndarray:  # of a (S + L2 / a)
             return factor(b) / a
 
-        # The row of the bias, a (mean . z + bias) = r_bias, takes the mean out of the others.
+        # The row of the bias, a (mean . z + bias) = r_bias, eliminates the mean from the other rows.
         inner = z[:p]
         inner[free] = inverse(r[:p][free] - (mean * r[p] if self._bias else 0))
         if self._bias:
@@ -136,7 +136,7 @@ class _Matrix:
         self._within = within
 
     def factor(self, ridge: np.ndarray, free: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """As of `sample.Scatter`."""
+        """Like `sample.Scatter.factor`."""
         found = linear_system.cholesky(self._within[np.ix_(free, free)] + np.diag(ridge[free]))
         return lambda b: scipy.linalg.cho_solve(found, b, check_finite=False)
 
@@ -144,7 +144,7 @@ class _Matrix:
 def of_sample(
     rows: sample.Rows, w: np.ndarray, weight: np.ndarray, l2: np.ndarray, *, bias: bool, smooth: bool
 ):
-    """`Pooled` at w [p + 1, m] from rows on the host, whose weights in the problem are [s]."""
+    """`Pooled` at w [p + 1, m] from rows on the host; `weight` [s] has their weights in the problem."""
     d = weight[:, None] * rows.curvatures(w, bias)
     moments = np.vstack([rows.x.T @ d, d.sum(axis=0)])
     scatter = sample.Scatter(rows, d, centred=bias)

@@ -1,8 +1,8 @@
-"""Rows on the host that precondition conjugate gradients where a Gram matrix [p, p] is too large.
+"""A sample of rows that preconditions conjugate gradients where a Gram matrix [p, p] is too large.
 
-The scatter S of s rows is Z^T Z with Z [s, p], so that (S + L)^-1 with a diagonal L takes a matrix of
-[s, s] alone (Woodbury; Golub and Van Loan, Matrix Computations, 2013, sec. 2.1.4). All rows give what the
-Gram matrix would. Fewer than there are leave most directions without curvature: S is drawn towards a
+The scatter S of s rows is Z^T Z with Z [s, p], so (S + L)^-1 with a diagonal L needs only a matrix
+[s, s] (Woodbury; Golub and Van Loan, Matrix Computations, 2013, sec. 2.1.4). With all rows the result is
+that of the Gram matrix. A sample leaves most directions without curvature, so S is shrunk towards a
 multiple of the identity, by as much as its rows differ (Ledoit and Wolf, J. Multivar. Anal. 88, 2004).
 """
 
@@ -18,15 +18,15 @@ from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
 from tf_logreg.engines.rows import read_rows
 
-_LARGEST_GRAM = 4096  # features of which a Gram matrix is made where rows are no fewer
+_LARGEST_GRAM = 4096  # most features for which a Gram matrix is built, with at least as many rows
 _MOST_ROWS = 2048
 _MOST_ELEMENTS = 2**26  # of the sample in float64: 512 MiB
-_CHUNK = 2**22  # of them that are scaled at a time
-_LEAST_RIDGE = 1e-8  # of the mean curvature, where a coefficient has no penalty
+_CHUNK = 2**22  # elements that are scaled at a time
+_LEAST_RIDGE = 1e-8  # share of the mean curvature, where a coefficient has no penalty
 
 
 def size(num_rows: int, num_features: int) -> int:
-    """How many of the rows are taken; 0 where the Gram matrix of the features serves better."""
+    """Number of rows in the sample; 0 where the Gram matrix of the features serves better."""
     if num_features <= (_LARGEST_GRAM if num_rows >= num_features else 600):
         return 0
     return max(1, min(num_rows, _MOST_ROWS, _MOST_ELEMENTS // num_features))
@@ -35,7 +35,7 @@ def size(num_rows: int, num_features: int) -> int:
 class Rows(NamedTuple):
     """s rows in training columns: x [s, p] and offset [s, m or 1] float64; y, weight, fold [s].
 
-    gram: [s, s] float64, x x^T. whole: they are all that there are.
+    gram: [s, s] float64, x x^T. whole: whether the sample has all rows.
     """
 
     x: np.ndarray
@@ -54,14 +54,14 @@ class Rows(NamedTuple):
 
 
 class Scatter:
-    """S [p, p] of the rows about the means of their outputs, over the sum of curvatures, in pieces.
+    """S [p, p], the scatter of the rows about the outputs' means over the sum of curvatures, factored.
 
     With curvatures d [s, m], D_i = sum_c d_ic and a_c = sum_i d_ic:
     S = X^T (diag D - d diag(1 / a) d^T) X / sum a.
     """
 
     def __init__(self, rows: Rows, d: np.ndarray, *, centred: bool):
-        """`centred`: about the means, else about zero."""
+        """`centred`: whether the scatter is about the means, or else about zero."""
         self._rows, total = rows, max(d.sum(), 1e-300)
         self._root = np.sqrt(d.sum(axis=1) / total)[:, None]
         # The root of 1 - H H^T is 1 - U (1 - sqrt(1 - g)) U^T, with the m singular vectors U of H.
@@ -78,7 +78,7 @@ class Scatter:
         self._kept = 1 - min(1.0, max(noise / between, 0.0)) if between > 0 else 1.0
 
     def factor(self, ridge: np.ndarray, free: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """(S + diag ridge)^-1 b in the free features [p] bool: takes and gives [f, J]."""
+        """A function b -> (S + diag ridge)^-1 b on the f free features ([p] bool); b is [f, J]."""
         ridge = np.maximum(ridge + (1 - self._kept) * self.mean, _LEAST_RIDGE * max(self.mean, 1e-300))[free]
         x = self._rows.x if free.all() else self._rows.x[:, free]
         if free.all() and (ridge == ridge[0]).all():
@@ -114,11 +114,11 @@ class Scatter:
 def sampled_rows(
     source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None
 ) -> Callable[[], Rows]:
-    """Gives the rows of `Rows`, spread evenly and the same on every worker, read when first asked for.
+    """A function that returns the sample, evenly spaced and equal on all workers, read at the first call.
 
     Args:
         source: where rows are read. rows: int64 [n], the ids of the training rows.
-        columns: how training columns come from raw ones.
+        columns: the map from raw to training columns.
         folds: [n] the fold of each row, or None.
     """
 

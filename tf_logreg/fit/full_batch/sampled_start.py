@@ -1,4 +1,4 @@
-"""Where a fit of many rows begins: near the optimum of a sample of them."""
+"""The start of a fit of many rows: near the optimum of a sample of them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,12 +20,12 @@ def start_from_sample(
     noise: float,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
-    """Takes K problems from w [K, P] to the optimum of a sample of the rows, where there are many.
+    """Takes K problems from w [K, P] close to the optimum of a sample of the rows, if there are many rows.
 
-    A sample of n rows puts it about P / n nats above the true one, from where a few steps on all rows remain.
+    The optimum of n sampled rows is about P / n nats above the true one; a few steps on all rows remain.
 
     Raises:
-        InterruptError: a signal came; these steps are made again, what was finished before them is not.
+        InterruptError: a signal arrived. Only these steps are repeated when the run resumes.
     """
     sample = _ROWS_PER_COEFFICIENT * problems.size
     every = problems.num_rows // sample
@@ -33,7 +33,7 @@ def start_from_sample(
         return w
     sampled = dataclasses.replace(problems, every=every)
     close = np.full(len(w), 0.1 * problems.size / sample)
-    # Progress by the Newton decrement: what a weak l2 bounds by the gradient is far above what is left.
+    # The gap is estimated by the Newton decrement: with a weak l2 the gradient's bound is far too large.
     fns = dataclasses.replace(
         sampled.functions(close, noise), gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf)
     )

@@ -1,4 +1,4 @@
-"""How many problems of a path are solved at once: as many as memory holds, and as gain by it."""
+"""Number of a path's problems that are solved at once: limited by memory, and by what saves time."""
 
 import logging
 
@@ -10,14 +10,14 @@ from tf_logreg.fit.full_batch.penalized import Penalized
 
 log = logging.getLogger(__name__)
 
-_COLUMNS = 128  # of a product, from which on more hardly make a column cheaper
+_COLUMNS = 128  # of a product; more columns hardly lower the time per column
 
 
 def problems_at_once(shape: tuple[int, int], bias: bool, memory: float, num_rows: int) -> int:
-    """How many problems of (p, m) coefficients over n rows have room in so many bytes.
+    """Number of problems of (p, m) coefficients over n rows that fit in `memory` bytes.
 
     Raises:
-        InputError: not even one.
+        InputError: not even one fits.
     """
     needed = bytes_of_problem(*shape, bias, num_rows)
     if needed > memory:
@@ -29,27 +29,27 @@ def problems_at_once(shape: tuple[int, int], bias: bool, memory: float, num_rows
 
 
 def worth_at_once(shape: tuple[int, int], bias: bool, together: int) -> int:
-    """How many problems of (p, m) coefficients gain by being solved at once, `together` of each strength."""
+    """Largest number of problems of (p, m) coefficients worth solving at once, `together` per strength."""
     if Penalized.explicit((shape[0] + bias) * shape[1]):
         return np.iinfo(int).max
     return max(together, _COLUMNS // shape[1])
 
 
 def batches(problems: Penalized, together: int, most: int) -> list[np.ndarray]:
-    """Which problems are solved at once: as many as memory holds, and as gain by it.
+    """Batches of problems that are solved at once.
 
-    Without explicit Hessians, products with a hundred columns are about as fast a column as wider ones, and
-    a start nearby saves passes: 45 strengths of 4,000 x 64, 20 classes, took 14.4 s all at once (1,215
+    Without explicit Hessians, products with a hundred columns take about as long per column as wider ones,
+    and a start nearby saves passes: 45 strengths of 4,000 x 64, 20 classes, took 14.4 s all at once (1,215
     passes by all problems together), 11.1 s by 15, 9.3 s by 5 and 13.9 s one by one (480 passes).
 
     Args:
         problems: K of them.
-        together: problems of one strength.
-        most: how many memory holds.
+        together: number of problems per strength.
+        most: number of problems that fit in memory.
     """
     count = len(problems.l2)
     most = min(most, worth_at_once(problems.shape, problems.bias, together))
-    # Whole strengths at a time where there is room, so that each batch begins near where another ended.
+    # Batches hold whole strengths where memory allows, so that each starts near the solution of another.
     size = most // together * together or most
     if size < count:
         log.info("The path's %d problems are solved %d at a time.", count, size)

@@ -1,4 +1,4 @@
-"""From the config's path and cv sections to the strength of the penalty that held-out rows prefer."""
+"""Chooses the strength of a penalty by held-out rows, from the config's path and cv sections."""
 
 import dataclasses
 import logging
@@ -35,12 +35,12 @@ class Path:
 
     Attributes:
         penalty: 'l1' or 'l2'.
-        values: [N], from the strongest.
+        values: [N], strongest first.
         scores: [N, F] held-out log loss, nats. choice: index of the chosen strength.
         kernel, bias: [N, F, p, m] and [N, F, m], in the dataset's units, without the prior's correction.
         status: [N, F] strings. certified_gap, objective: [N, F] nats, NaN where there is none.
-        nonzeros: [N, F], coefficients other than zero. passes: [N, F] reads of the rows.
-        iterations: steps of the method. note: what is to be said of the choice, '' for nothing.
+        nonzeros: [N, F], number of non-zero coefficients. passes: [N, F] reads of the rows.
+        iterations: steps of the method. note: message about the choice, '' for none.
     """
 
     penalty: str
@@ -65,7 +65,7 @@ class Path:
 
     @property
     def start(self) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel [p, m] and bias [m] to start that fit at: the mean over folds."""
+        """Kernel [p, m] and bias [m] from which the single fit starts: the mean over folds."""
         return self.kernel[self.choice].mean(axis=0), self.bias[self.choice].mean(axis=0)
 
     def in_raw_units(self, exponent: np.ndarray) -> "Path":
@@ -74,10 +74,10 @@ class Path:
 
 
 def check(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) -> None:
-    """Looks whether a path can be fitted, before anything is written.
+    """Checks that a path can be fitted, before anything is written.
 
     Raises:
-        InputError: nothing is penalised, no strength can be found, or its problems have no room.
+        InputError: nothing is penalised, no default strength exists, or the problems do not fit in memory.
     """
     source = dataset.source
     penalised = optimum.penalty_factor(settings.penalty_factor, source.feature_names) > 0
@@ -85,7 +85,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) 
         raise InputError("path.penalty: expected a penalty_factor > 0. Received: 0 for every feature.")
     count, folds = len(settings.path["values"]) or settings.path.num, len(dataset.moments)
     coefficients = (dataset.num_features + settings.model.bias) * head.outputs
-    # Starts, answers and raw copies of every problem's coefficients.
+    # Starts, solutions and raw copies of every problem's coefficients.
     memory.check(
         48.0 * count * folds * coefficients,
         f"path.num, path.values: {count} strengths beside {folds} folds of {coefficients} coefficients",
@@ -96,14 +96,14 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) 
 
 
 def problems_at_once(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) -> int:
-    """How many problems memory holds, beside the rows and what a solver keeps on the host."""
+    """Number of problems that fit in memory, beside the rows and the solver's memory on the host."""
     shape = dataset.num_features, head.outputs_of_problem
     return batches.problems_at_once(shape, settings.model.bias, devices.memory / 4, len(dataset.train))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What all steps of fitting a path need: the arguments of `fit`, and rows for preconditioners."""
+    """Inputs of all steps of fitting a path: the arguments of `fit`, and rows for preconditioners."""
 
     settings: ConfigDict
     dataset: Dataset
@@ -134,29 +134,29 @@ def fit(
     columns: moments.Affine,
     at_once: int,
 ) -> Path:
-    """Fits every strength beside every fold, scores each on what it did not see, and chooses.
+    """Fits every strength with every fold held out, scores each fit on its held-out rows, and chooses.
 
     Args:
         settings: its sections path, cv, solver, model, data and its penalties are read.
         dataset: its training rows are fitted.
         devices: where the engines' passes run.
         monitor: of the run; the path's checkpoints are in folders below the run's.
-        head: what the models end in.
+        head: output of the models.
         engine: passes over the training rows, with their folds.
-        scored: passes over the rows that score: the same where folds do, else the validation rows.
+        scored: passes over the rows that score: the training rows with folds, else the validation rows.
         columns: from `optimum.columns_of`.
         at_once: from `problems_at_once`.
 
     Raises:
         RunError: no strength could be scored.
-        InterruptError: a signal came; the state is saved.
+        InterruptError: a signal arrived; the state is saved.
     """
     sampled = sample.sampled_rows(dataset.source, dataset.train, columns, dataset.folds.fold)
     task = _Task(settings, dataset, devices, monitor, head, engine, scored, columns, at_once, sampled)
     options, given = settings.path, settings.path["values"]
     values = np.array(given, float) if given else _from_largest(task)
     found, w, iterations = _fit_strengths(task, values, "path", None)
-    # The default strengths go on while the weakest is the best. All workers take the same way.
+    # Default strengths are added while the weakest is the best. All workers decide alike.
     while not given and devices.any(strengths.still_falls(found["scores"])):
         more = strengths.next_values(found["values"], options.num)
         if not len(more):
@@ -180,13 +180,13 @@ def fit(
 def _fit_strengths(
     task: _Task, values: np.ndarray, folder: str, begin: np.ndarray | None
 ) -> tuple[dict, np.ndarray, int]:
-    """N strengths: arrays [N, F, ...], the answers [N, K / N, P] and the steps taken.
+    """Fits N strengths: fields of `Path` [N, F, ...], solutions [N, K / N, P] and the number of steps.
 
     Args:
         task: the path's.
-        values: [N], from the strongest.
+        values: [N], strongest first.
         folder: of their checkpoints.
-        begin: [K / N, P], where the strongest begins; the null models when None.
+        begin: [K / N, P], the start of the strongest; the null models when None.
     """
     dataset, settings = task.dataset, task.settings
     problems = _problems(task, values, dataset.folds, dataset.moments)
@@ -218,14 +218,14 @@ def _fit_strengths(
 
 
 def _found(task: _Task, values: np.ndarray, problems: Penalized, solved: solution.Solved) -> dict:
-    """Fields of `Path`, of the strengths `values` [N]."""
+    """Fields of `Path` for the strengths `values` [N]."""
     shape = len(values), len(task.dataset.moments)
     kernel, bias = _models(solved.w, problems, shape)
     scores = _scores(task, kernel, bias - _prior_shift_by_fold(task, problems))
     status, gap, value, reads = (
         array.reshape(*shape, -1) for array in (solved.status, solved.gap, solved.objective, solved.passes)
     )
-    # One against the rest, the first class that did not end well speaks for the model.
+    # With one against the rest, the model has the status of the first class that is not optimal.
     first_bad = (status != Status.OPTIMAL).argmax(axis=2)[:, :, None]
     status = np.take_along_axis(status, first_bad, axis=2)[:, :, 0]
     scores[status == Status.DIVERGED] = np.nan
@@ -244,7 +244,7 @@ def _found(task: _Task, values: np.ndarray, problems: Penalized, solved: solutio
 
 
 def _prior_shift_by_fold(task: _Task, problems: Penalized) -> np.ndarray:
-    """[F, m], or 0: what each fold's class weights put into a bias."""
+    """[F, m]: the shift of the bias from each fold's class weights; [1] zero without correction."""
     if not (task.settings.class_weight and task.settings.correct_prior):
         return np.zeros(1)
     head = task.head
@@ -256,7 +256,7 @@ def _prior_shift_by_fold(task: _Task, problems: Penalized) -> np.ndarray:
 def _problems(
     task: _Task, values: np.ndarray, folds: make_folds.Folds, scans: list[moments.Scan]
 ) -> Penalized:
-    """The K = N F M problems of strengths [N] beside F folds; `scans` are of what trains beside each."""
+    """The K = N F M problems of strengths [N] and F folds; `scans` has the moments of each training part."""
     settings, dataset, head = task.settings, task.dataset, task.head
     weights, units, sides = [], [], head.num_problems
     for scan in scans:
@@ -281,17 +281,17 @@ def _problems(
         len(dataset.train),
         latest=np.tile(np.repeat(folds.latest, sides), len(values)),
         positive=positive,
-        # The folds of a strength have about the same Hessian; of one class, against the rest.
+        # The folds of a strength have about the same Hessian; with one against the rest, those of a class.
         alike=np.repeat(np.arange(len(values)), together) * sides + positive,
         sample=task.sampled,
     )
 
 
 def _penalty_unit(task: _Task, scan: moments.Scan) -> np.ndarray:
-    """[p]: what penalties act on, over a coefficient in training columns.
+    """[p]: the coefficient that penalties act on, over the coefficient of the training column.
 
-    That is the coefficient of the raw column, or of the column as the rows of `scan` alone would standardise
-    it. Where that is centred is the bias's affair.
+    It is the coefficient of the raw column, or of the column standardised by the rows of `scan` alone. The
+    centring only changes the bias.
     """
     if not task.settings.standardize:
         return task.columns.penalty_unit(standardize=False)
@@ -299,7 +299,7 @@ def _penalty_unit(task: _Task, scan: moments.Scan) -> np.ndarray:
 
 
 def _from_largest(task: _Task) -> np.ndarray:
-    """The default strengths, from the gradient of all training rows where nothing is penalised away."""
+    """The default strengths, from the gradient of all training rows with the penalised features at zero."""
     dataset, settings, scan, factor = task.dataset, task.settings, task.dataset.all_moments, task.factor
     null = _problems(task, np.zeros(1), make_folds.none(len(dataset.train)), [scan])
     p, count = null.shape[0], len(null.l2)
