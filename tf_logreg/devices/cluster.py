@@ -1,4 +1,4 @@
-"""Which machines work together: the workers' addresses, from flags or TF_CONFIG, and listening there."""
+"""The workers' addresses, from flags or TF_CONFIG, and sockets that listen at them."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ _PATIENCE = 2  # seconds for a port to answer
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The workers' addresses, HOST:PORT, the chief's first, and `index`, this process's place among them."""
+    """The workers' addresses, HOST:PORT, the chief's first; `index` is this process's position in them."""
 
     addresses: tuple[str, ...]
     index: int
@@ -29,12 +29,12 @@ def resolve(worker_hosts: str, task_index: int, tf_config: str) -> Cluster:
     """The cluster that TF_CONFIG describes, or else the flags.
 
     Args:
-        worker_hosts: addresses with commas between them; the first is the chief.
-        task_index: this process's place among them; -1 when not given.
-        tf_config: the environment variable's value, '' when there is none. It wins.
+        worker_hosts: addresses separated by commas; the first is the chief.
+        task_index: this process's index among them; -1 when not given.
+        tf_config: value of the environment variable, which takes precedence; '' when not set.
 
     Raises:
-        InputError: neither describes a cluster with this process in it.
+        InputError: neither describes a cluster that contains this process.
     """
     if tf_config:
         return _from_tf_config(tf_config)
@@ -91,7 +91,7 @@ def absent(cluster: Cluster) -> list[str]:
 
 
 def name(cluster: Cluster, k: int) -> str:
-    """What messages call worker k."""
+    """Name of worker k in messages."""
     return f"worker {k} ({cluster.addresses[k]})"
 
 
@@ -100,7 +100,7 @@ def listeners(cluster: Cluster) -> Iterator[list[socket.socket]]:
     """Sockets that listen at this worker's own address, while the block lasts.
 
     Raises:
-        InputError: its port is taken, or may not be opened.
+        InputError: the port is in use or cannot be opened.
     """
     address = cluster.addresses[cluster.index]
     host, port = endpoint(address)
@@ -120,7 +120,7 @@ def listeners(cluster: Cluster) -> Iterator[list[socket.socket]]:
 
 
 def _bound(host: str, port: int) -> list[socket.socket]:
-    """Sockets bound to every address that the host's name has here; to all interfaces when it has none."""
+    """Sockets bound to each local address of the host name, or to all interfaces if it has none."""
     places = _look_up(host, port)
     # /etc/hosts often gives a machine's own name a loopback address, which no other machine can reach.
     if host != "localhost" and not _is_ip(host) and any(_is_loopback(place[0]) for _, place in places):
@@ -142,14 +142,14 @@ def _bound(host: str, port: int) -> list[socket.socket]:
 
 
 def _look_up(host: str, port: int) -> set[tuple[int, tuple]]:
-    """(family, socket address) of each address that a name has; none when that takes long."""
+    """(family, socket address) of each address of a host name; none if the look-up takes too long."""
     found = []
 
     def ask() -> None:
         with contextlib.suppress(OSError, UnicodeError):
             found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
-    # The resolver has no limit of time to be given.
+    # The resolver takes no time limit.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(_PATIENCE)
@@ -162,7 +162,8 @@ def _socket(family: int, place: tuple) -> socket.socket:
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # One for all interfaces takes IPv4 too; beside an IPv4 address of the same name it may not.
+            # A socket for all interfaces accepts IPv4 too. Others must not: the same name may also have
+            # an IPv4 socket.
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(place[0] != ""))
         one.bind(place)
     except OSError:
@@ -194,6 +195,6 @@ def endpoint(address: str) -> tuple[str, int]:
 
 
 def _port(address: str) -> int:
-    """The number behind the last colon; 0 where there is none."""
+    """The port after the last colon; 0 if there is no valid one."""
     host, _, port = address.rpartition(":")
     return int(port) if host and port.isdecimal() and 0 < int(port) < 2**16 else 0

@@ -1,4 +1,4 @@
-"""`Devices`: where a run computes, and what can be asked of that."""
+"""`Devices`: the devices of a run and their properties."""
 
 import dataclasses
 import functools
@@ -16,10 +16,10 @@ class Devices:
     """The devices of a run.
 
     Attributes:
-        strategy: a `tf.distribute.Strategy`; each replica lives on a device.
+        strategy: a `tf.distribute.Strategy`; each replica runs on a device.
         dtype: of X on the devices while training, one of `choices.DTYPES`.
         memory_fraction: training rows that take at most this share of the devices' memory are placed
-            there once; more are streamed to them.
+            there once; otherwise they are streamed.
     """
 
     strategy: Any
@@ -38,34 +38,34 @@ class Devices:
 
     @property
     def weight_dtype(self) -> str:
-        """Of weights on the devices: float64 beside float64 rows, else float32."""
+        """Dtype of weights on the devices: float64 with float64 rows, else float32."""
         return "float64" if self.dtype == "float64" else "float32"
 
     @property
     def noise(self) -> float:
-        """Relative rounding error of a value that the devices sum."""
+        """Relative rounding error of a sum computed on the devices."""
         return 1e-15 if self.dtype == "float64" else 2e-7
 
     @property
     def memory(self) -> float:
-        """Bytes that one replica's device can hold, the least of all workers."""
+        """Memory of one replica's device in bytes, the least over all workers."""
         return float(self.gather(np.array(placement.device_memory(self.strategy))).min())
 
     @property
     def host_memory(self) -> float:
-        """Bytes that are free on the hosts, the least of all workers."""
+        """Free memory of a host in bytes, the least over all workers."""
         return float(self.gather(np.array(placement.host_memory())).min())
 
     def has_room(self, num_rows: int, num_features: int) -> bool:
-        """Whether a replica's share of X takes at most `memory_fraction` of its device, on every worker."""
+        """Whether a replica's share of X fits in `memory_fraction` of its device, on every worker."""
         return placement.has_room(self.strategy, num_rows, num_features, self.dtype, self.memory_fraction)
 
     def together(self, function: Callable[[], Any]) -> Any:
-        """`Workers.together`: the function's value; what fails on one worker fails on all."""
+        """`Workers.together`: the function's value; an error on one worker is raised on all."""
         return self.workers.together(function)
 
     def from_chief(self, function: Callable[[], Any]) -> Any:
-        """`Workers.from_chief`: the function's value on the chief, for all."""
+        """`Workers.from_chief`: the function's value on the chief, returned on all workers."""
         return self.workers.from_chief(function)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
@@ -77,5 +77,5 @@ class Devices:
         return self.workers.any(flag)
 
     def same(self, value: Any, what: str) -> None:
-        """`Workers.same`: InputError on all where a worker's value is another than the chief's."""
+        """`Workers.same`: InputError on all workers if a worker's value differs from the chief's."""
         self.workers.same(value, what)

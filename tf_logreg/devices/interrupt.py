@@ -1,4 +1,4 @@
-"""Signals and a cloud's notice as a question between steps, not as an exception within one."""
+"""Signals and a cloud's notices, checked between steps instead of raised as exceptions within one."""
 
 import contextlib
 import threading
@@ -10,7 +10,7 @@ from tf_logreg.devices import preemption
 
 @contextlib.contextmanager
 def listen() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether a signal to stop, or a notice, has come (`signals.noted`)."""
+    """Yields a function that returns whether a signal or a notice to stop has arrived (`signals.noted`)."""
     ended = threading.Event()
     with signals.noted() as question:
         preemption.watch(question, ended)

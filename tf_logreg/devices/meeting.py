@@ -1,18 +1,18 @@
-"""The workers meet before TensorFlow starts: who does not come, or runs another job, is named.
+"""The workers meet before TensorFlow starts; workers that are absent or run another job are named.
 
-TensorFlow waits for absent workers and says nothing. So the workers meet first, over plain TCP on the
+TensorFlow waits for absent workers without a message. So the workers meet first, over plain TCP on the
 addresses that TensorFlow will use. Each worker listens at its own address and visits every other. A visit
-is four lines, each `tf_logreg` and a JSON object:
+has four lines, each `tf_logreg` and a JSON object:
 
-    1. visitor: who it is, what it runs (digests), and a number drawn for this visit
-    2. host: the same of itself, and the visitor's number
+    1. visitor: its index, its job (digests), and a random number for this visit
+    2. host: the same for itself, and the visitor's number
     3. visitor: the host's number
     4. host: 'met'
 
-Both sides count the visit only when all four have gone through, so nothing that merely connects, repeats
-what it hears or stops midway is taken for a worker. A worker leaves when it has visited all others and all
-have visited it: each direction works, and none still looks for the meeting when the port is TensorFlow's.
-The digests are no secret: they keep out accidents, not a liar who knows the command (docs/scale.md).
+Both sides count the visit only after all four lines, so a peer that only connects, echoes its input or
+stops midway is not taken for a worker. A worker leaves when it has visited all others and all have visited
+it. Then every direction works, and nobody still looks for the meeting when TensorFlow takes the port.
+The digests are not secret: they prevent accidents, not an attacker who knows the command (docs/scale.md).
 """
 
 import contextlib
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 _MAGIC = b"tf_logreg "
 _LONGEST = 1 << 16  # bytes of a line: a config's digests take some 5 kB
-_PATIENCE = 5.0  # seconds for a visit, and that a worker which found a difference waits for the other to hear
-_CONFIRMING = 30.0  # seconds for the last line: the host that owes it has been recognised
-_PLAIN = ("tf_logreg", "number of hosts")  # what a greeting says in words, not as a digest
+_PATIENCE = 5.0  # seconds for a visit, and for the other worker to learn of a difference
+_CONFIRMING = 30.0  # seconds for the last line, from a host that is known to be a worker
+_PLAIN = ("tf_logreg", "number of hosts")  # sent as plain text, not as digests
 _LONGEST_PAUSE = 0.5  # seconds between visits to a worker that has not answered
 
 
@@ -44,13 +44,13 @@ def meet(cluster: Cluster, timeout: float, job: Mapping[str, Any] | None = None)
     """Returns when every worker has met every other and all run the same job.
 
     Args:
-        cluster: who is awaited.
-        timeout: seconds until those who have not come are named.
-        job: what must be the same on all workers, by the name that a message gives it; values as JSON
-            takes them. Hosts, their order and the version of tf_logreg are always compared.
+        cluster: the workers.
+        timeout: seconds to wait for absent workers.
+        job: settings that must be the same on all workers, by their names in messages, with JSON values.
+            Hosts, their order and the version of tf_logreg are always compared.
 
     Raises:
-        InputError: this worker's port is taken, some did not come, or one runs another job.
+        InputError: this worker's port is in use, a worker is absent, or one runs another job.
     """
     deadline = time.monotonic() + timeout
     meeting = _Meeting(cluster, job or {}, deadline)
@@ -58,7 +58,7 @@ def meet(cluster: Cluster, timeout: float, job: Mapping[str, Any] | None = None)
         for door in doors:
             threading.Thread(target=meeting.receive, args=(door,), daemon=True).start()
         for k in meeting.others:
-            # Daemons: looking up a name can take longer than the meeting.
+            # Daemon threads, because looking up a name can take longer than the meeting.
             threading.Thread(target=meeting.look_for, args=(k,), daemon=True).start()
         try:
             meeting.wait()
@@ -76,7 +76,7 @@ def meet(cluster: Cluster, timeout: float, job: Mapping[str, Any] | None = None)
 
 
 class _Meeting:
-    """What is known about the others; several threads write it, each under `changed`."""
+    """What this worker knows about the others. Threads write it while they hold `changed`."""
 
     def __init__(self, cluster: Cluster, job: Mapping[str, Any], deadline: float):
         self.cluster, self.deadline = cluster, deadline
@@ -90,10 +90,10 @@ class _Meeting:
         self.changed = threading.Condition()
         self.over = False
         self.visited, self.came, self.told = set(), set(), set()
-        self.differences: dict[int, str] = {}  # from workers that answered at their own address
+        self.differences: dict[int, str] = {}  # found on workers that answered at their own address
         self.reasons: dict[int, str] = {}  # why the last visit to a worker failed
-        self.claims: dict[int, str] = {}  # differences of visitors who said that they were this worker
-        self.visitors: dict[socket.socket, str] = {}  # being served, the oldest first, and where from
+        self.claims: dict[int, str] = {}  # differences of visitors that claimed to be this worker
+        self.visitors: dict[socket.socket, str] = {}  # connection -> host, oldest first
         self.strangers = 0
 
     def missing(self) -> list[int]:
@@ -107,12 +107,12 @@ class _Meeting:
         return self.claims.get(k) or self.reasons.get(k, "no answer")
 
     def wait(self) -> None:
-        """Returns when all have met, when the deadline is over, or soon after a difference was found."""
+        """Returns when all have met, at the deadline, or soon after a difference was found."""
         with self.changed:
             self.changed.wait_for(
                 lambda: self.differences or not self.missing(), self.deadline - time.monotonic()
             )
-            # The other is to hear of it from us, rather than miss us until its deadline.
+            # Stay until the other worker has learnt of the difference, or it would wait until its deadline.
             self.changed.wait_for(lambda: self.differences.keys() <= self.told, _PATIENCE)
 
     def look_for(self, k: int) -> None:
@@ -129,10 +129,10 @@ class _Meeting:
             pause = min(1.5 * pause, _LONGEST_PAUSE)
 
     def _visit(self, k: int) -> None:
-        """A visit from the visitor's side.
+        """The visitor's side of a visit.
 
         Raises:
-            OSError, ValueError: it did not come to its end.
+            OSError, ValueError: the visit was not completed.
         """
         number, address = secrets.token_hex(16), endpoint(self.cluster.addresses[k])
         with socket.create_connection(address, timeout=_PATIENCE) as connection:
@@ -155,12 +155,12 @@ class _Meeting:
             self.changed.notify_all()
 
     def receive(self, door: socket.socket) -> None:
-        """Serves visitors side by side until the door is closed; of too many the oldest gives way."""
+        """Serves visitors in parallel until the door is closed; if there are too many, drops the oldest."""
         most = 64 + 2 * len(self.cluster.addresses)
         while not self.over:
             try:
                 connection, (host, *_) = door.accept()
-            except OSError:  # closed, or no handle left for a moment
+            except OSError:  # closed, or no file handle left at the moment
                 time.sleep(0.05)
                 continue
             with self.changed:
@@ -175,7 +175,7 @@ class _Meeting:
                 self._part(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        """A visit from the host's side. Whoever does not speak as a worker is dropped."""
+        """The host's side of a visit. A peer that does not follow the protocol is dropped."""
         try:
             self._host(connection)
         except (ValueError, KeyError, TypeError):
@@ -186,7 +186,7 @@ class _Meeting:
                     "Dropped a connection from %s: no worker of this meeting.", self.visitors[connection]
                 )
         except OSError:
-            pass  # a worker comes again
+            pass  # a worker tries again
         finally:
             self._part(connection)
 
@@ -198,7 +198,7 @@ class _Meeting:
             raise ValueError("no worker's greeting")
         _send(connection, self._greeting(number, answer=theirs))
         difference = self._difference(greeting, f"a visitor from {self.visitors[connection]}")
-        if index not in self.others:  # of another number of hosts, or with our own --task_index: it was told
+        if index not in self.others:  # it has more hosts, or our own --task_index; it has our greeting
             return
         if not difference:
             if _read(connection, until) != {"answer": number}:
@@ -219,7 +219,7 @@ class _Meeting:
         return {"index": self.cluster.index, "number": number, "job": _digests(self.job), **more}
 
     def _difference(self, greeting: dict, who: str) -> str:
-        """What a greeting's job has other than ours, in words; '' when it has the same."""
+        """Message about how a greeting's job differs from ours; '' when it does not."""
         ours, theirs = _digests(self.job), greeting.get("job")
         theirs = theirs if isinstance(theirs, dict) else {}
         names = [name for name in ours if theirs.get(name) != ours[name]]
@@ -227,7 +227,7 @@ class _Meeting:
         if not names:
             return ""
         first, here = names[0], _plain(json.dumps(self.job.get(names[0], "nothing"), default=str))
-        if first in _PLAIN:  # then all else may differ too, and does not matter
+        if first in _PLAIN:  # then any other difference does not matter
             return (
                 f"{first}: expected the same on every worker. Received: {here} here, "
                 f"{_plain(theirs.get(first, 'nothing'))} on {who}."
@@ -237,7 +237,7 @@ class _Meeting:
 
 
 def _digests(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Each value as a short digest, but for those that messages show."""
+    """Each value as a short digest, except those in `_PLAIN`."""
     return {name: value if name in _PLAIN else _digest(value) for name, value in job.items()}
 
 
@@ -253,16 +253,16 @@ def _read(connection: socket.socket, until: float) -> dict:
     """One line of a visit.
 
     Args:
-        connection: where it comes from.
-        until: when it must be there, however slowly it comes, by `time.monotonic`.
+        connection: where the line is read.
+        until: deadline of the whole line, by `time.monotonic`.
 
     Raises:
-        OSError: it is late.
-        ValueError: it is too long, cut off, or no line of a visit.
+        OSError: the line did not arrive in time.
+        ValueError: it is too long, cut off, or not a line of a visit.
     """
     line = bytearray()
     while not line.endswith(b"\n"):
-        # What has come in meanwhile is read even when this process was asleep.
+        # Data that has already arrived is read even if this process was suspended past the deadline.
         connection.settimeout(max(0.0, until - time.monotonic()))
         part = connection.recv(_LONGEST)
         line += part
@@ -278,6 +278,6 @@ def _read(connection: socket.socket, until: float) -> dict:
 
 
 def _plain(value: Any) -> str:
-    """What a stranger may have sent, fit for a message."""
+    """Text from an unknown sender, made safe for a message."""
     text = "".join(c if c.isprintable() and c.isascii() else "?" for c in str(value)[:61])
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,7 +1,7 @@
 """Large arrays that NumPy and TensorFlow share on the host, so that X exists once.
 
 `tf.convert_to_tensor` makes two copies on the way, and TensorFlow's kernels abort the process on
-memory that does not begin at a multiple of 64 bytes, where NumPy's arrays seldom begin.
+memory that is not aligned to 64 bytes, as NumPy's arrays seldom are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ALIGNMENT = 64
 
 
 def check(needed: float, what: str) -> None:
-    """Looks whether so many bytes fit this machine at all, before they are asked for.
+    """Checks that an allocation fits in this machine's memory, before it is made.
 
     Raises:
         InputError: they do not; `what` takes them.
@@ -35,7 +35,7 @@ def check(needed: float, what: str) -> None:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised array that `tensor` need not copy."""
+    """An uninitialised array that `tensor` does not have to copy."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     raw = np.empty(size + _ALIGNMENT, np.uint8)
@@ -44,9 +44,9 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def tensor(array: np.ndarray) -> tf.Tensor:
-    """The array as a tensor on the host: its own memory where that can be lent, else one copy.
+    """The array as a tensor on the host: shares the array's memory if possible, else makes one copy.
 
-    What is lent must not be written to afterwards.
+    Shared memory must not be written to afterwards.
     """
     import tensorflow as tf
 

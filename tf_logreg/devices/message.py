@@ -1,8 +1,8 @@
-"""Values as bytes that workers send each other: JSON for the structure, then the arrays' own bytes.
+"""Encodes values as bytes that workers send each other: JSON for the structure, then the arrays' bytes.
 
-Nothing that is read here can run code, as a pickle could. What comes out has the types that went in: None,
-bool, int, float and str; lists, tuples and dicts with str keys of such values; NumPy's numbers and its arrays
-of numbers, bools or text. A record is sent as its fields, by whoever knows the record.
+Unlike a pickle, a message cannot run code. Decoded values have their original types: None, bool, int, float
+and str; lists, tuples and dicts with str keys of such values; NumPy's numbers and its arrays of numbers,
+bools or text. A caller sends a record as its fields.
 """
 
 import io
@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 _PLAIN = (type(None), bool, int, float, str)
-_KINDS = "biufcSU"  # of arrays: all but objects, records and what NumPy does not know by name, as bfloat16
+_KINDS = "biufcSU"  # kinds of arrays: not objects, records or types such as bfloat16
 
 
 def encode(value: Any) -> bytes:
     """Bytes that `decode` turns into the same value; arrays as their own bytes, not as lists of numbers.
 
     Raises:
-        TypeError: a part of it is of a type that is not sent; the message says which part.
+        TypeError: a part of it has a type that cannot be sent; the message names the part.
     """
     arrays: list[np.ndarray] = []
     text = json.dumps(outline(value, arrays)).encode()
@@ -28,10 +28,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """The value that `encode` was given.
+    """The value from the bytes of `encode`.
 
     Raises:
-        ValueError: these are no bytes of `encode`.
+        ValueError: the bytes are not from `encode`.
     """
     file = io.BytesIO(data)
     size = min(int.from_bytes(file.read(8), "little"), len(data))
@@ -42,9 +42,9 @@ def decode(data: bytes) -> Any:
 
 
 def outline(value: Any, arrays: list[np.ndarray], place: str = "value") -> Any:
-    """The value as JSON takes it; its arrays, in order, go to the end of `arrays`.
+    """The value in JSON's types; its arrays are appended to `arrays`, in order.
 
-    Lists stay lists. All else that JSON lacks is a dict of one key, which names the type.
+    Lists stay lists. Other types that JSON lacks become a dict of one key, which names the type.
 
     Raises:
         TypeError: as `encode`, with the place.
@@ -67,7 +67,7 @@ def outline(value: Any, arrays: list[np.ndarray], place: str = "value") -> Any:
 
 
 def _restored(part: Any, file: io.BytesIO) -> Any:
-    """What `outline` was given, with the arrays read in the same order."""
+    """Inverse of `outline`, with the arrays read in the same order."""
     if isinstance(part, list):
         return [_restored(one, file) for one in part]
     if not isinstance(part, dict):

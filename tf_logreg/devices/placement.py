@@ -1,4 +1,4 @@
-"""Rows on the devices: whether they fit, how they get there, and which replica holds which."""
+"""Rows on the devices: whether they fit, and how they are moved there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def has_room(
     strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: str, fraction: float
 ) -> bool:
-    """Whether a replica's share of X takes at most `fraction` of its device's memory, on every worker."""
+    """Whether a replica's share of X fits in `fraction` of its device's memory, on every worker."""
     import tensorflow as tf
 
     needed = num_rows * num_features * tf.as_dtype(dtype).size / strategy.num_replicas_in_sync
@@ -24,10 +24,10 @@ def has_room(
 
 
 def device_memory(strategy: tf.distribute.Strategy) -> float:
-    """Bytes that one replica's device can hold: what is free on a CPU, the limit of a GPU."""
+    """Memory of one replica's device in bytes: free memory of a CPU, the limit of a GPU."""
     device = devices(strategy)[0]
     if on_tpu(strategy):
-        return 8 * 2.0**30  # the smallest that a TPU core has, v2's
+        return 8 * 2.0**30  # a core of TPU v2, which has the least
     if "GPU" in device:
         from tensorflow.python.client import device_lib
 
@@ -38,7 +38,7 @@ def device_memory(strategy: tf.distribute.Strategy) -> float:
 
 
 def host_memory() -> float:
-    """Bytes that are free on this host."""
+    """Free memory of this host in bytes."""
     return float(psutil.virtual_memory().available)
 
 
@@ -48,7 +48,7 @@ def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
 
     try:
         return strategy.extended.worker_devices
-    except RuntimeError:  # TensorFlow's default strategy does not say: its operations prefer a GPU
+    except RuntimeError:  # TensorFlow's default strategy has no such list: it prefers a GPU
         found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return (found[0].name,)
 
@@ -59,14 +59,14 @@ def on_tpu(strategy: tf.distribute.Strategy) -> bool:
 
 
 def cores_per_replica(strategy: tf.distribute.Strategy) -> int:
-    """CPU cores that one replica has for itself; 1 on an accelerator, which needs no such care."""
+    """Number of CPU cores per replica; 1 on an accelerator."""
     if "CPU" not in devices(strategy)[0]:
         return 1
     return max(1, machine.cores() // len(workers.of(strategy).replicas))
 
 
 def place(strategy: tf.distribute.Strategy, values: list):
-    """One value a replica of this process (an array, or a tuple of them), each moved to its device."""
+    """Moves one value per replica of this process (an array, or a tuple of them) to its device."""
     import tensorflow as tf
 
     names, first = devices(strategy), workers.of(strategy).replicas.start

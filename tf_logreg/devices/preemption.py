@@ -1,7 +1,7 @@
-"""Notices that the machine is about to be taken away, on Google Compute Engine and its TPU VMs.
+"""Preemption and maintenance notices on Google Compute Engine and its TPU VMs.
 
-TensorFlow's own watcher asks the metadata server whether maintenance is due; spot machines also announce
-their end there, 30 seconds ahead. Other clouds and schedulers send SIGTERM (`signals.py`).
+TensorFlow's own watcher asks the metadata server whether maintenance is due. Spot machines also announce
+preemption there, 30 seconds in advance. Other clouds and schedulers send SIGTERM (`signals.py`).
 """
 
 import logging
@@ -20,13 +20,13 @@ _PRODUCT = Path("/sys/class/dmi/id/product_name")
 
 
 def watch(stop: signals.Question, ended: threading.Event) -> None:
-    """Sets `stop` when a notice comes, from a thread of its own that lives until `ended`."""
+    """Sets `stop` when a notice arrives, from a thread that runs until `ended` is set."""
     if os.environ.get("GCE_METADATA_IP") or _on_compute_engine():
         threading.Thread(target=_ask, args=(stop, ended), daemon=True).start()
 
 
 def _on_compute_engine() -> bool:
-    """From the firmware: no question goes over the network elsewhere."""
+    """Whether the firmware names Compute Engine; elsewhere nothing is sent over the network."""
     try:
         return "Google Compute Engine" in _PRODUCT.read_text()
     except OSError:
@@ -41,5 +41,5 @@ def _ask(stop: signals.Question, ended: threading.Event) -> None:
                 log.info("This machine is about to be taken away: saving.")
                 stop.set()
                 return
-        except OSError:  # the server is away for a moment
+        except OSError:  # the server is briefly unavailable
             continue

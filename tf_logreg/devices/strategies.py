@@ -1,4 +1,4 @@
-"""Which devices: one function from a name to a `tf.distribute.Strategy`, and nothing else."""
+"""Makes the `tf.distribute.Strategy` of a name."""
 
 import contextlib
 import glob
@@ -16,9 +16,9 @@ from tf_logreg.devices.choices import KINDS
 from tf_logreg.devices.tpu import tpu_strategy
 from tf_logreg.errors import InputError, brief
 
-_CONNECTING = 10  # seconds that TensorFlow gets at least, after a meeting that took all
-_MOST_REPLICAS = 64  # among which the shards of the rows are dealt (data/pipeline.py)
-_LONGEST_WAIT = 1e6  # seconds, eleven days; sockets take no more for granted
+_CONNECTING = 10  # seconds: TensorFlow's least time to connect, after a long meeting
+_MOST_REPLICAS = 64  # the number of virtual shards of the rows (data/shards.py)
+_LONGEST_WAIT = 1e6  # seconds, eleven days: a safe limit for the timeout of a socket
 ALL_REDUCE = {"mirrored": ("nccl", "hierarchical_copy"), "multi_worker_mirrored": ("ring", "nccl")}
 
 
@@ -31,10 +31,10 @@ def detect() -> str:
 
 
 def check_surroundings(strategy: tf.distribute.Strategy | None = None) -> None:
-    """Looks whether TensorFlow is as our functions need it, before anything is made or written.
+    """Checks that TensorFlow's state suits our functions, before anything is created or written.
 
     Args:
-        strategy: where the replicas will live, in whose own scope the caller may be.
+        strategy: places the replicas; the caller may be in its scope.
 
     Raises:
         InputError: eager execution is off, a graph is being traced, or another strategy's scope is open.
@@ -66,24 +66,24 @@ def make_strategy(
     gcp_project: str = "",
     job: Mapping[str, Any] | None = None,
 ) -> tf.distribute.Strategy:
-    """Makes the strategy that a run's replicas live in.
+    """Makes the strategy of a run.
 
     Args:
         kind: one of KINDS, in any case. 'off' is TensorFlow's default strategy; 'one_device' the
             first GPU or else the CPU; 'mirrored' all GPUs, or the logical CPUs; 'multi_worker_mirrored'
             those of every worker; 'tpu' all cores, of every host of a slice.
-        num_gpus: how many GPUs to use; -1 for all, 0 for none.
+        num_gpus: number of GPUs to use; -1 for all, 0 for none.
         num_virtual_cpus: split the CPU into this many logical devices, so that 'mirrored' runs
             anywhere; 0 leaves it whole. Must come before TensorFlow's first operation.
-        all_reduce_alg: how replicas add up, one of ALL_REDUCE[kind]; '' for TensorFlow's choice.
-        worker_hosts, task_index: the workers' addresses and which this is, unless TF_CONFIG says it.
-        startup_timeout: seconds that workers wait for each other, until TensorFlow has connected them.
+        all_reduce_alg: one of ALL_REDUCE[kind]; '' for TensorFlow's choice.
+        worker_hosts, task_index: the workers' addresses and this worker's index; TF_CONFIG takes precedence.
+        startup_timeout: seconds for the workers to meet and for TensorFlow to connect them.
         tpu: the TPU's name or grpc:// address; '' and 'local' for one in this machine.
         tpu_zone, gcp_project: where a TPU's name is looked up; '' for the machine's own.
         job: settings that must be the same on all workers, by the flag's name; compared when they meet.
 
     Raises:
-        InputError: an unknown kind, devices or workers that are not there, a TPU that does not answer.
+        InputError: an unknown kind, missing devices or workers, or a TPU that does not answer.
     """
     kind = kind.lower()
     _check_flags(kind, all_reduce_alg, worker_hosts, task_index, startup_timeout)
@@ -114,7 +114,7 @@ def make_deterministic(seed: int) -> None:
 def _check_flags(
     kind: str, all_reduce_alg: str, worker_hosts: str, task_index: int, startup_timeout: float
 ) -> None:
-    """InputError for values that are none, and those that another kind takes."""
+    """InputError for invalid values, and for flags of another kind."""
     if kind not in KINDS:
         raise InputError(f"--distribution_strategy: expected one of {', '.join(KINDS)}. Received: {kind!r}.")
     if all_reduce_alg and all_reduce_alg not in ALL_REDUCE.get(kind, ()):
@@ -125,19 +125,19 @@ def _check_flags(
             "--worker_hosts, --task_index: expected --distribution_strategy=multi_worker_mirrored. "
             f"Received: {kind!r}."
         )
-    if not 0 <= startup_timeout <= _LONGEST_WAIT:  # NaN is neither
+    if not 0 <= startup_timeout <= _LONGEST_WAIT:  # catches NaN too
         raise InputError(
             f"--startup_timeout: expected seconds from 0 to {_LONGEST_WAIT:.0f}. Received: {startup_timeout}."
         )
 
 
 def _gpus_to_use(num_gpus: int, several: bool) -> int:
-    """How many GPUs of this machine are used, -1 standing for all; `several` workers may follow.
+    """Number of GPUs of this machine to use, -1 for all; `several`: whether there may be several workers.
 
     Raises:
-        InputError: there are fewer.
+        InputError: the machine has fewer.
     """
-    # Logical devices start TensorFlow, which must not be before it knows its cluster.
+    # Listing logical devices starts TensorFlow, which must know its cluster first.
     devices_of = tf.config.list_physical_devices if several else tf.config.list_logical_devices
     found = len(devices_of("GPU"))
     if not -1 <= num_gpus <= found:
@@ -150,7 +150,7 @@ def _gpus_to_use(num_gpus: int, several: bool) -> int:
 def _strategy_of_one_machine(
     kind: str, num_gpus: int, num_virtual_cpus: int, all_reduce_alg: str
 ) -> tf.distribute.Strategy:
-    """The kinds 'off', 'one_device' and 'mirrored': on GPUs, unless there are none or the CPU was split."""
+    """The kinds 'off', 'one_device' and 'mirrored': on GPUs, unless there are none or the CPU is split."""
     if kind == "off":
         return tf.distribute.get_strategy()
     on_cpus = num_virtual_cpus > 0 or num_gpus == 0
@@ -174,7 +174,7 @@ def _strategy_of_one_machine(
 def _multi_worker_strategy(
     found: cluster.Cluster, all_reduce_alg: str, startup_timeout: float, job: Mapping[str, Any]
 ) -> tf.distribute.Strategy:
-    """Waits for the workers, then lets TensorFlow connect them; each uses all its GPUs, or its CPU."""
+    """Waits for the workers, then has TensorFlow connect them; each uses its GPUs, or else its CPU."""
     deadline = time.monotonic() + startup_timeout
     meeting.meet(found, startup_timeout, job)
     seconds = max(deadline - time.monotonic(), _CONNECTING)
@@ -202,18 +202,18 @@ def _multi_worker_strategy(
             f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}: "
             f"{brief(error)}"
         ) from None
-    # Workers get equally many batches of one static shape: none needs to ask the others whether it was
-    # the last, and shapes stay static.
+    # All workers get the same number of batches of one static shape, so they need not agree on the end
+    # of the data. Shapes stay static.
     strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy
 
 
 def _limit_connecting(count: int, seconds: float) -> None:
-    """Has TensorFlow give up when `count` workers have not connected within `seconds`.
+    """Limits to `seconds` the time in which `count` workers must connect to TensorFlow.
 
-    By itself it waits an hour for a worker that was lost after the meeting, and hears no signal while it
-    waits: the call holds the interpreter. There is no public option for that, and TensorFlow 2.18 has
-    none for the chief.
+    By default it waits an hour for a worker that was lost after the meeting, and no signal is handled
+    meanwhile, because the call holds the interpreter. There is no public option for this limit, and
+    TensorFlow 2.18 has none at all for the chief.
     """
     jobs = tf.compat.v1.ConfigProto.Experimental().coordination_config.coordinated_job_list
     jobs.add(name="worker", num_tasks=count)
@@ -230,7 +230,7 @@ def _limit_connecting(count: int, seconds: float) -> None:
 
 
 def _split_cpu(count: int) -> None:
-    """Gives TensorFlow `count` logical CPUs, or finds that it has them already."""
+    """Configures `count` logical CPUs, unless TensorFlow already has them."""
     try:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)

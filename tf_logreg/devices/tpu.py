@@ -1,4 +1,4 @@
-"""The strategy over a TPU, in this machine or one that is reached by its name or address."""
+"""The strategy over a TPU, in this machine or reached by its name or address."""
 
 import importlib.util
 import queue
@@ -13,15 +13,15 @@ from tf_logreg.errors import InputError, brief
 
 
 def tpu_strategy(tpu: str, zone: str, project: str, timeout: float) -> tf.distribute.Strategy:
-    """The strategy over all cores of a TPU: the steps of TensorFlow's guide, each named when it fails.
+    """The strategy over all cores of a TPU. It takes the steps of TensorFlow's guide; errors name the step.
 
     Args:
-        tpu: its name or grpc:// address; '' and 'local' for one in this machine.
+        tpu: name or grpc:// address of a TPU; '' and 'local' for one in this machine.
         zone, project: where a name is looked up; '' for the machine's own.
-        timeout: seconds that a remote one has to answer.
+        timeout: seconds for a remote TPU to answer.
 
     Raises:
-        InputError: there is none, or it does not answer.
+        InputError: no TPU is found, or it does not answer.
     """
     named = tpu not in ("", "local") and "://" not in tpu
     if named and not all(map(importlib.util.find_spec, ("googleapiclient", "oauth2client"))):
@@ -65,10 +65,10 @@ def tpu_strategy(tpu: str, zone: str, project: str, timeout: float) -> tf.distri
 
 
 def _probe(tpu: str, timeout: float) -> None:
-    """Opens and closes a connection to a grpc:// address: TensorFlow would try a silent one for minutes.
+    """Opens and closes a connection to a grpc:// address; TensorFlow would retry a dead one for minutes.
 
     Raises:
-        OSError: nobody listens there. TimeoutError: nobody answers in time.
+        OSError: nothing listens there. TimeoutError: no answer in time.
     """
     address = urllib.parse.urlsplit(tpu.split(",")[0])
     if address.scheme == "grpc":
@@ -76,7 +76,7 @@ def _probe(tpu: str, timeout: float) -> None:
 
 
 def _within(timeout: float, function: Callable[[], tf.distribute.Strategy]) -> tf.distribute.Strategy:
-    """The function's value, from a thread of its own that is left behind when it takes longer.
+    """The function's value, computed in a thread that is abandoned after `timeout` seconds.
 
     Raises:
         TimeoutError: it took longer.

@@ -1,8 +1,8 @@
-"""What several worker processes say to each other outside the step loops; trivial when there is one.
+"""Communication between worker processes outside the step loops; trivial with one worker.
 
-Every decision that all must take alike (an error in the data, a signal, whether a checkpoint is there)
-goes through here, and none leaves a loop alone. What sends is collective: each worker calls it in the
-same order.
+Decisions that must be the same on all workers (an error in the data, a signal, whether there is a
+checkpoint) are made here, so that no worker leaves a loop alone. Methods that communicate are collective:
+every worker calls them in the same order.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Workers:
     """The worker processes of a strategy.
 
     Attributes:
-        cluster: the workers' addresses and this process's place among them; None without a cluster.
-        strategy: the strategy whose replicas the workers hold.
+        cluster: the workers' addresses and this process's index; None without a cluster.
+        strategy: the strategy whose replicas run in the workers.
     """
 
     cluster: cluster.Cluster | None
@@ -44,7 +44,7 @@ class Workers:
 
     @property
     def index(self) -> int:
-        """This process's place among the workers, 0 without a cluster."""
+        """This process's index among the workers, 0 without a cluster."""
         return self.cluster.index if self.cluster else 0
 
     @property
@@ -54,16 +54,16 @@ class Workers:
 
     @property
     def replicas(self) -> range:
-        """Ids of the replicas in this process, among those of all workers."""
+        """Ids of this process's replicas among those of all workers."""
         local = self.strategy.num_replicas_in_sync // self.count
         return range(self.index * local, (self.index + 1) * local)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
-        """[count, *shape] float64: each worker's array, of one shape on all."""
+        """[count, *shape] float64: each worker's array; the shape is the same on all."""
         return self._stacked(np.asarray(array, np.float64))
 
     def _stacked(self, array: np.ndarray) -> np.ndarray:
-        """[count, *shape]: each worker's array of float64 or int64, as a sum of arrays 0 elsewhere."""
+        """[count, *shape]: each worker's float64 or int64 array, gathered as a sum of zero-padded arrays."""
         if self.count == 1:
             return array[None]
         size = self.count * array.size
@@ -79,7 +79,7 @@ class Workers:
         """Each worker's value.
 
         Raises:
-            TypeError: a value that `message.encode` does not take, with one worker too.
+            TypeError: `message.encode` does not take the value; also with one worker.
         """
         if self.count == 1:
             message.outline(value, [])
@@ -91,10 +91,10 @@ class Workers:
         return [message.decode(row.tobytes()[:size]) for row, size in zip(found, sizes, strict=True)]
 
     def together(self, function: Callable[[], Any]) -> Any:
-        """The function's value; what fails on one worker fails on all, with the first such worker's words.
+        """The function's value; an error on one worker is raised on all, with the first such message.
 
-        An InputError is raised on all. Any other error stays what it is where it came from, and is a
-        RunError that names its worker on the others. The function talks to no other worker.
+        An InputError is raised on all workers. Any other error is re-raised where it occurred; the other
+        workers raise a RunError that names the worker. The function must not communicate.
         """
         if self.count == 1:
             return function()
@@ -118,12 +118,12 @@ class Workers:
         return value
 
     def from_chief(self, function: Callable[[], Any]) -> Any:
-        """The function's value on the chief, for all; only the chief calls it."""
+        """The function's value on the chief, returned on all workers; only the chief calls it."""
         value = self.together(function if self.is_chief else lambda: None)
         return self.from_each(value)[0]
 
     def same(self, value: Any, what: str) -> None:
-        """Raises InputError, on all, naming the workers whose value is not the chief's."""
+        """Raises an InputError on all workers that names those whose value differs from the chief's."""
         found = self.from_each(value)
         others = [
             f"worker {k} ({self.cluster.addresses[k]})" for k, one in enumerate(found) if one != found[0]
@@ -132,11 +132,11 @@ class Workers:
             raise InputError(f"{what}: expected the same on every worker. Another on {', '.join(others)}.")
 
     def seconds_to_reduce(self, size: int) -> float:
-        """Seconds that adding `size` float32 over all replicas takes, the median of five."""
+        """Seconds of an all-reduce of `size` float32 over all replicas, the median of five."""
         import tensorflow as tf
 
         def replica(value):
-            # An operation of the replica's own: TensorFlow asks where the value is.
+            # zeros_like places the value on the replica's device, which the all-reduce needs.
             return tf.distribute.get_replica_context().all_reduce(
                 tf.distribute.ReduceOp.SUM, tf.zeros_like(value)
             )
@@ -166,7 +166,7 @@ class Workers:
 
 
 def _errors_of_a_lost_peer() -> tuple[type[Exception], ...]:
-    """What TensorFlow raises when a peer is gone."""
+    """Errors that TensorFlow raises when a peer is lost."""
     import tensorflow as tf
 
     return (

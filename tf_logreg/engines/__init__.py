@@ -1,1 +1,1 @@
-"""Who makes the passes over the rows."""
+"""Engines, which make the passes over the rows."""

@@ -1,4 +1,4 @@
-"""`Engine`: who makes the passes over the rows of a fit. Solvers do not know which one does."""
+"""`Engine`: makes the passes over the rows of a fit. Solvers do not depend on which engine it is."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 # sums(name, arguments, problems, width, every): the named sums of `objective/row_sums.py` over all rows,
-# float64 arrays. `arguments` are arrays [K, ...]; `problems` is a `records.Problems`; `width` is how many
-# numbers are made a row; `every` = 8 takes one block of eight.
+# float64 arrays. `arguments` are arrays [K, ...]; `problems` is a `records.Problems`; `width` is the
+# number of intermediate values per row; `every` = 8 reads one block of every eight.
 Sums = Callable[..., list[np.ndarray]]
 
 
@@ -16,8 +16,8 @@ class Engine:
     """Passes over some rows.
 
     Attributes:
-        sums: makes one.
-        on_host: whether it computes on the cores that the solver's own algebra uses.
+        sums: makes a pass.
+        on_host: whether passes run on the CPU cores that the solver's own algebra uses.
     """
 
     sums: Sums

@@ -1,4 +1,4 @@
-"""Which engine makes the passes. TensorFlow is imported by the one that needs it."""
+"""Selects the engine that makes the passes. Only an engine that needs TensorFlow imports it."""
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from tf_logreg.engines.engine import Engine
 def placed_or_streamed(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
-    """Passes over some rows, which are placed on the devices once when there is room.
+    """Passes over some rows: placed on the devices once if they fit, else streamed each time.
 
     Args:
-        devices: where they are made.
+        devices: where passes are made.
         source: where rows are read.
-        rows: int64 [n], their ids.
-        columns: how training columns come from raw ones.
+        rows: int64 [n], ids of the rows.
+        columns: the map from raw to training columns.
         folds: int32 [n], or None when no problem holds a fold out.
     """
     from tf_logreg.engines import on_devices
@@ -26,7 +26,7 @@ def placed_or_streamed(
 
 
 def streamed(devices: Devices, source: Source, rows: np.ndarray, columns: Affine) -> Engine:
-    """Passes over rows that are read a few times only, and so are not placed; arguments are as above."""
+    """Passes over rows that are read only a few times, so they are not placed; arguments as above."""
     from tf_logreg.engines import on_devices
 
     return on_devices.streamed(devices, source, rows, columns)

@@ -1,10 +1,10 @@
-"""The engine on devices: a pass of `objective/row_sums.py`, by its name, over all rows on every replica.
+"""The engine on devices: runs a named pass of `objective/row_sums.py` over all rows on every replica.
 
-Rows are resident on the devices, or streamed to them in blocks; the code above does not know which.
-Within a replica rows are taken in blocks that stay in a core's cache, so that a program that uses X
-twice reads it from memory once, and so that logits never take more room than a block's. Sums of
-blocks are added with the rounding error of each addition kept beside them (Ogita, Rump and Oishi,
-SIAM J. Sci. Comput. 26, 2005, alg. 4.3): 10^9 rows lose no digits, also where there is no float64.
+Rows are resident on the devices, or streamed to them in blocks; callers need not know which.
+A replica processes rows in blocks that fit in a core's cache, so a program that uses X twice reads it
+from memory once, and logits take only the memory of a block. Sums of blocks are added together with the
+rounding error of each addition (Ogita, Rump and Oishi, SIAM J. Sci. Comput. 26, 2005, alg. 4.3):
+10^9 rows lose no digits, even without float64.
 """
 
 import functools
@@ -26,7 +26,7 @@ from tf_logreg.objective.records import Problems, Rows
 
 log = logging.getLogger(__name__)
 
-_BLOCK_ELEMENTS = 2**21  # floats of X and of a program's intermediates in a block
+_BLOCK_ELEMENTS = 2**21  # floats in a block, of X and a program's intermediates
 _TPU_BLOCK_ELEMENTS = 2**23  # a TPU's vector memory holds two such blocks of X beside the rest
 _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**17, 128, 64
 
@@ -34,13 +34,13 @@ _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**17, 128, 64
 def placed_or_streamed(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
-    """Passes over some rows: placed on the devices once when there is room for them, else streamed each time.
+    """Passes over some rows: placed on the devices once if they fit, else streamed each time.
 
     Args:
         devices: where the replicas are; each holds the rows of its own shards.
         source: where rows are read.
-        rows: int64 [n], their ids.
-        columns: how training columns come from raw ones.
+        rows: int64 [n], ids of the rows.
+        columns: the map from raw to training columns.
         folds: int32 [n], or None when no problem holds a fold out.
     """
     if devices.has_room(len(rows), len(source.feature_names)):
@@ -64,9 +64,9 @@ def over_placed(devices: Devices, placed: Rows, shapes: tuple) -> Engine:
     """Passes over rows that are on the devices already.
 
     Args:
-        devices: where they are.
-        placed: a replica's rows on each device.
-        shapes: [n, p] of each.
+        devices: where the rows are.
+        placed: each replica's rows, on its device.
+        shapes: [n, p] of each replica's rows.
     """
     strategy, dtype = devices.strategy, tf.as_dtype(devices.dtype)
 
@@ -80,7 +80,7 @@ def over_placed(devices: Devices, placed: Rows, shapes: tuple) -> Engine:
 def streamed(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
-    """Passes over rows that are read anew each time; arguments as of `placed_or_streamed`."""
+    """Passes over rows that are read again each time; arguments as of `placed_or_streamed`."""
     strategy, dtype, replicas = devices.strategy, tf.as_dtype(devices.dtype), devices.replicas
     to_rows = _with_folds(rows, folds)
 
@@ -109,14 +109,14 @@ def _with_folds(rows: np.ndarray, folds: np.ndarray | None) -> Callable:
         return lambda batch: Rows(*batch[:4], tf.zeros_like(batch.row, tf.int32))
     table = np.zeros(rows.max() + 1, np.int32)
     table[rows] = folds
-    # A tensor, not a constant of the graph, which may take no more than 2 GiB.
+    # A tensor, not a constant of the graph, which is limited to 2 GiB.
     with tf.device("CPU:0"):
         table = tf.constant(table)
     return lambda batch: Rows(*batch[:4], tf.gather(table, tf.maximum(batch.row, 0)))
 
 
 def _on_host() -> bool:
-    """Whether passes run on the cores of the host, there being nothing faster."""
+    """Whether passes run on the CPU, as there is no accelerator."""
     return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 
 
@@ -126,14 +126,14 @@ def _one_problem(arguments: tuple) -> tuple:
 
 
 def _tensors(values: tuple, dtype: tf.DType) -> tuple:
-    """Arguments for the devices: real numbers in float64 when X is, else in float32."""
+    """Arguments as tensors: real numbers in float64 if X is float64, else in float32."""
     real = tf.float64 if dtype == tf.float64 else tf.float32
     made = [tf.constant(value, real if np.asarray(value).dtype.kind == "f" else None) for value in values]
     return Problems(*made) if isinstance(values, Problems) else tuple(made)
 
 
 def _arrays(sums: list) -> list[np.ndarray]:
-    """(sum, what its additions lost) pairs -> float64."""
+    """(sum, rounding error) pairs -> float64 arrays."""
     return [
         total.numpy().astype(np.float64) + lost.numpy().astype(np.float64)
         for total, lost in zip(sums[::2], sums[1::2], strict=True)
@@ -142,9 +142,9 @@ def _arrays(sums: list) -> list[np.ndarray]:
 
 @functools.lru_cache(maxsize=64)
 def _distributed(strategy: tf.distribute.Strategy, name: str, width: int, every: int, data):
-    """The TensorFlow function of a pass; one for each name, however many problems there are.
+    """The TensorFlow function of a pass; one per name, for any number of problems.
 
-    `data` tells rows and problems of different static shapes apart, which must not be generalised over.
+    `data` has the static shapes of rows and problems, which need functions of their own.
     """
     replica = replica_program(name, width, every, placement.on_tpu(strategy))
 
@@ -158,9 +158,9 @@ def _distributed(strategy: tf.distribute.Strategy, name: str, width: int, every:
 
 @functools.lru_cache(maxsize=64)
 def replica_program(name: str, width: int, every: int, tpu: bool) -> Callable:
-    """What `strategy.run` is given for a pass: (rows, arguments, problems) -> the sums over all replicas.
+    """A pass as a function for `strategy.run`: (rows, arguments, problems) -> sums over all replicas.
 
-    The sums are those of `replica_sums`. `tpu` says what devices it is traced for.
+    The sums are those of `replica_sums`. `tpu`: whether it is traced for TPUs.
     """
 
     def replica(rows, arguments, problems):
@@ -169,7 +169,7 @@ def replica_program(name: str, width: int, every: int, tpu: bool) -> Callable:
         context = tf.distribute.get_replica_context()
         if tpu:
             return context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
-        # One number in float64 for each pair, so that the sum over replicas loses nothing either.
+        # Each pair becomes one float64 number, so that the sum over replicas loses no digits either.
         wide = [
             tf.cast(a, tf.float64) + tf.cast(b, tf.float64)
             for a, b in zip(sums[::2], sums[1::2], strict=True)
@@ -183,34 +183,34 @@ def replica_program(name: str, width: int, every: int, tpu: bool) -> Callable:
 def replica_sums(
     program: Callable, rows: Rows, arguments: tuple, problems: Problems, *, width: int, every: int = 1
 ) -> list[tf.Tensor]:
-    """One replica's part of a pass: this is the program that a device runs.
+    """One replica's part of a pass: the program that runs on a device.
 
     Args:
-        program: of `objective/row_sums.py`.
-        rows: the replica's, with static shapes.
-        arguments, problems: the program's.
-        width: numbers that it makes for each row.
-        every: take one block of so many.
+        program: from `objective/row_sums.py`.
+        rows: the replica's rows, with static shapes.
+        arguments, problems: arguments of the program.
+        width: number of intermediate values per row.
+        every: read one block of every `every`.
 
     Returns:
-        For each of the program's sums the sum and what its additions lost.
+        For each of the program's sums, the sum and the rounding error of its additions.
     """
     num_rows, num_features = rows.x.shape
-    # A sample is many small blocks, evenly spread: files are often in the order of a column or a label.
+    # A sample is many small blocks, evenly spaced: files are often sorted by a column or a label.
     most = _MOST_ROWS if every == 1 else _SAMPLE_ROWS
     elements = _TPU_BLOCK_ELEMENTS if linear.is_for_tpu() else _BLOCK_ELEMENTS
-    # Many problems have sums larger than a small block's rows; adding them up would take as long as the
-    # products. 45 problems of 768 x 100: 2.3 s a pass with 64 rows at a time, 1.2 s with 256.
+    # With many problems the sums are larger than a small block's rows, and adding them takes as long as the
+    # products. 45 problems of 768 x 100: 2.3 s per pass with blocks of 64 rows, 1.2 s with 256.
     fewest = _FEWEST_ROWS if every > 1 or width < 8 * num_features else 4 * _FEWEST_ROWS
     block = max(fewest, min(most, elements // (num_features + width), num_rows // every))
-    # At multiples of 64 rows a block is a view: it begins where TensorFlow's kernels can read.
+    # A block that starts at a multiple of 64 rows is a view, aligned as TensorFlow's kernels need it.
     block = min(block // _FEWEST_ROWS * _FEWEST_ROWS, num_rows)
     count = -(-num_rows // block) if block else 1
-    if linear.is_for_tpu() and every == 1:  # few blocks: make them equal, so that the last repeats little
+    if linear.is_for_tpu() and every == 1:  # few blocks: equal ones overlap little at the end
         block = min(-(-num_rows // count // _FEWEST_ROWS) * _FEWEST_ROWS, num_rows)
 
     def start_of(i):
-        # The last block ends with the last row; what it shares with the one before does not count.
+        # The last block ends at the last row; rows that it shares with the previous block do not count.
         return tf.minimum(i * block, num_rows - block)
 
     def cut(array, i):
@@ -224,15 +224,15 @@ def replica_sums(
         return program(*arguments, problems, part._replace(weight=tf.where(new, part.weight, 0)))
 
     def add(i, x, totals, losses):
-        # The next block of X is taken a turn ahead. A TPU keeps it in its vector memory then, from
-        # where both products read it; a slice that they share it would read from memory for each.
+        # The next block of X is read one iteration early. A TPU then keeps it in vector memory for both
+        # products; a slice taken in the same iteration would be read from memory once per product.
         ahead = cut(rows.x, i + every)
         pairs = [_add(*terms) for terms in zip(totals, losses, sums_of(i, x), strict=True)]
         return i + every, ahead, *(tuple(part) for part in zip(*pairs, strict=True))
 
     done, totals = every, sums_of(tf.constant(0), cut(rows.x, tf.constant(0)))
     losses = tuple(map(tf.zeros_like, totals))
-    if linear.is_for_tpu():  # half the program: XLA drops the sums that only say what shape zeros have
+    if linear.is_for_tpu():  # halves the program: XLA drops sums used only for their shape
         done, totals = 0, losses
     start = tf.constant(done), cut(rows.x, tf.constant(done)), totals, losses
     _, _, totals, losses = tf.while_loop(lambda i, *_: i < count, add, start)
@@ -240,7 +240,7 @@ def replica_sums(
 
 
 def _add(total: tf.Tensor, lost: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Total + value, and `lost` with the rounding error of that addition."""
+    """Total + value, and `lost` plus the rounding error of that addition."""
     new = total + value
     back = new - total
     return new, lost + ((total - (new - back)) + (value - back))

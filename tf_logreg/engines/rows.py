@@ -13,16 +13,16 @@ from tf_logreg.devices.devices import Devices
 def held_rows(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine
 ) -> tuple[list[np.ndarray], list[tuple[np.ndarray, ...]]]:
-    """What each replica of this process holds: the positions of its shards' rows, and those rows read.
+    """Reads the rows of each replica of this process, those of its shards.
 
     Args:
         devices: where the replicas are.
         source: where rows are read.
         rows: int64 [n] row ids.
-        columns: how training columns come from raw ones.
+        columns: the map from raw to training columns.
 
     Returns:
-        A list over replicas of positions in `rows`, and one of (x, y, weight, offset) as arrays.
+        Two lists over replicas: positions in `rows`, and (x, y, weight, offset) as arrays.
     """
     owners = shards.owner(np.arange(len(rows)), devices.replicas)
     positions = [np.flatnonzero(owners == replica) for replica in devices.workers.replicas]
@@ -38,7 +38,7 @@ def read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: str) -> 
     start = 0
     for batch in host_rows.host_batches(source, rows):
         part = slice(start, start + len(batch.y))
-        # In the source's own precision, then rounded once; both steps while the block is in cache.
+        # Computed in the source's own dtype, then rounded once, while the block is in cache.
         if x.dtype == source.x_dtype:
             np.multiply(np.subtract(batch.x, shift, out=x[part]), scale, out=x[part])
         else:
@@ -49,5 +49,5 @@ def read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: str) -> 
 
 
 def _numpy_dtype(name: str) -> np.dtype:
-    """NumPy's own, or that of bfloat16."""
+    """The NumPy dtype of a name, also for bfloat16."""
     return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)

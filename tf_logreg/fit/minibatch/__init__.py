@@ -1,1 +1,1 @@
-"""Fits by steps over batches."""
+"""Minibatch training."""

@@ -1,8 +1,8 @@
-"""Where the steps of minibatch training get their rows: streamed from the source, or resident on the devices.
+"""Rows for the steps of minibatch training: streamed from the source, or resident on the devices.
 
-Both give each replica the rows of its own shards in the same order, so the choice changes the speed
-and nothing else. Both hand a replica its batch in parts that are computed side by side: on a CPU one
-a core, because a product with few columns gains little from threads of its own.
+Both give each replica the rows of its own shards in the same order, so the choice only changes the
+speed. Both split a replica's batch into parts that are computed in parallel, on a CPU one part per core,
+because a product with few columns gains little from several threads.
 """
 
 import logging
@@ -24,9 +24,9 @@ from tf_logreg.objective.records import Rows
 
 log = logging.getLogger(__name__)
 
-# run(step, count): takes `count` steps from global step `step` on; the mean of what they returned.
+# run(step, count): takes `count` steps from global step `step` on and returns the mean of their values.
 Run = Callable[[int, int], float]
-# One replica's step on the parts of its batch, run in its replica context; a scalar, the same on all.
+# One replica's step on the parts of its batch, in its replica context; returns a scalar, equal on all.
 Update = Callable[[list[Batch]], tf.Tensor]
 
 
@@ -51,7 +51,7 @@ def placed_or_streamed(
 def streamed(
     devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
-    """Over batches that `tf.data` prepares while the devices work; arguments are as above."""
+    """Steps over batches that `tf.data` prepares while the devices compute; arguments as above."""
     strategy, num_parts = devices.strategy, placement.cores_per_replica(devices.strategy)
 
     def split_and_update(batch):
@@ -91,13 +91,13 @@ def streamed(
 def resident(
     devices: Devices, dataset: Dataset, columns: Affine, order: pipeline.Order, update: Update
 ) -> tuple[Run, Engine]:
-    """Over rows that are placed once and gathered there by index; arguments are as above."""
+    """Steps over rows that are placed on the devices once and gathered by index; arguments as above."""
     strategy, rows, replicas = devices.strategy, dataset.train, devices.replicas
     mine = devices.workers.replicas
     positions, held = held_rows(devices, dataset.source, rows, columns)
     held = [Rows(*arrays, np.zeros(len(arrays[1]), np.int32)) for arrays in held]
     data, shapes = placement.place(strategy, held), tuple(part.x.shape for part in held)
-    # Where each row lies in its replica's arrays; rows of replicas elsewhere are not asked for.
+    # Position of each row in its replica's arrays; rows of other processes' replicas are never used.
     where = np.zeros(len(rows), np.int32)
     for held_here in positions:
         where[held_here] = np.arange(len(held_here))
@@ -108,7 +108,7 @@ def resident(
         real = index >= 0
         index = tf.maximum(index, 0)
         x, y, weight, offset = (tf.gather(array, index) for array in data[:4])
-        # A replica has no use for the rows' ids.
+        # The last field stands in for the rows' ids, which a replica does not use.
         return Batch(x, y, tf.where(real, weight, 0.0), offset, index)
 
     def gather_and_update(data, places, step):
@@ -131,7 +131,7 @@ def resident(
     epoch, blocks = -1, None
 
     def places_of(step: int, count: int) -> np.ndarray:
-        """Places in the replicas' arrays, [count, replicas, rows a replica], -1 for padding."""
+        """Positions in the replicas' arrays, [count, replicas, rows per replica], -1 for padding."""
         nonlocal epoch, blocks
         parts = []
         while count:
@@ -154,7 +154,7 @@ def resident(
 
 
 def _split(array: tf.Tensor, num_parts: int) -> list[tf.Tensor]:
-    """The array cut by rows into at most num_parts equal parts, each of 64 rows or more."""
+    """The array split by rows into at most num_parts equal parts, each of 64 rows or more."""
     rows = array.shape[0]
     return tf.split(
         array, max(k for k in range(1, num_parts + 1) if rows % k == 0 and (k == 1 or rows >= 64 * k))

@@ -1,8 +1,8 @@
-"""Minibatch training in a loop of our own, the same under every strategy.
+"""The step loop of minibatch training, the same under every strategy.
 
 The loss and its gradient are a pure function of (weights, batch). Each replica returns sums over its
-rows, numerator and weights apart; they are added over replicas and only then divided, which is right
-for shares of any size. Python sees the loop once every `steps_per_loop` steps.
+rows, numerator and weight sum separately. They are added over replicas and only then divided, which is
+right for any number of rows per replica. Python regains control every `steps_per_loop` steps.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ _SECONDS_WORTH_SAVING = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Length:
-    """How long a fit is.
+    """Length of a fit.
 
     Attributes:
-        steps: updates in all.
-        steps_per_epoch: updates that read the training rows once.
-        steps_per_loop: updates between two looks from Python, at multiples of it.
+        steps: number of updates in total.
+        steps_per_epoch: number of updates that read the training rows once.
+        steps_per_loop: Python regains control at multiples of this number of updates.
     """
 
     steps: int
@@ -40,7 +40,7 @@ class Length:
     steps_per_loop: int
 
     def next_look(self, step: int, *, each_epoch: bool) -> int:
-        """The step at which Python looks next; a function of `step` alone, so a resumed run looks alike."""
+        """The step at which Python next regains control; it depends on `step` alone, so runs resume alike."""
         ends = [self.steps, (step // self.steps_per_loop + 1) * self.steps_per_loop]
         if each_epoch:
             ends.append((step // self.steps_per_epoch + 1) * self.steps_per_epoch)
@@ -50,11 +50,11 @@ class Length:
 def loss_and_gradient(
     kernel: tf.Tensor, bias: tf.Tensor, batch: Batch, class_weight: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Sums over one replica's rows, unpenalised and undivided.
+    """Sums over one replica's rows, without penalty and not divided by the weight sum.
 
     Args:
         kernel: [p, m]. bias: [m]. batch: B rows, padding with weight 0.
-        class_weight: [C], multiplies the row weights by class; None for ones.
+        class_weight: [C], factors of the row weights by class; None for ones.
 
     Returns:
         sum_i s_i, sum_i s_i loss_i (nats), and the latter's gradient by kernel [p, m] and bias [m].
@@ -82,14 +82,14 @@ def make_update(
 
     Args:
         model: built within the strategy's scope.
-        optimizer: made within the scope; takes care of l1.
+        optimizer: made within the scope; it applies l1 itself.
         l1, l2: penalties as in F; the bias has none.
-        clip_norm: greatest norm of the whole gradient, penalty included; 0 for no limit.
+        clip_norm: largest norm of the whole gradient, including the penalty; 0 for no limit.
         class_weight: [C], or None.
 
     Returns:
-        A function of the replica's batch, in parts, that updates the model and gives the objective of the
-        global batch, in nats, as it was before.
+        A function of the replica's batch, in parts, that updates the model and returns the objective of the
+        global batch before the update, in nats.
     """
     layer = model.get_layer("logits")
     variables = [layer.kernel] + ([layer.bias] if layer.use_bias else [])
@@ -103,12 +103,12 @@ def make_update(
             parts = [loss_and_gradient(kernel, bias, part, class_weight) for part in batch]
         sums = [tf.add_n(terms) for terms in zip(*parts, strict=True)]
         weight_sum, loss_sum, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
-        # A batch whose rows all have weight 0 has no data term, not NaN.
+        # A batch whose rows all have weight 0 has a data term of 0, not NaN.
         gradients = [tf.math.divide_no_nan(gradient, weight_sum) for gradient in gradients][: len(variables)]
         gradients[0] += l2 * kernel
         if clip_norm > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-        # Keras adds gradients over replicas once more: hand each its part of the sum.
+        # Keras adds gradients over replicas again, so each gets its share of the sum.
         optimizer.apply([gradient / context.num_replicas_in_sync for gradient in gradients], variables)
         penalty = l2 / 2 * tf.reduce_sum(tf.square(kernel)) + l1 * tf.reduce_sum(tf.abs(kernel))
         return tf.math.divide_no_nan(loss_sum, weight_sum) + penalty
@@ -119,7 +119,7 @@ def make_update(
 def build_optimizer(
     strategy: tf.distribute.Strategy, optimizer: keras.optimizers.Optimizer, model: keras.Sequential
 ):
-    """Makes the optimiser's variables for the model's, kernel first; a decay it has spares the bias."""
+    """Builds the optimiser for the model's variables, kernel first; weight decay excludes the bias."""
     layer = model.get_layer("logits")
     if optimizer.weight_decay and layer.use_bias:
         optimizer.exclude_from_weight_decay(var_list=[layer.bias])
@@ -143,17 +143,17 @@ def fit(
         model: built within the strategy's scope.
         optimizer: built for it.
         run: takes steps, from `feed.placed_or_streamed`.
-        length: how many, and how many at a time.
+        length: number of steps, in total and per loop.
         report: called after each loop with (step, mean objective of the loop's batches in nats,
-            global steps a second).
-        monitor: where the state is saved and found; asked after each loop whether to save and end.
-        early_stopping: looked at after each epoch.
+            global steps per second).
+        monitor: saves and restores the state; after each loop it may interrupt the fit.
+        early_stopping: checked after each epoch.
 
     Returns:
         The result; `diverged` as soon as a loop's objective or weights are not finite.
 
     Raises:
-        InputError: a checkpoint that does not fit, or cannot be written.
+        InputError: a checkpoint does not match, or cannot be written.
     """
     layer = model.get_layer("logits")
     step, history, checkpoints = 0, [], monitor.checkpoints
@@ -172,13 +172,13 @@ def fit(
         step += count
         history.append((step, objective))
         report(step, objective, count / (time.perf_counter() - start))
-        # The objective is that of before the last update, so the weights are looked at too.
+        # The objective is from before the last update, so the weights are checked too.
         if not np.isfinite(objective) or not all(np.isfinite(array).all() for array in layer.get_weights()):
             return Trained(Status.DIVERGED, step, step / length.steps_per_epoch, None, None, history)
         if early_stopping and step % length.steps_per_epoch == 0:
             stopped = early_stopping.should_stop(layer.get_weights())
         stop_now, ended = monitor.interrupted(), stopped or step >= length.steps
-        # The end is saved too when it took a while to come there: what follows may be killed as well.
+        # The final state is saved too after a long fit, as the run may be killed later.
         due = step - saved >= checkpoints.every_steps or (
             ended and time.monotonic() - saved_at > _SECONDS_WORTH_SAVING
         )
@@ -195,7 +195,7 @@ def fit(
 
 
 def _state(layer, optimizer, early_stopping: EarlyStopping | None, history: list) -> dict[str, np.ndarray]:
-    """All that the next step depends on, as arrays."""
+    """Arrays of a checkpoint: everything on which the next step depends."""
     arrays = {"history": np.array(history, np.float64).reshape(-1, 2)}
     arrays |= {f"weights/{i}": array for i, array in enumerate(layer.get_weights())}
     arrays |= {f"optimizer/{i}": variable.numpy() for i, variable in enumerate(optimizer.variables)}
@@ -205,7 +205,7 @@ def _state(layer, optimizer, early_stopping: EarlyStopping | None, history: list
 
 
 def _restore(layer, optimizer, early_stopping: EarlyStopping | None, arrays: dict[str, np.ndarray]) -> None:
-    """Sets what `_state` saved."""
+    """Restores the state from the arrays of `_state`."""
     layer.set_weights([arrays[f"weights/{i}"] for i in range(len(layer.get_weights()))])
     for i, variable in enumerate(optimizer.variables):
         variable.assign(arrays[f"optimizer/{i}"])

@@ -1,4 +1,4 @@
-"""Keras optimisers by name, with the arguments that mean the same on any number of replicas."""
+"""Keras optimisers by name, limited to arguments that mean the same on any number of replicas."""
 
 import inspect
 import math
@@ -8,7 +8,7 @@ import keras
 
 from tf_logreg.fit.minibatch import proximal
 
-# Keras applies these before the sum over replicas, or divides by a step count of its own.
+# Arguments that are refused; Keras would apply some of them before the sum over replicas.
 _REFUSED = {
     "clipnorm": "use minibatch.clip_norm, which clips the whole reduced gradient",
     "clipvalue": "use minibatch.clip_norm, which clips the whole reduced gradient",
@@ -37,7 +37,7 @@ def known() -> list[str]:
 
 
 def faults(name: str, args: Mapping, l1: float) -> list[str]:
-    """What is wrong with an optimiser's name and arguments, a line each: empty when nothing is."""
+    """Faults of an optimiser's name and arguments, one message each; [] when there are none."""
     if _class_name(name) is None:
         return [f"minibatch.optimizer: expected one of {', '.join(known())}. Received: {name!r}."]
     name, lines = _class_name(name), []
@@ -66,7 +66,7 @@ def faults(name: str, args: Mapping, l1: float) -> list[str]:
 
 
 def _value_faults(name: str, key: str, value: object) -> list[str]:
-    """What Keras would find wrong with an argument only inside a step, or never."""
+    """Faults of an argument's value that Keras would find only inside a step, or never."""
     default = inspect.signature(getattr(keras.optimizers, name).__init__).parameters[key].default
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not isinstance(default, float) and not (default is None and number):
@@ -74,7 +74,7 @@ def _value_faults(name: str, key: str, value: object) -> list[str]:
     # Adafactor and Ftrl have exponents that are negative.
     least = -math.inf if isinstance(default, float) and default < 0 else 0.0
     most, expected = math.inf, "a finite number" if least else "a finite number >= 0"
-    if key in ("beta_1", "beta_2", "rho"):  # shares of a running mean
+    if key in ("beta_1", "beta_2", "rho"):  # decay rates of running means
         most, expected = 1.0, "a number in [0, 1)"
     if number and least <= value < most and math.isfinite(value):
         return []
@@ -91,12 +91,12 @@ def make(
 
     Args:
         name: one of `known()`, in any case.
-        learning_rate: its step, or a schedule of it.
-        args: its own further arguments.
-        l1: penalty on its first variable; needs one of `proximal.known()` when positive.
+        learning_rate: a number or a schedule.
+        args: further arguments of the optimiser.
+        l1: penalty on the first variable; a positive one needs one of `proximal.known()`.
     """
     name, kwargs = _class_name(name), {"learning_rate": learning_rate, **args}
-    # AdamW and Muon decay by default. That is no part of the objective, so it must be asked for.
+    # AdamW and Muon decay weights by default. Decay is not part of the objective, so the default here is 0.
     if inspect.signature(getattr(keras.optimizers, name)).parameters["weight_decay"].default:
         kwargs.setdefault("weight_decay", 0.0)
     if l1 > 0:
@@ -109,6 +109,6 @@ def _class_name(name: str) -> str | None:
 
 
 def _parameters(name: str) -> list[str]:
-    """The arguments of an optimiser's constructor."""
+    """Names of the arguments of an optimiser's constructor."""
     parameters = inspect.signature(getattr(keras.optimizers, name).__init__).parameters
     return [key for key, value in parameters.items() if key != "self" and value.kind != value.VAR_KEYWORD]

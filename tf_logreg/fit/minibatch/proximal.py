@@ -1,8 +1,8 @@
 """Keras optimisers that minimise F + l1 * ||W||_1 and reach exact zeros.
 
-After the optimiser's own step, a coefficient moves towards zero by l1 times the step size that this
-optimiser gave to this coefficient, and stops there (soft thresholding). It must be that step size,
-coefficient by coefficient: with the bare learning rate, Adam and RMSprop settle away from the
+After the optimiser's own step, a coefficient moves towards zero by l1 times the step size that the
+optimiser used for it, and stops at zero (soft thresholding). The step size must be that of each
+coefficient: with the plain learning rate, Adam and RMSprop converge to a point that is not the
 optimum (Duchi, Hazan and Singer, JMLR 12, 2011, sec. 2, for Adagrad; the fixed-point condition is
 the same for the others: w = soft(w - s * g, s * l1) holds exactly where g is in -l1 * d|w|).
 The bias is never penalised.
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 
 def known() -> list[str]:
-    """The optimisers that can take l1 > 0."""
+    """Names of the optimisers that support l1 > 0."""
     return sorted(_PROXIMAL)
 
 
@@ -23,7 +23,7 @@ def make(name: str, l1: float, **kwargs) -> keras.optimizers.Optimizer:
     Args:
         name: one of `known()`.
         l1: the penalty, >= 0.
-        **kwargs: the Keras optimiser's own.
+        **kwargs: arguments of the Keras optimiser.
     """
     optimizer = _PROXIMAL[name](**kwargs)
     optimizer.l1 = l1
@@ -31,7 +31,7 @@ def make(name: str, l1: float, **kwargs) -> keras.optimizers.Optimizer:
 
 
 def soft_threshold(values: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
-    """Moves values towards zero by `threshold` (>= 0, broadcast) and stops there.
+    """Moves values towards zero by `threshold` (>= 0, broadcast) and stops at zero.
 
     That is argmin over u of (u - values)^2 / 2 + threshold * |u|.
     """
@@ -44,7 +44,7 @@ class _Proximal:
     l1 = 0.0
 
     def update_step(self, gradient, variable, learning_rate):
-        """Keras calls this once a variable, with the reduced gradient, on each replica's device."""
+        """Keras calls this once per variable, with the reduced gradient, on each replica's device."""
         super().update_step(gradient, variable, learning_rate)
         index = self._get_variable_index(variable)
         if index == 0:
@@ -52,14 +52,14 @@ class _Proximal:
             self.assign(variable, soft_threshold(tf.convert_to_tensor(variable), self.l1 * size))
 
     def step_size(self, index: int, learning_rate: tf.Tensor) -> tf.Tensor:
-        """What a constant gradient of one is multiplied by in the long run; [p, m] or a scalar."""
+        """The update per step from a constant gradient of one, in the limit; [p, m] or a scalar."""
         raise NotImplementedError
 
 
 class _SGD(_Proximal, keras.optimizers.SGD):
     def step_size(self, index, learning_rate):
-        # The velocity of a constant gradient g tends to learning_rate * g / (1 - momentum), the
-        # Nesterov form's too.
+        # The velocity of a constant gradient g tends to learning_rate * g / (1 - momentum), also with
+        # Nesterov momentum.
         return learning_rate / (1 - self.momentum)
 
 
@@ -78,7 +78,7 @@ class _RMSprop(_Proximal, keras.optimizers.RMSprop):
 
 class _Adam(_Proximal, keras.optimizers.Adam):
     def step_size(self, index, learning_rate):
-        # Adam's first moment over 1 - beta_1^t estimates the gradient; the rest is the step size.
+        # Adam's first moment over 1 - beta_1^t estimates the gradient; its factor is the step size.
         step = tf.cast(self.iterations + 1, learning_rate.dtype)
         square = (self._velocity_hats if self.amsgrad else self._velocities)[index].value
         unbias = tf.sqrt(1 - tf.pow(tf.cast(self.beta_2, learning_rate.dtype), step))
@@ -86,10 +86,10 @@ class _Adam(_Proximal, keras.optimizers.Adam):
 
 
 class _Ftrl(keras.optimizers.Ftrl):
-    """Ftrl by its own rule.
+    """Ftrl with its own l1 rule.
 
     Its state is the sum of all gradients so far, so the penalty must be summed over the steps as
-    well: t * l1 at step t (McMahan, AISTATS 2011, eq. 3). Keras adds l1 once, which vanishes.
+    well: t * l1 at step t (McMahan, AISTATS 2011, eq. 3). Keras adds l1 only once, which becomes negligible.
     """
 
     l1 = 0.0

@@ -11,9 +11,9 @@ NAMES = ("constant", "cosine", "exponential")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly for `warmup_steps` and then decays for `decay_steps`.
 
-    With u the share of the decay that is done, in [0, 1]:
-    cosine is peak * (f + (1 - f) * (1 + cos(pi u)) / 2), exponential is peak * f^u, f being
-    `final_fraction`. After the decay the rate stays where it is.
+    With the completed share u of the decay, in [0, 1], and f = `final_fraction`, cosine is
+    peak * (f + (1 - f) * (1 + cos(pi u)) / 2) and exponential is peak * f^u.
+    After the decay the rate is constant.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         """The rate of the update after `step` updates; a float32 scalar."""
         step = tf.cast(step, tf.float32)
-        # The first step of a warm-up of n already has 1 / n of the peak: none is wasted.
+        # The first step of a warm-up of n has 1 / n of the peak, so that no step has rate 0.
         warmup = tf.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
         done = tf.clip_by_value((step - self.warmup_steps) / max(self.decay_steps, 1), 0.0, 1.0)
         if self.name == "cosine":

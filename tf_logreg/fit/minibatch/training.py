@@ -25,14 +25,14 @@ from tf_logreg.objective import records
 log = logging.getLogger(__name__)
 
 _MOST_STEPS = 2**53  # whole numbers that a float64 holds
-_MOST_OF_START = 10  # times the log loss at weights of zero, beyond which training has diverged
+_MOST_OF_START = 10  # training has diverged at more than this times the log loss at zero weights
 
 
 def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
     """Columns centred where there is a bias, and scaled when the config standardises.
 
     Raises:
-        InputError: a column far from ordinary size that is not to be scaled.
+        InputError: a column has extreme values and would not be scaled.
     """
     odd = np.flatnonzero(dataset.exponent)
     if odd.size and not settings.standardize:
@@ -67,15 +67,15 @@ def fit(
         settings: its sections minibatch, model, l1 and l2 and its seed are read.
         dataset: its training rows are fitted.
         devices: where the replicas are.
-        monitor: where the state is saved and found, who is told and may stop it.
-        head: what the model ends in.
+        monitor: saves and restores checkpoints, records progress, and may interrupt the fit.
+        head: output of the model.
         columns: from `columns_of`.
         class_weight: [C], or None.
-        validation_metric: (kernel [p, m], bias [m] in training columns) -> what early stopping watches.
+        validation_metric: (kernel [p, m], bias [m] in training columns) -> the metric of early stopping.
 
     Raises:
-        InputError: a checkpoint that does not fit, or cannot be written.
-        RunError: training ran away, though its numbers are finite.
+        InputError: a checkpoint does not match, or cannot be written.
+        RunError: training diverged with finite numbers.
     """
     options, rows = settings.minibatch, dataset.train
     length, batch_size = (
@@ -132,7 +132,7 @@ def fit(
 
 
 def _log_loss(engine: Engine, trained: Trained, head: Head, class_weight: np.ndarray | None) -> float:
-    """The log loss of the training rows at the end, nats, with the class weights that were trained with."""
+    """The final log loss of the training rows, in nats, with the class weights of training."""
     weight = np.ones(head.num_classes) if class_weight is None else class_weight
     problem = records.Problems(np.full(1, -1, np.int32), weight[None])
     w = np.vstack([trained.kernel, trained.bias])[None]
@@ -141,13 +141,13 @@ def _log_loss(engine: Engine, trained: Trained, head: Head, class_weight: np.nda
 
 
 def _refuse_nonsense(log_loss: float, num_classes: int, steps: int) -> None:
-    """Refuses training that ran away with finite numbers, as with a rate of 1e10.
+    """Refuses training that diverged with finite numbers, as with a learning rate of 1e10.
 
-    It begins at weights of zero, whose loss is log C whatever the rows are. Ten times that is a model that is
-    sure of what is false; noise in the labels or in the last steps does not come near it.
+    Training starts at zero weights, whose loss is log C for any rows. A model with ten times that loss is
+    confident and wrong; noise in the labels or the last steps does not come near it.
 
     Raises:
-        RunError: the training rows' log loss, nats, is more than ten times that of the start.
+        RunError: the training rows' log loss is more than ten times that of the start.
     """
     start = math.log(num_classes)
     if not log_loss <= _MOST_OF_START * start:
@@ -158,10 +158,10 @@ def _refuse_nonsense(log_loss: float, num_classes: int, steps: int) -> None:
 
 
 def length_of_run(settings: ConfigDict, num_rows: int, replicas: int) -> loop.Length:
-    """How many steps the config means for so many training rows.
+    """Number of steps of a run over `num_rows` training rows.
 
     Raises:
-        InputError: replicas without a row in a batch, or a schedule longer than the run.
+        InputError: a batch has no row for some replica, or the schedule is longer than the run.
     """
     options, batch_size = settings.minibatch, _batch_size(settings, num_rows)
     if not batch_size >= replicas <= shards.VIRTUAL_SHARDS:
@@ -186,5 +186,5 @@ def length_of_run(settings: ConfigDict, num_rows: int, replicas: int) -> loop.Le
 
 
 def _batch_size(settings: ConfigDict, num_rows: int) -> int:
-    """Rows in a global batch: the config's, all when it says 0, never more than there are."""
+    """Rows in a global batch: minibatch.batch_size, at most all rows, and all rows for 0."""
     return min(settings.minibatch.batch_size or num_rows, num_rows)

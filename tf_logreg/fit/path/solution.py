@@ -1,8 +1,8 @@
-"""A path: one penalty at many strengths, each beside every fold, as K problems that share their passes.
+"""Solves a path: each strength with each fold held out, as K problems that share their passes.
 
-Problem k = (i F + f) M + c stands for strength i, fold f and, one against the rest, class c; M is 1
-otherwise. Folds enter through what differs between problems: which rows count, class weights, and the
-penalties, into which a fold's own standardisation goes. X exists once.
+Problem k = (i F + f) M + c is that of strength i, fold f and class c; M is C with one against the rest,
+else 1. Folds change which rows count, the class weights, and the penalties, which include the fold's own
+standardisation. X exists once.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ from tf_logreg.fit.result import Status
 
 @dataclasses.dataclass
 class Solved:
-    """K problems as they ended.
+    """Results of K problems.
 
     Attributes:
-        w: [K, P]. status: [K] strings, '' before the end. gap, objective: [K] nats; NaN where there is none.
+        w: [K, P]. status: [K] strings, '' for unsolved. gap, objective: [K] nats; NaN where there is none.
         passes: [K] reads of the rows.
         iterations: steps of the method, over all batches.
     """
@@ -39,13 +39,13 @@ class Solved:
 
     @classmethod
     def before(cls, start: np.ndarray) -> "Solved":
-        """None of the problems that begin at `start` [K, P]."""
+        """No results yet, for problems that start at `start` [K, P]."""
         count = len(start)
         nothing = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count)
         return cls(start.copy(), np.full(count, "", "U16"), *nothing)
 
     def add(self, part: np.ndarray, outcome: loop.Outcome) -> None:
-        """How the problems `part` [k] ended; their w is set by the caller."""
+        """Adds the results of the problems `part` [k], except w, which the caller sets."""
         self.passes[part] = outcome.passes
         self.status[part] = [one.value for one in outcome.status]
         self.iterations += outcome.iterations
@@ -55,7 +55,7 @@ class Solved:
                 self.gap[k] = np.nan if found.gap is None or one is Status.SEPARATED else found.gap
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
+        """Arrays of a checkpoint."""
         return {name: np.array(value) for name, value in vars(self).items()}
 
     @classmethod
@@ -80,26 +80,25 @@ def solve(
 ) -> Solved:
     """Solves K problems to certified gaps, batch after batch.
 
-    A batch begins from the weakest penalties before it (`ahead`); within a batch all begin together.
+    A batch starts from the weakest penalties solved before it (`ahead`); its problems are solved together.
 
     Args:
         method: from `solvers.load`.
         certified: the problems.
         start: [K, P].
         parts: from `batches.batches`.
-        values: [N], the strengths, from the strongest; K / N problems have each.
+        values: [N], the strengths, strongest first; each has K / N problems.
         goal, report: as in `loop.solve`.
-        monitor: its checkpoints are where finished batches are saved; the one under way has a folder of
-            its own below.
+        monitor: finished batches are saved in its checkpoints, the current batch in a subfolder.
 
     Raises:
-        InterruptError: a signal came; the state is saved.
-        InputError: a checkpoint that does not fit, or cannot be written.
+        InterruptError: a signal arrived; the state is saved.
+        InputError: a checkpoint does not match, or cannot be written.
     """
     problems, checkpoints = certified.problems, monitor.checkpoints
     count = len(problems.l2)
     done, solved, size = _restored(checkpoints, start, len(parts[0]))
-    # Memory may hold more or less when a run resumes: it goes on in the batches that it began with.
+    # Free memory may differ when a run resumes, so the size of the first run's batches is kept.
     parts = [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
     together = count // len(values)
     with np.errstate(divide="ignore"):
@@ -125,7 +124,7 @@ def solve(
 
 
 def _restored(checkpoints: Checkpoints, start: np.ndarray, size: int) -> tuple[int, Solved, int]:
-    """How many batches are finished, their solutions and the size of a batch; those of a new path are saved.
+    """Number of finished batches, their solutions and the batch size; a new path saves its first state.
 
     Raises:
         InputError: a checkpoint of an earlier version, which does not say the size.
@@ -147,18 +146,18 @@ def _restored(checkpoints: Checkpoints, start: np.ndarray, size: int) -> tuple[i
 def ahead(
     w: np.ndarray, part: np.ndarray, together: int, strength: np.ndarray, *, sparse: bool
 ) -> np.ndarray:
-    """Where the problems `part` begin, [k, P]: on the line through the last two solutions over the same rows.
+    """Starts of the problems `part`, [k, P]: on the line through the last two solutions over the same rows.
 
-    Along the logarithm of the strength a path is nearly straight from one point of a fine grid to the next:
-    45 strengths of 9,000 x 768, 100 classes, took 172 products instead of 716 from the last solution alone,
-    and 161 along a parabola.
+    In the logarithm of the strength a path is nearly straight between points of a fine grid: 45 strengths of
+    9,000 x 768, 100 classes, took 172 products. Starting from the last solution took 716, and from a parabola
+    161.
 
     Args:
-        w: [K, P], of which those before `part` are solved; rows without a solution are not finite.
-        part: [k] successive problems, whose rows of w are where those without one before begin.
+        w: [K, P], solved before `part`; rows without a solution are not finite.
+        part: [k] successive problems; those without an earlier solution start at their rows of w.
         together: problems of one strength.
-        strength: [K], logarithms.
-        sparse: whether there is l1: a coefficient that would change its sign begins at zero.
+        strength: [K], logarithms of the strengths.
+        sparse: whether there is l1; a coefficient that would change its sign then starts at zero.
     """
     first = part[0]
     last = first - together + (part - first) % together
@@ -168,7 +167,7 @@ def ahead(
     earlier = last - together
     usable &= _solved(w, earlier)
     k, last, earlier = part[usable], last[usable], earlier[usable]
-    # No further than the last two lie apart, and what left the model stays out.
+    # Extrapolate no further than the last two are apart, and keep coefficients that became zero at zero.
     with np.errstate(divide="ignore", invalid="ignore"):  # the last strength may be 0
         far = np.nan_to_num((strength[k] - strength[last]) / (strength[last] - strength[earlier]))
     moved = w[last] + np.clip(far, 0, 1)[:, None] * (w[last] - w[earlier])
@@ -177,7 +176,7 @@ def ahead(
 
 
 def _solved(w: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Whether problems `which` have solutions in w [K, P]; those before the first, below 0, have none."""
+    """Whether problems `which` have solutions in w [K, P]; negative indices have none."""
     there = which >= 0
     there[there] = np.isfinite(w[which[there]]).all(axis=1)
     return there

@@ -1,12 +1,12 @@
-"""The strengths of a path, and which of them is chosen. NumPy alone, on held-out losses."""
+"""The strengths of a path, and the choice among them by held-out losses, in NumPy alone."""
 
 import math
 
 import numpy as np
 
 CHOICES = ("best", "one_standard_error")
-_FURTHER = 4  # a grid goes on by a quarter of its number of values at a time
-MOST_GRIDS = 3  # and ends at three times that number
+_FURTHER = 4  # a grid is extended by a quarter of its original length at a time
+MOST_GRIDS = 3  # up to three times that length
 
 
 def grid(num: int, ratio: float, largest: float) -> np.ndarray:
@@ -21,18 +21,18 @@ def still_falls(scores: np.ndarray) -> bool:
 
 
 def next_values(values: np.ndarray, num: int) -> np.ndarray:
-    """Where a grid of at first `num` strengths goes on, by the same step; none at three times as many."""
+    """Further strengths of a grid that started with `num`, by the same step; none at three times `num`."""
     step = values[1] / values[0]
     count = min(max(1, num // _FURTHER), MOST_GRIDS * num - len(values))
     return values[-1] * step ** np.arange(1, count + 1)
 
 
 def at_an_end(penalty: str, values: np.ndarray, choice: int, *, given: bool) -> str:
-    """What is to be said of a choice at either end of the strengths, '' of any other.
+    """Message about a choice at either end of the strengths, '' for any other.
 
     Args:
         penalty: 'l1' or 'l2'.
-        values: [N], from the strongest. choice: an index.
+        values: [N], strongest first. choice: an index.
         given: whether path.values named them.
     """
     if len(values) == 1 or 0 < choice < len(values) - 1 or values[choice] == 0:
@@ -48,20 +48,20 @@ def at_an_end(penalty: str, values: np.ndarray, choice: int, *, given: bool) -> 
 
 
 def largest_penalty(penalty: str, gradient: np.ndarray, factor: np.ndarray) -> float:
-    """Where a path begins.
+    """The strongest penalty of a path.
 
-    For l1 the weakest penalty at which all coefficients are zero, max_j |g_j| / factor_j. l2 has no such
-    place; its paths begin where those of an elastic net with an l1 share of 0.001 do, as glmnet's
+    For l1 it is the weakest penalty at which all coefficients are zero, max_j |g_j| / factor_j. l2 has no
+    such penalty; its paths start at that of an elastic net with an l1 share of 0.001, like glmnet's
     (Friedman, Hastie and Tibshirani, J. Stat. Softw. 33, 2010, sec. 2.5).
 
     Args:
         penalty: 'l1' or 'l2'.
         gradient: [p, m], of the null model's loss by coefficients in the penalty's units.
-        factor: [p], the penalty factors; columns without a penalty are passed over.
+        factor: [p], the penalty factors; unpenalised columns are ignored.
     """
     some = factor > 0
     steepest = np.abs(gradient[some]).max(axis=1) / factor[some]
-    # A little above, so that rounding does not let the first coefficient in.
+    # Slightly larger, so that rounding does not make the first coefficient non-zero.
     return float(steepest.max(initial=0.0)) * (1 + 1e-6) * (1.0 if penalty == "l1" else 1000.0)
 
 
@@ -71,7 +71,7 @@ def choose(scores: np.ndarray, how: str) -> int:
     Args:
         scores: [N, F] held-out losses, the strongest penalty first; lower is better.
         how: 'best', the lowest mean over folds, or 'one_standard_error', the strongest penalty whose mean is
-            within one standard error of it (Hastie, Tibshirani and Friedman, 2009, sec. 7.10).
+            within one standard error of the lowest (Hastie, Tibshirani and Friedman, 2009, sec. 7.10).
     """
     mean = scores.mean(axis=1)
     best = int(np.nanargmin(mean))
