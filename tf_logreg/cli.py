@@ -14,15 +14,15 @@ from tf_logreg import command_line_flags, signals, startup
 from tf_logreg import config as configs
 from tf_logreg.errors import InputError, InterruptError, RunError
 
-# TensorFlow takes seconds to import. The functions below import what needs it, so that `--help` and mistakes
-# in flags or in the fields of the config are answered before.
+# TensorFlow takes seconds to import. Modules that need it are imported inside functions, so that `--help` and
+# mistakes in flags or config fields are answered first.
 
 
 def run(values: flags.FlagValues) -> None:
-    """Runs the chosen mode and prints what it found.
+    """Runs the chosen mode and prints its result.
 
     Raises:
-        InputError, RunError, InterruptError: as `exit_code` turns them into codes.
+        InputError, RunError, InterruptError: `exit_code` turns them into exit codes.
     """
     if values.version is not None and values.mode != "export":
         raise InputError(f"--version: expected --mode=export beside it. Received: --mode={values.mode}.")
@@ -58,7 +58,7 @@ def run(values: flags.FlagValues) -> None:
 
 
 def _job(values: flags.FlagValues) -> dict[str, Any]:
-    """What every worker must be told alike: some flags, and each field of the config by its own name."""
+    """Settings that must be the same on all workers: some flags, and each config field by its name."""
     fields = {} if values.config is None else values.config.to_dict()
     while nested := [name for name, value in fields.items() if isinstance(value, dict) and value]:
         for name in nested:
@@ -70,7 +70,7 @@ def _job(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
-    """Runs the chosen mode on its devices; `where` is for the record. Of several workers the chief speaks."""
+    """Runs the chosen mode on its devices; `where` is for the record. Only the chief prints."""
     from tf_logreg import training
     from tf_logreg.devices import workers
     from tf_logreg.devices.devices import Devices
@@ -117,7 +117,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
 
 
 def _plan(values: flags.FlagValues) -> None:
-    """Plans for a TPU slice; no device of this machine is asked for."""
+    """Plans for a TPU slice, without using any device of this machine."""
     from tf_logreg.plan import plan, report
     from tf_logreg.results import workdir as directory
 
@@ -138,7 +138,7 @@ def _plan(values: flags.FlagValues) -> None:
 
 
 def _summary(found: dict) -> str:
-    """What `result.json` holds, in lines."""
+    """Lines that summarise `result.json`."""
     objective = _shown(found["objective"], ".6f")
     lines = [f"{found['status']}: {found['message']}. Objective {objective} nats."]
     if found["certified_gap"] is not None:
@@ -156,12 +156,12 @@ def _summary(found: dict) -> str:
 
 
 def _shown(number: float | None, form: str) -> str:
-    """A number, or '-' for one that JSON could not hold."""
+    """A number as text; '-' for null."""
     return "-" if number is None else format(number, form)
 
 
 def _choice(path: dict) -> str:
-    """The strength that held-out rows prefer, a line, and another where it is at an end of what was tried."""
+    """A line with the chosen strength, and a second one if it is the first or last that was tried."""
     scores = path["scores"][path["choice"]]
     mean = None if None in scores else sum(scores) / len(scores)
     line = (
@@ -172,7 +172,7 @@ def _choice(path: dict) -> str:
 
 
 def _table(numbers: dict[str, dict]) -> str:
-    """Metrics by split, a line each."""
+    """Metrics, one line per split."""
     lines = []
     for role, values in numbers.items():
         lines.append(
@@ -183,7 +183,7 @@ def _table(numbers: dict[str, dict]) -> str:
 
 
 def exit_code(argv: list[str], values: flags.FlagValues) -> int:
-    """Parses, runs, and turns our errors into a message and a code; other errors are bugs."""
+    """Parses, runs, and turns our errors into a message and an exit code; other errors are bugs."""
     try:
         command_line_flags.parse(argv, values)
         run(values)
@@ -206,17 +206,17 @@ def exit_code(argv: list[str], values: flags.FlagValues) -> int:
 
 
 def _out_of_memory() -> tuple[type[Exception], ...]:
-    """The errors that say so, TensorFlow's too once it is imported."""
+    """Error types of exhausted memory, with TensorFlow's if it is imported."""
     tensorflow = sys.modules.get("tensorflow")
     return (MemoryError, *([tensorflow.errors.ResourceExhaustedError] if tensorflow else []))
 
 
 def main() -> None:
-    """The program, behind `__main__.main`."""
+    """The program, called by `__main__.main`."""
     signals.hear()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("tf_logreg").setLevel(logging.INFO)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its warnings are for who wrote the program
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its warnings are for developers
     if any(argument in ("-h", "--help", "--helpfull", "--helpshort") for argument in sys.argv[1:]):
         command_line_flags.define(flags.FLAGS, sys.argv)
         print(__doc__, flags.FLAGS.module_help(command_line_flags.__name__), sep="\n")

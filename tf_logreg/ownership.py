@@ -1,8 +1,8 @@
-"""Which process a work directory belongs to while it runs: a file in it, `.owner`, and the lock on that file.
+"""Which process owns a work directory while it runs: a file in it, `.owner`, and the lock on that file.
 
-Where the file system has locks, a lock says whether an owner is alive; the system drops it with the
-process. Where it has none, a process of this machine is looked up by its id, and the run of another
-machine gives way: it finds another's token before its next write, and ends.
+Where the file system has locks, the lock shows that the owner is alive; the system drops it when the
+process ends. Without locks, an owner on this machine is looked up by its process id. An owner on another
+machine is replaced: it finds the new token before its next write, and ends.
 """
 
 import contextlib
@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 
 OWNER = ".owner"
 _SECONDS_BETWEEN_TRIES = 0.05
-_SECONDS_AT_LEAST = 0.2  # an owner that is just ending is no reason to refuse another
+_SECONDS_AT_LEAST = 0.2  # wait for an owner that is just ending
 
 
 @dataclasses.dataclass(frozen=True)
 class Owner:
-    """The process that a directory belongs to while it runs.
+    """The process that owns a directory while it runs.
 
     Attributes:
         folder: the directory.
         field: the flag or config field that named it, for messages.
-        token: drawn for this owner alone; the file `.owner` in the directory holds it.
+        token: unique to this owner; the file `.owner` in the directory holds it.
     """
 
     folder: str
@@ -43,11 +43,11 @@ class Owner:
     token: str
 
     def check(self) -> None:
-        """Called before each write.
+        """Checks that this process still owns the directory; called before each write.
 
         Raises:
             RunError: the directory was deleted, or another process took it over.
-            InputError: the disk does not say.
+            InputError: the file `.owner` cannot be read.
         """
         path = os.path.join(self.folder, OWNER)
         try:
@@ -65,7 +65,7 @@ class Owner:
 
 @contextlib.contextmanager
 def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
-    """Makes a directory if need be, and holds it for this process until the block ends.
+    """Creates a directory if needed, and owns it for this process until the block ends.
 
     Args:
         folder: the directory.
@@ -99,12 +99,12 @@ def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
 
 
 def _myself() -> dict:
-    """This process, as `.owner` names it."""
+    """Identity of this process for `.owner`."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def _read(path: str) -> dict:
-    """What `.owner` says; {} when it is missing, empty or not ours."""
+    """Contents of `.owner`; {} when it is missing, empty or not in our format."""
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read())
@@ -114,14 +114,14 @@ def _read(path: str) -> dict:
 
 
 def _who(owner: dict) -> str:
-    """An owner in words."""
+    """Description of an owner for messages."""
     return (
         f"process {owner['pid']} on {owner['host']}" if {"pid", "host"} <= set(owner) else "another process"
     )
 
 
 def _take(path: str, token: str) -> io.FileIO | None:
-    """Opens and locks an `.owner` file and writes the token into it; None when it is another's."""
+    """Opens and locks an `.owner` file and writes the token into it; None if another process owns it."""
     file = open(path, "a+b", buffering=0)  # noqa: SIM115 (the lock lasts as long as the file is open)
     held = False
     try:
@@ -138,7 +138,7 @@ def _take(path: str, token: str) -> io.FileIO | None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with contextlib.suppress(OSError):
                 os.fsync(file.fileno())
-            # An owner deletes its file as it ends: what was opened before is no longer in the folder.
+            # An owner deletes its file when it ends, so the file that was opened may no longer be there.
             if _read(path).get("token") == token:
                 return file
     except BaseException:
@@ -152,12 +152,12 @@ def _take(path: str, token: str) -> io.FileIO | None:
 
 
 def _locked(file: io.FileIO) -> bool | None:
-    """Locks an open file: whether that worked, or None where the file system has no locks."""
+    """Locks an open file; whether that worked, None if the file system has no locks."""
     try:
         if os.name == "nt":
             import msvcrt
 
-            file.seek(2**30)  # beyond the text, which others read
+            file.seek(2**30)  # beyond the text, which other processes read
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
@@ -171,7 +171,7 @@ def _locked(file: io.FileIO) -> bool | None:
 
 
 def _alive(owner: dict) -> bool:
-    """Whether the owner is a process of this machine that still runs."""
+    """Whether the owner is a running process on this machine."""
     if owner.get("host") != socket.gethostname():
         return False
     try:

@@ -1,9 +1,9 @@
-"""SIGINT, SIGTERM and SIGHUP: the end of the program, or a question where something is under way.
+"""SIGINT, SIGTERM and SIGHUP: they end the program, or are noted within a block that must not be broken.
 
-`hear` comes before TensorFlow is imported. From then on a signal ends the program with exit code 3,
+`hear` is called before TensorFlow is imported. From then on a signal ends the program with exit code 3,
 even while the main thread is inside an operation of TensorFlow: files are written aside and renamed,
-so nothing is ever half. Within `noted` (a fit, a save) the signal is kept until somebody asks or the
-block has ended. A second SIGINT does not wait. This module imports nothing heavy.
+so none is ever incomplete. Within `noted` (a fit, a save) the signal is kept until the block asks for it
+or ends. A second SIGINT does not wait. This module imports nothing heavy.
 """
 
 import contextlib
@@ -13,51 +13,51 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-INTERRUPTED = 3  # the exit code: the same command goes on
-AT_ONCE = 130  # 128 + SIGINT, as shells have it: the user would not wait
+INTERRUPTED = 3  # exit code: the same command resumes
+AT_ONCE = 130  # exit code of a second SIGINT: 128 + SIGINT, as in shells
 
-# SIGHUP last: Windows has none.
+# SIGHUP comes last; Windows has none.
 _NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _lock = threading.Lock()
 _under_way: list["Question"] = []
 _heard = threading.Event()
-_stderr = 2  # the file descriptor that messages go to
+_stderr = 2  # file descriptor for messages
 _before_end: Callable[[], object] | None = None
 
 
 class Question:
-    """Whether a signal has come: call it. `set` says yes from any thread."""
+    """Call it to learn whether a signal has arrived. Any thread may call `set`."""
 
     def __init__(self):
         self._yes = threading.Event()
         self.answered = False
 
     def __call__(self) -> bool:
-        """Once this was True, what comes of the signal is the caller's affair."""
+        """Whether a signal has arrived. After True the caller must act on the signal."""
         self.answered = self.answered or self._yes.is_set()
         return self._yes.is_set()
 
     @property
     def pending(self) -> bool:
-        """A signal came, and nobody has asked since."""
+        """Whether a signal has arrived that no caller has seen."""
         return self._yes.is_set() and not self.answered
 
     def set(self) -> None:
-        """A signal or a notice has come."""
+        """Notes that a signal or a notice has arrived."""
         self._yes.set()
 
     def is_set(self) -> bool:
-        """The same, without answering."""
+        """Whether a signal has arrived, without marking it as seen."""
         return self._yes.is_set()
 
 
 def hear() -> None:
-    """Makes signals end this program, from the main thread; for a program, not for a library's user."""
+    """Makes signals end this program. Call it from the main thread of a program, not from a library."""
     if _heard.is_set():
         return
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
-    # Python runs handlers between two bytecodes of the main thread; this pipe it fills at once.
+    # Python runs handlers only between bytecodes of the main thread, but writes to this pipe at once.
     signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
     _leave_to_pipe()
     threading.Thread(target=_act, args=(receiver,), daemon=True).start()
@@ -66,16 +66,16 @@ def hear() -> None:
 
 @contextlib.contextmanager
 def noted() -> Iterator[Question]:
-    """A block that a signal does not break: a question that may be asked in it.
+    """A block that a signal does not interrupt; it yields a `Question`, which says whether one arrived.
 
-    A signal that nobody has asked about takes effect when the block has ended well. A second SIGINT ends
-    the program at once, or is a KeyboardInterrupt where `hear` was not called. Outside the main thread of
-    such a process, where Python takes no signals, the answer is always no.
+    A signal that no caller has seen takes effect when the block ends without an error. A second SIGINT ends
+    the program at once, or raises KeyboardInterrupt if `hear` was not called. Without `hear`, the answer is
+    always no outside the main thread, as Python handles signals only there.
     """
     question = Question()
     if _heard.is_set():
         if threading.current_thread() is threading.main_thread():
-            # TensorFlow takes SIGTERM for itself when workers are connected.
+            # TensorFlow installs its own handler of SIGTERM when workers are connected.
             _leave_to_pipe()
         with _lock:
             _under_way.append(question)
@@ -110,10 +110,10 @@ def noted() -> Iterator[Question]:
 
 @contextlib.contextmanager
 def speaking_on(descriptor: int, before_end: Callable[[], object]) -> Iterator[None]:
-    """A block in which messages go to this file descriptor, for 2 is another file meanwhile.
+    """A block in which messages go to `descriptor`, because descriptor 2 is redirected.
 
     Args:
-        descriptor: of the real standard error.
+        descriptor: file descriptor of the real standard error.
         before_end: called before a signal ends the program within the block.
     """
     global _stderr, _before_end
@@ -126,19 +126,19 @@ def speaking_on(descriptor: int, before_end: Callable[[], object]) -> Iterator[N
 
 
 def _leave_to_pipe() -> None:
-    """From here on a signal does nothing but write its number to the pipe that `hear` has made."""
+    """Makes signals do nothing but write their numbers to the pipe of `hear`."""
     for number in _heeded():
         signal.signal(number, lambda *_: None)
 
 
 def _heeded() -> list[int]:
-    """All of them, but SIGHUP where nohup has told the process to ignore it."""
+    """The signals that are handled: all, except SIGHUP if nohup made the process ignore it."""
     ignored = [number for number in _NUMBERS[2:] if signal.getsignal(number) is signal.SIG_IGN]
     return [number for number in _NUMBERS if number not in ignored]
 
 
 def _act(receiver: socket.socket) -> None:
-    """Takes the numbers of signals as they come, in a thread of its own."""
+    """Acts on signals as they arrive; runs in a thread of its own."""
     while True:
         for number in receiver.recv(16):
             if number not in _NUMBERS:
@@ -158,7 +158,7 @@ def _act(receiver: socket.socket) -> None:
 
 
 def _end(code: int, message: str) -> None:
-    """Ends the process without asking the main thread, which may be deep in an operation."""
+    """Ends the process without waiting for the main thread, which may be inside a long operation."""
     if _before_end is not None:
         _before_end()
     _say(message)
@@ -166,6 +166,6 @@ def _end(code: int, message: str) -> None:
 
 
 def _say(message: str) -> None:
-    # Not through sys.stderr: the main thread may hold its lock.
+    # sys.stderr is not used, because the main thread may hold its lock.
     with contextlib.suppress(OSError):
         os.write(_stderr, f"{message}\n".encode())

@@ -1,8 +1,8 @@
-"""TensorFlow's import, as the program makes it: its start-up lines are kept back, and shown only if it fails.
+"""Imports TensorFlow for the command line. Its start-up messages are held back, and shown only if it fails.
 
-TensorFlow's libraries write to file descriptor 2 while they are loaded, before any setting of theirs is read:
-which CPU instructions they use, what they could not register. None of it is about the run. Where the import
-fails, the reason may be among it. A user's own program decides such things itself, so only ours comes here.
+TensorFlow's libraries write to file descriptor 2 while they are loaded, before they read any setting: which
+CPU instructions they use, what they could not register. This does not concern the run, but if the import
+fails it may hold the reason. Only the command line uses this module; other programs decide for themselves.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from tf_logreg import signals
 from tf_logreg.errors import InputError, brief
 
 _SECONDS_TO_SHOW = 5  # at most
-# The process that keeps the lines: it shows them once nobody can write any more.
+# The process that holds the messages back. It shows them when all writers have closed the pipe.
 _KEEPER = "import sys; sys.stderr.buffer.write(sys.stdin.buffer.read())"
 
 
@@ -23,11 +23,11 @@ def import_tensorflow() -> None:
     """Imports TensorFlow and Keras, if they are not imported yet.
 
     Raises:
-        InputError: they cannot be imported; what they wrote has been shown.
+        InputError: they cannot be imported; their messages have been shown.
     """
     if "tensorflow" in sys.modules:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # from then on: errors, no notes and warnings
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # after the import: errors only
     with kept_back():
         try:
             import keras  # noqa: F401
@@ -41,11 +41,10 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def kept_back() -> Iterator[None]:
-    """A block during which file descriptor 2 is kept back, and shown if the block or the process fails.
+    """A block whose output to file descriptor 2 is held back, and shown if the block or the process fails.
 
-    Another process keeps it. So it is shown even when the block ends this process, as TensorFlow's import
-    does on a CPU that lacks the instructions it was built for. A signal ends the program with its message
-    alone.
+    Another process holds it, so it is shown even if the block ends this process, as TensorFlow's import
+    does on a CPU without the instructions it was built for. On a signal, only the signal's message is shown.
     """
     if sys.stderr is None:  # closed by the caller: descriptor 2 may be any file
         yield
@@ -55,9 +54,9 @@ def kept_back() -> Iterator[None]:
             [sys.executable, "-I", "-S", "-c", _KEEPER],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for us
+            start_new_session=True,  # so that Ctrl-C does not reach it
         )
-    except OSError:  # no room for another process
+    except OSError:  # no process can be started
         yield
         return
     sys.stderr.flush()
@@ -70,7 +69,7 @@ def kept_back() -> Iterator[None]:
             keeper.kill()
         finally:
             sys.stderr.flush()
-            os.dup2(shown, 2)  # closes our end of the pipe, on which the keeper shows what it has
-            with contextlib.suppress(subprocess.TimeoutExpired):  # another process may hold an end
+            os.dup2(shown, 2)  # closes our end of the pipe; the keeper then shows its messages
+            with contextlib.suppress(subprocess.TimeoutExpired):  # another process may hold the pipe open
                 keeper.wait(_SECONDS_TO_SHOW)
     os.close(shown)

@@ -1,1 +1,1 @@
-"""What comes in: sources, splits, moments, batches."""
+"""Input: sources, splits, moments, batches."""

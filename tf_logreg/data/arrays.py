@@ -1,4 +1,4 @@
-"""Arrays in memory -> a `Source`: what they must be, and how rows are read from them."""
+"""Arrays in memory -> a `Source`: checks the arrays and reads rows from them."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def from_arrays(
     place: Callable[[int], str] = "row {}".format,
     extras: Mapping[str, np.ndarray] | None = None,
 ) -> Source:
-    """A source over arrays in memory, kept in the dtype they came in.
+    """A source over arrays in memory, which keep their dtype.
 
     Args:
         x: [n, p], any real dtype, byte order and layout; float64 and wide integers are read as float64,
             long doubles are rounded to it, the rest is read as float32.
         y: [n] integers, 0..C-1.
-        class_names: C names; they may be empty or occur twice.
-        feature_names: p names, likewise; 'x0', 'x1', ... when empty.
+        class_names: C names; a name may be empty or occur twice.
+        feature_names: p names, likewise; 'x0', 'x1', ... when () is given.
         weight: [n] or None for ones.
         splits: named ranges of rows; all rows are 'train' when None.
-        unit: what one step of x is worth (1/255 for images kept as uint8).
-        place: where a row lies, for messages.
+        unit: factor of x (1/255 for images kept as uint8).
+        place: row id -> description of its location, for messages.
         extras: further values by name, [n] each.
 
     Raises:
@@ -74,12 +74,12 @@ def from_arrays(
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """Arrays that rows are read from by index.
+    """Arrays from which rows are read by index.
 
     Attributes:
-        x: [n, p], in the dtype it came in. y: [n] int32. weight: [n] float32.
-        dtype: float32 or float64, what x is read as.
-        unit: what one step of x is worth.
+        x: [n, p], in its original dtype. y: [n] int32. weight: [n] float32.
+        dtype: float32 or float64, the dtype in which x is read.
+        unit: factor of x.
     """
 
     x: np.ndarray
@@ -93,7 +93,7 @@ class _Rows:
         return self.y[rows]
 
     def host(self, rows: np.ndarray) -> Batch:
-        """Some rows in NumPy; views of the arrays where the rows are neighbours."""
+        """Some rows in NumPy; views of the arrays if the rows are consecutive."""
         stretch = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
         part = slice(rows[0], rows[-1] + 1) if stretch else rows
         block = self.x[part].astype(self.dtype, copy=False)
@@ -121,7 +121,7 @@ class _Rows:
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, ...]:
-        """Made when TensorFlow first reads: rows that only NumPy reads are not copied."""
+        """The arrays as tensors, made at TensorFlow's first read, so that NumPy alone needs no copy."""
         import tensorflow as tf
 
         with tf.init_scope(), tf.device("CPU:0"):
@@ -139,7 +139,7 @@ def _check_arrays(
     class_names: tuple[str, ...],
     feature_names: tuple[str, ...],
 ) -> None:
-    """InputError where arrays do not belong together, or y and weight are not of their kind."""
+    """InputError if lengths of the arrays disagree, or y or weight has the wrong kind of dtype."""
     if x.ndim != 2 or 0 in x.shape:
         raise InputError(f"x: expected rows and columns [n, p], n and p >= 1. Received: shape {x.shape}.")
     for name, array in (("y", y), ("weight", weight)):
@@ -158,7 +158,7 @@ def _check_arrays(
 
 
 def _float_type(kept: np.dtype) -> np.dtype:
-    """Float32 or float64: what numbers of dtype `kept` are read as."""
+    """The dtype in which numbers of dtype `kept` are read: float32 or float64."""
     # float32 holds every integer up to 2^24, so narrow integers lose nothing in it. Kind and size are
     # compared, not the dtype: float64 of the other byte order does not equal float64.
     wide = kept.itemsize > (4 if kept.kind == "f" else 2)
@@ -172,7 +172,7 @@ def _plain(x: np.ndarray) -> np.ndarray:
     x = np.asarray(x)
     if x.dtype.kind == "b":
         return x.view(np.uint8)
-    # What has no kind of its own is bfloat16 and its like, when it can be read as a number.
+    # A dtype without a kind, such as bfloat16, is accepted if it can be converted to numbers.
     if x.dtype.kind not in "fiu" and not (x.dtype.kind == "V" and np.can_cast(x.dtype, np.float64)):
         remedy = "; bfloat16 has no name in a file, save x.astype(np.float32)" if x.dtype == "V2" else ""
         raise InputError(f"x: expected real numbers. Received: dtype {x.dtype}{remedy}.")
@@ -180,7 +180,7 @@ def _plain(x: np.ndarray) -> np.ndarray:
 
 
 def _rounded(x: np.ndarray, place: Callable[[int], str], feature_names: tuple[str, ...]) -> np.ndarray:
-    """Long doubles [n, p] as float64; InputError where one is too large or too small for it."""
+    """Long doubles [n, p] as float64; InputError if one is too large or too small for float64."""
     with np.errstate(over="ignore", under="ignore"):
         rounded = x.astype(np.float64)
     lost = (np.isinf(rounded) & np.isfinite(x)) | ((rounded == 0) & (x != 0))
@@ -194,7 +194,7 @@ def _rounded(x: np.ndarray, place: Callable[[int], str], feature_names: tuple[st
 
 
 def _check_whole(x: np.ndarray, place: Callable[[int], str], feature_names: tuple[str, ...]) -> None:
-    """InputError where float64 would round a whole number: of 2^55 and 2^55 + 1 it would make one."""
+    """InputError if float64 would round a whole number, as it would make 2^55 and 2^55 + 1 equal."""
     if max(int(x.max()), -int(x.min())) <= 2**53:
         return
     block = max(1, 2**20 // x.shape[1])
@@ -212,7 +212,7 @@ def _check_whole(x: np.ndarray, place: Callable[[int], str], feature_names: tupl
 
 
 def _single(weight: np.ndarray) -> tuple[np.ndarray, int]:
-    """Weights as float32, divided by a power of two where the largest is far from one, and its exponent.
+    """Weights as float32, divided by a power of two if the largest is far from one, and the exponent.
 
     A common factor of all weights changes no model.
     """

@@ -16,15 +16,15 @@ from tf_logreg.model import head as heads
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """What is known of the rows before a fit.
+    """The rows of a run and what is known of them before a fit.
 
     Attributes:
-        source: where rows are read, each column in units of 2^exponent, in which nothing over- or underflows.
-        rows: int64 row ids by role: 'train' and, where there are any, 'validation' and 'test'.
-        folds: of the training rows; none held out without cross-validation.
-        moments: F, of what trains beside each fold, in those units. all_moments: of all training rows.
-        exponent: [p] int, 0 for a column in the unit that it came in.
-        files: version and digests of what was read; {} for arrays.
+        source: reads rows, each column in units of 2^exponent, so that nothing over- or underflows.
+        rows: int64 row ids by role: 'train' and, if there are any, 'validation' and 'test'.
+        folds: of the training rows; none is held out without cross-validation.
+        moments: list of F, of the rows that train with each fold held out. all_moments: of all training rows.
+        exponent: [p] int, 0 for a column in its original unit.
+        files: version of the source and digests of its files; {} for arrays.
     """
 
     source: Source
@@ -42,24 +42,24 @@ class Dataset:
 
     @property
     def num_features(self) -> int:
-        """P."""
+        """Number of features, p."""
         return len(self.source.feature_names)
 
     @property
     def num_classes(self) -> int:
-        """C, of the classes that have rows."""
+        """Number of classes that have rows, C."""
         return len(self.source.class_names)
 
 
 def prepare(settings: ConfigDict, devices: Devices) -> Dataset:
-    """Reads what the config's data section names, and checks it; each row is scanned once.
+    """Reads and checks the data of the config's data section; each row is scanned once.
 
     Args:
         settings: its sections data, cv, model and its seed are read.
-        devices: whose workers each read their own rows and compare what they found.
+        devices: each of its workers reads its own rows, and the workers compare their results.
 
     Raises:
-        InputError: data that cannot be used, on some worker.
+        InputError: the data cannot be used, on any worker.
     """
     source, rows, files = devices.together(lambda: read_unchanged(settings))
     sizes = {role: len(ids) for role, ids in rows.items()}
@@ -75,17 +75,17 @@ def of_rows(
     *,
     files: dict | None = None,
 ) -> Dataset:
-    """The dataset of a source whose rows have their roles.
+    """The dataset of a source whose rows are already split.
 
     Args:
         source: in raw units.
         rows: row ids by role.
-        settings: its section cv is read, data.group, data.time and the seed.
+        settings: its section cv, data.group, data.time and the seed are read.
         devices: as in `prepare`.
         files: digests, as in `Dataset`.
 
     Raises:
-        InputError: rows that cannot be used, or folds that cannot be made.
+        InputError: rows cannot be used, or folds cannot be made.
     """
     if len(source.class_names) < 2:
         raise InputError(
@@ -128,12 +128,12 @@ def read_data(
 
     Args:
         config: its section data is read, and model.output.
-        class_names: the classes of a finished run that is to be measured; without them they are those
-            that have rows, however many were declared.
-        outputs: of that run's model; without them what model.output stands for.
+        class_names: classes of a finished run that is to be evaluated; None for the classes that have rows,
+            of those declared.
+        outputs: number of outputs of that run's model; None to follow model.output.
 
     Raises:
-        InputError: data that cannot be used.
+        InputError: the data cannot be used.
     """
     data, source = config.data, load(config.data.source, **config.data.args)
     for name in (data.group, data.time):
@@ -155,11 +155,11 @@ def read_data(
 
 
 def digests(config: ConfigDict, known: dict) -> dict:
-    """What the data are: the source's version and digests of its files.
+    """Identity of the data: the source's version and digests of its files.
 
     Args:
         config: its data section is read.
-        known: an earlier answer, which may save reading files again; {} for none.
+        known: an earlier result, which may save reading files again; {} for none.
     """
     source, args = config.data.source, config.data.args
     return {
@@ -169,7 +169,7 @@ def digests(config: ConfigDict, known: dict) -> dict:
 
 
 def read_unchanged(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray], dict]:
-    """`read_data`, and the digests of what it read.
+    """`read_data`, and the digests of the files that it read.
 
     Raises:
         InputError: a file changed while it was read.
@@ -187,7 +187,7 @@ def scan_rows(source: Source, rows: np.ndarray, devices: Devices) -> moments.Sca
     """Checks and moments of some rows; each worker reads its own.
 
     Raises:
-        InputError: a number that cannot be used, with its place, or no weight at all.
+        InputError: a number cannot be used, with its location, or all weights are 0.
     """
     workers = devices.workers
     if workers.count == 1:
@@ -204,15 +204,15 @@ def scan_rows(source: Source, rows: np.ndarray, devices: Devices) -> moments.Sca
 
 
 def check_classes_to_learn(source: Source, rows: dict[str, np.ndarray], weight: np.ndarray) -> None:
-    """Every class that has rows must have some to be learnt from.
+    """Checks that every class has training rows.
 
     Args:
-        source: the rows; classes without any are not among its own.
+        source: the rows; its classes all have rows.
         rows: row ids by role.
-        weight: [C], of the training rows of each class.
+        weight: [C], sum of weights of each class's training rows.
 
     Raises:
-        InputError: a class has no training row of weight > 0. It says where its rows are.
+        InputError: a class has no training row of weight > 0; the message says where its rows are.
     """
     absent = np.flatnonzero(weight == 0)
     if not absent.size:

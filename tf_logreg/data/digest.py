@@ -1,7 +1,7 @@
-"""Which bytes the data's files hold, so that a run knows whether they changed.
+"""Digests of the data's files, so that a run knows whether they changed.
 
-Two files of the same bytes are the same, whatever their times. Size and times only save reading a file again:
-where they are what they were, its bytes are taken to be so too.
+Two files with the same bytes are equal, whatever their times. Size and times only save reading a file again:
+if they have not changed, the bytes are assumed unchanged.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, di
     """Digests of files.
 
     Args:
-        files: paths by the names that they are recorded under.
-        known: what an earlier call gave; names may be missing or others.
+        files: paths by the names under which they are recorded.
+        known: result of an earlier call; its names may differ.
 
     Returns:
         name -> {'sha256': hexadecimal, 'stamp': [bytes, and nanoseconds of the last change of the contents
-        and of the file]}; what is no file is left out.
+        and of the file]}; paths that are not files are left out.
 
     Raises:
         InputError: a file cannot be read.
@@ -49,7 +49,7 @@ def summary(data: Mapping) -> str:
 
 
 def _stamp(path: str) -> list[int] | None:
-    """Size and times of a file; None where there is none."""
+    """Size and times of a file; None if it does not exist."""
     try:
         status = os.stat(path)
     except OSError:

@@ -1,7 +1,7 @@
 """Folds for cross-validation: drawn class by class, whole groups at a time, or forward in time.
 
 Each row has the number of one fold; a problem holds one fold out. Forward in time it also leaves out
-what comes later, so that fold h is predicted from its past alone, and the rows of fold 0 never test.
+later rows, so that fold h is predicted from its past alone, and the rows of fold 0 are never held out.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from tf_logreg.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Folds:
-    """How rows are held out in turn.
+    """Folds of the training rows.
 
     Attributes:
         fold: int32 [n], the fold of each row.
-        held_out: int32 [F], the folds that are held out.
-        latest: int32 [F], rows of later folds do not train.
+        held_out: int32 [F], the fold that each problem holds out.
+        latest: int32 [F], the last fold that trains in each problem.
     """
 
     fold: np.ndarray
@@ -30,7 +30,7 @@ class Folds:
     latest: np.ndarray
 
     def training(self, f: int) -> np.ndarray:
-        """The numbers of the folds that train when the f-th is held out."""
+        """Numbers of the folds that train when fold `held_out[f]` is held out."""
         ids = np.arange(self.fold.max(initial=0) + 1)
         return ids[(ids != self.held_out[f]) & (ids <= self.latest[f])]
 
@@ -50,14 +50,14 @@ def make(
     Args:
         source: the rows.
         rows: int64 [n], the ids of the training rows.
-        count: F, how many folds are held out.
-        group: the source's value by which groups stay in one fold (scikit-learn's GroupKFold); '' for none.
-        time: the source's value by which a fold is predicted from what was before (TimeSeriesSplit:
-            F + 1 stretches of equal size, of which the first only trains; equal times stay together).
+        count: F, number of folds that are held out.
+        group: name of the extra with groups, which stay in one fold (scikit-learn's GroupKFold); '' for none.
+        time: name of the extra with times; a fold is predicted from earlier rows (TimeSeriesSplit: F + 1
+            stretches of equal size, of which the first only trains; equal times stay together).
         seed: of the draw class by class (StratifiedKFold with shuffle).
 
     Raises:
-        InputError: a class, the groups or the times are too few for so many folds.
+        InputError: there are too few rows of a class, groups or times for `count` folds.
     """
     if count > len(rows):
         raise InputError(f"cv.folds: expected at most {len(rows)}, the training rows. Received: {count}.")
@@ -90,7 +90,7 @@ def make(
 
 
 def check_classes(folds: Folds, class_weight_sums: np.ndarray, class_names: tuple[str, ...]) -> None:
-    """Every class must be there in what each fold trains on.
+    """Checks that every class occurs in the training rows of each fold.
 
     Args:
         folds: F of them.
@@ -98,7 +98,7 @@ def check_classes(folds: Folds, class_weight_sums: np.ndarray, class_names: tupl
         class_names: C names.
 
     Raises:
-        InputError: a class without weight, and the fold.
+        InputError: a class has no weight; the message names the class and the fold.
     """
     for f, sums in enumerate(class_weight_sums):
         absent = tuple(np.array(told_apart(class_names))[sums == 0].tolist())

@@ -13,7 +13,7 @@ def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Ite
     Args:
         source: where rows are read.
         rows: int64 [n] row ids.
-        elements: features in a block of rows in memory: as many as a core's cache holds in float64.
+        elements: numbers in a block of rows in memory: as many as a core's cache holds in float64.
     """
     if not len(rows):
         return
@@ -22,7 +22,7 @@ def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Ite
         for start in range(0, len(rows), block):
             yield source.host(rows[start : start + block])
         return
-    from tf_logreg.data.pipeline import sequential_batches  # TensorFlow, by which this source is read
+    from tf_logreg.data.pipeline import sequential_batches  # imports TensorFlow, which this source needs
 
     for batch in sequential_batches(source, rows).as_numpy_iterator():
         real = batch.row >= 0

@@ -1,4 +1,4 @@
-"""Labels of any coding -> class indices 0..C-1 and their names, which come back everywhere."""
+"""Labels of any coding -> class indices 0..C-1 and class names."""
 
 import numpy as np
 
@@ -16,14 +16,14 @@ def encode(
             `class_names` the classes are the distinct labels in increasing order, so 1..C, -1/+1 or
             10/50/20 are all fine.
         class_names: when given, labels are either indices into it or members of it.
-        indices: numbers are indices, even where class names are numbers.
+        indices: whether numbers are always indices, even if class names are numbers.
 
     Returns:
         y int32 [n] with values 0..C-1, and the C class names.
 
     Raises:
         InputError: labels are fractional, not finite, of another kind, not Unicode, outside class_names,
-            the name of two classes, or as well indices as names of other classes.
+            a name of two classes, or ambiguous between indices and names.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:
@@ -60,16 +60,16 @@ def encode(
 
 
 def _texts(values: np.ndarray) -> tuple[str, ...]:
-    """The names of classes that are numbers; floats are whole here, of any size, and keep every digit."""
+    """Class names from numbers; floats are whole numbers of any size and keep every digit."""
     numbers = values.tolist()
     return tuple(str(int(number) if values.dtype.kind == "f" else number) for number in numbers)
 
 
 def _are_names(values: np.ndarray, class_names: tuple[str, ...]) -> bool:
-    """Whether the distinct labels, numbers, are class names that are numbers too, rather than indices.
+    """Whether distinct numeric labels are class names rather than indices.
 
     Raises:
-        InputError: they may be either, and not of the same classes.
+        InputError: they could be either, and would mean different classes.
     """
     texts = _texts(values)
     if not set(texts) <= set(class_names):
@@ -86,7 +86,7 @@ def _are_names(values: np.ndarray, class_names: tuple[str, ...]) -> bool:
 
 
 def _text(label: str | bytes, labels: np.ndarray) -> str:
-    """The name of the class that a label stands for."""
+    """The class name of a label."""
     text = names.text(label)
     if text is None:
         raise InputError(
@@ -97,7 +97,7 @@ def _text(label: str | bytes, labels: np.ndarray) -> str:
 
 
 def _look_up(found: tuple[str, ...], class_names: tuple[str, ...], y: np.ndarray) -> np.ndarray:
-    """Indices in class_names of the distinct labels; int32. y [n] says where each is found."""
+    """Indices of the distinct labels in class_names, int32; y [n] locates a label for messages."""
     known = set(class_names)
     unknown = [k for k, label in enumerate(found) if label not in known]
     if unknown:

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 from tf_logreg import storage
 from tf_logreg.data import sources
 
-if TYPE_CHECKING:  # it imports TensorFlow, and names of sources are asked for without
+if TYPE_CHECKING:  # it imports TensorFlow, which `known` must not need
     from tf_logreg.data.source import Source
 
-_PATHS = ("path", "folder", "data_dir")  # what sources call an argument that is a path
+_PATHS = ("path", "folder", "data_dir")  # names of arguments that are paths
 
 
 def known() -> list[str]:
-    """The names that `load` takes."""
+    """Names of the sources."""
     return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
 
 
 def faults(name: str, args: Mapping) -> list[str]:
-    """What is wrong with a source's name and arguments, a line each: empty when nothing is."""
+    """Faults of a source's name and arguments, one message each; [] when there are none."""
     if name not in known():
         return [f"data.source: expected one of {', '.join(known())}. Received: {name!r}."]
     parameters = inspect.signature(_loader(name)).parameters
@@ -40,7 +40,7 @@ def faults(name: str, args: Mapping) -> list[str]:
         if key not in args and parameter.default is parameter.empty:
             lines.append(f"data.args.{key}: source {name!r} needs it. Received: nothing.")
         if key in args and not isinstance(args[key], parameter.annotation):
-            # A whole number is a fine float; what a command line gives for 1e3 is not a fine int.
+            # An int may stand for a float, but not a float, as the command line makes of 1e3, for an int.
             if parameter.annotation is float and type(args[key]) is int:
                 continue
             lines.append(
@@ -54,18 +54,18 @@ def load(source: str, **args) -> "Source":
 
     Args:
         source: one of `known()`.
-        **args: that source's own (config `data.args`), checked by `faults`.
+        **args: arguments of the source (config `data.args`), checked by `faults`.
 
     Raises:
-        InputError: as the source's module says.
+        InputError: as documented in the source's module.
     """
     return _loader(source)(**_local(args))
 
 
 def files(source: str, **args) -> dict[str, str]:
-    """Paths of the files that a source reads, by the names that a run records them under.
+    """Paths of the files that a source reads, by the names under which a run records them.
 
-    None for a source that reads none, or whose files are not there yet.
+    {} for a source that reads no files, or whose files do not exist yet.
 
     Raises:
         InputError: as `load`.
@@ -75,12 +75,12 @@ def files(source: str, **args) -> dict[str, str]:
 
 
 def version(source: str) -> int:
-    """Of what a source makes without files; it rises when the same arguments give other rows."""
+    """Version of a source that generates rows; it increases when the same arguments give other rows."""
     return getattr(_module(source), "VERSION", 0)
 
 
 def _local(args: Mapping) -> dict:
-    """The arguments, with paths as this machine's file system takes them."""
+    """The arguments, with paths converted to this machine's file system."""
     return {
         key: storage.local_path(value, f"data.args.{key}") if key in _PATHS else value
         for key, value in args.items()

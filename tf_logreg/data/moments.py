@@ -1,7 +1,7 @@
-"""One pass over the rows that will be used: it checks every number and takes the weighted moments.
+"""One pass over the rows: checks every number and computes the weighted moments.
 
-Training sees columns that are shifted to mean zero and, when standardised, scaled to deviation one;
-`fold_out` brings the weights back to raw units, so that nothing downstream knows about it.
+Training sees columns that are shifted to mean zero and, when standardised, scaled to deviation one.
+`fold_out` converts the weights back to raw units, so that later code need not know.
 """
 
 import dataclasses
@@ -13,19 +13,19 @@ from tf_logreg.data import names, units
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
-_LARGEST = 1e18  # of a value: beyond it stand codes for what is missing more often than measurements
-_SMALLEST = 1e-290  # of a column: coefficients in the reciprocal unit must be numbers too
+_LARGEST = 1e18  # of a value: larger ones are more often codes for missing values than measurements
+_SMALLEST = 1e-290  # of a column: its coefficients, in the reciprocal unit, must be finite
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """What one pass over some rows found.
+    """Result of one pass over some rows.
 
     Attributes:
         weight_sum: sum of the row weights.
         mean, deviation: [p] float64, weighted; deviation 0 only for a constant column.
-        class_weight_sum: [C] float64, the weight that each class has.
-        largest: [p] float64, the largest magnitude in rows that have a weight.
+        class_weight_sum: [C] float64, sum of row weights of each class.
+        largest: [p] float64, the largest magnitude in rows of weight > 0.
     """
 
     weight_sum: float
@@ -35,7 +35,7 @@ class Scan:
     largest: np.ndarray
 
     def in_units(self, exponent: np.ndarray) -> "Scan":
-        """Of the same rows by `units.in_units`."""
+        """The scan of the same rows after `units.in_units`."""
         mean, deviation, largest = (np.ldexp(a, -exponent) for a in (self.mean, self.deviation, self.largest))
         return dataclasses.replace(self, mean=mean, deviation=deviation, largest=largest)
 
@@ -52,9 +52,9 @@ class Affine:
     exponent: np.ndarray | int = 0
 
     def penalty_unit(self, *, standardize: bool) -> np.ndarray:
-        """[p]: what penalties act on, over a coefficient in these columns, which have deviation one.
+        """[p]: the coefficient that penalties act on, over the coefficient of these columns of deviation one.
 
-        They act on that coefficient when standardised, else on the one of the column as it was given.
+        Penalties act on these columns' coefficients when standardised, else on those of the given columns.
         """
         if standardize:
             return np.ones_like(self.scale)
@@ -68,7 +68,7 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
     no cancellation for columns with a mean far larger than their deviation.
 
     Raises:
-        InputError: NaN or infinity in x, or a weight that is negative or not finite, with its place.
+        InputError: NaN or infinity in x, or a negative or non-finite weight, with its location.
     """
     p = len(source.feature_names)
     total, mean, square, first = 0.0, np.zeros(p), np.zeros(p), None
@@ -86,11 +86,11 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
         first = x[0].copy() if first is None else first
         largest = np.maximum(largest, largest_here)
         block_total = weight.sum()
-        # About a row of the block: the sums of a column far from zero keep their digits.
+        # Sums are about a row of the block, so that a column far from zero keeps its digits.
         start = x[0].copy()
         before, exponent = exponent, units.exponents(largest)
         if exponent.any():
-            # In units of the column, so that no square leaves float64.
+            # In units of the column, so that no square over- or underflows.
             mean, square = np.ldexp(mean, before - exponent), np.ldexp(square, 2 * (before - exponent))
             x = np.ldexp(x, -exponent)
         offset = x[0].copy()
@@ -104,16 +104,16 @@ def scan(batches: Iterable[Batch], source: Source) -> Scan:
         square = square + block_square + np.square(step) * total * share
         mean = mean + step * share
         total += block_total
-    # Rounding leaves a constant column a tiny deviation; dividing by it would make a signal of noise.
+    # Rounding gives a constant column a tiny deviation; dividing by it would amplify noise.
     deviation = np.where(constant, 0.0, np.sqrt(square / total) if total else np.zeros(p))
     return Scan(total, np.ldexp(mean, exponent), np.ldexp(deviation, exponent), class_weight_sum, largest)
 
 
 def check_smallest(found: Scan, source: Source) -> None:
-    """Refuses columns whose coefficients would be no numbers.
+    """Refuses columns whose coefficients would not be finite.
 
     Raises:
-        InputError: a column of tiny numbers alone, by its name.
+        InputError: a column has only tiny numbers; the message names it.
     """
     small = np.flatnonzero((found.largest > 0) & (found.largest < _SMALLEST))
     if small.size:
@@ -124,7 +124,7 @@ def check_smallest(found: Scan, source: Source) -> None:
 
 
 def merged(scans: list[Scan]) -> Scan:
-    """The scan of all rows from those of parts of them, by the same updating formulae."""
+    """The scan of all rows from scans of parts of them, by the same updating formulae."""
     weight = np.array([part.weight_sum for part in scans])
     means = np.array([part.mean for part in scans])
     deviations = np.array([part.deviation for part in scans])
@@ -173,17 +173,17 @@ def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -
 def affine(
     found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype, exponent: np.ndarray | int = 0
 ) -> Affine:
-    """How training columns come from raw ones.
+    """The map from raw to training columns.
 
-    Columns are centred whenever a free bias makes that harmless: the penalised optimum is the same
-    and the arithmetic far better. They are scaled only to standardise.
+    With a bias, columns are centred: the penalised optimum is the same and the arithmetic far more
+    accurate. They are scaled only to standardise.
 
     Args:
         found: the scan of the training rows.
         standardize: scale to deviation one.
-        bias: the model has one; without it a shift would change the model.
+        bias: whether the model has a bias; without one a shift would change the model.
         dtype: the source's float32 or float64. Shift and scale are rounded to it, so that
-            subtracting in it loses nothing and `fold_out` undoes exactly what was done.
+            subtracting in it loses nothing and `fold_out` is its exact inverse.
         exponent: of the units in which the source gives its columns.
     """
     shift = found.mean if bias else np.zeros_like(found.mean)
@@ -196,17 +196,17 @@ def fold_out(kernel: np.ndarray, bias: np.ndarray, columns: Affine) -> tuple[np.
     """Weights for raw columns from weights for training columns, in float64.
 
     Args:
-        kernel: [p, m]. bias: [m]. columns: how training columns came from raw ones.
+        kernel: [p, m]. bias: [m]. columns: the map from raw to training columns.
     """
     kernel = kernel.astype(np.float64) * columns.scale[:, None]
     return kernel, bias.astype(np.float64) - columns.shift @ kernel
 
 
 def rounding(kernel: np.ndarray, bias: np.ndarray, found: Scan, dtype: str) -> float:
-    """About how far logits are off, at the root of their mean square, when a model is kept in a dtype.
+    """Estimated root mean square error of the logits when a model is stored in a dtype.
 
-    From the rounding of coefficients and of the products and sums, which cancel where a column's mean is far
-    above its spread.
+    It comes from rounding the coefficients, products and sums, which cancel if a column's mean is far above
+    its deviation.
 
     Args:
         kernel: [p, m]. bias: [m]. found: the scan of the rows. dtype: 'float32' or 'float64'.
@@ -214,7 +214,7 @@ def rounding(kernel: np.ndarray, bias: np.ndarray, found: Scan, dtype: str) -> f
     size, eps = np.hypot(found.mean, found.deviation), np.finfo(dtype).eps
     with np.errstate(over="ignore", invalid="ignore"):
         lost = np.abs(kernel - kernel.astype(dtype)) + eps * np.abs(kernel)
-        # Those of several columns are of any sign.
+        # Errors of different columns have random signs, so their squares add up.
         off = np.linalg.norm(size[:, None] * lost, axis=0)
         off += np.abs(bias - bias.astype(dtype)) + eps * np.abs(bias)
     return float(np.nan_to_num(off, nan=np.inf).max())

@@ -1,7 +1,7 @@
-"""Names of features and classes: text that can be written anywhere, and told apart where two are equal.
+"""Names of features and classes: checks that they are valid text, and makes equal names distinct.
 
-Features and classes are known by their position. Names may be empty or occur twice (ImageNet has two
-classes 'crane'); they are refused only where a name must choose.
+Features and classes are identified by position. Names may be empty or occur twice (ImageNet has two
+classes 'crane'); they are refused only where a name must identify one.
 """
 
 import collections
@@ -15,11 +15,11 @@ def read(array: np.ndarray, argument: str) -> tuple[str, ...]:
     """Names from an array [k] of strings, of UTF-8 bytes or of numbers.
 
     Args:
-        array: what came.
-        argument: what it is called, for messages.
+        array: the names.
+        argument: name of the argument, for messages.
 
     Raises:
-        InputError: another shape or dtype, or text that is not Unicode, with its row.
+        InputError: the shape or dtype is wrong, or text is not Unicode; the message names the row.
     """
     if array.ndim != 1:
         raise InputError(f"{argument}: expected a list of names, shape [k]. Received: shape {array.shape}.")
@@ -44,7 +44,7 @@ def checked(names: tuple[str | bytes, ...], argument: str) -> tuple[str, ...]:
 
 
 def text(name: str | bytes) -> str | None:
-    """The text that a string or UTF-8 bytes stand for; None for other bytes, or half a surrogate pair."""
+    """The text of a string or UTF-8 bytes; None for other bytes, or half a surrogate pair."""
     try:
         if isinstance(name, bytes):
             return name.decode()
@@ -55,7 +55,7 @@ def text(name: str | bytes) -> str | None:
 
 
 def told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names for people to read: one that is empty or not the only one has its position behind it.
+    """Distinct names for messages: an empty or repeated name gets its position appended.
 
     ('crane', '', 'crane', 'swan') -> ('crane #0', '#1', 'crane #2', 'swan').
     """
@@ -73,10 +73,10 @@ def describe(names: tuple[str, ...], most: int = 20) -> str:
 
 
 def positions(chosen: tuple[str, ...], names: tuple[str, ...], argument: str) -> list[int]:
-    """Where each of some names stands among the names of all classes; they are there.
+    """Positions of some class names among the names of all classes, which contain them.
 
     Raises:
-        InputError: several classes have one of them, so that it cannot choose.
+        InputError: several classes have the same one of these names.
     """
     places = collections.defaultdict(list)
     for place, name in enumerate(names):

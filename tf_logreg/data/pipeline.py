@@ -20,12 +20,12 @@ _BLOCK_ELEMENTS = 2**21  # numbers in a block of a sequential pass: 16 MiB in fl
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """In which order training rows come, and how many at a time.
+    """Order and batch size of the training rows.
 
     Attributes:
         batch_size: rows in a global batch.
-        epochs: passes over the rows.
-        seed: of the order of each.
+        epochs: number of passes over the rows.
+        seed: of the order of each epoch.
     """
 
     batch_size: int
@@ -36,12 +36,12 @@ class Order:
 def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
     """The order of one epoch: a permutation of 0..num_rows-1, int64.
 
-    Row i belongs to virtual shard i % 64. The epoch goes round the shards, one row of each, in an
-    order of its own: shard (a k + c) % 64 at place k, a odd. So any stretch of positions draws
-    evenly on the shards, and for R = 2, 4, ... 64 on those with the same remainder by R, which are
-    the shards of one replica. Within a shard rows come in random order.
+    Row i belongs to virtual shard i % 64. The epoch visits the shards in rounds, one row per shard, in an
+    order of its own: shard (a k + c) % 64 at position k, a odd. So any stretch of positions takes rows
+    evenly from the shards and, for R = 2, 4, ... 64 replicas, evenly from the shards of each replica, which
+    have the same remainder by R. Within a shard rows come in random order.
 
-    TensorFlow operations alone: a Python function in a `tf.data` pipeline can hang the process that
+    It uses only TensorFlow operations. A Python function in a `tf.data` pipeline can hang the process that
     drops the pipeline while it runs, because each waits for the other's lock.
     """
     rounds, rest = divmod(num_rows, VIRTUAL_SHARDS)
@@ -56,11 +56,11 @@ def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
         shuffled(VIRTUAL_SHARDS, VIRTUAL_SHARDS + 1)[0],
     )
     shards = (step * tf.range(VIRTUAL_SHARDS, dtype=tf.int64) + start) % VIRTUAL_SHARDS
-    # The shards that the rows do not fill evenly have one row more, kept for the end.
+    # If the rows do not fill the shards evenly, some have one row more; these come last.
     rows = [
         shuffled(rounds + (shard < rest), shard) * VIRTUAL_SHARDS + shard for shard in range(VIRTUAL_SHARDS)
     ]
-    # [round, shard]. A transpose of [shard, round] has TensorFlow report an error about int64, which is none.
+    # [round, shard], because a transpose of [shard, round] makes TensorFlow log a false error about int64.
     grid = tf.gather(tf.stack([row[:rounds] for row in rows], axis=1), shards, axis=1)
     last = tf.gather(tf.concat([row[rounds:] for row in rows], 0), shuffled(rest, VIRTUAL_SHARDS + 2))
     order = tf.concat([tf.reshape(grid, [-1]), last], 0)
@@ -68,15 +68,15 @@ def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
 
 
 def rows_per_replica(num_rows: int, batch_size: int, replicas: int) -> int:
-    """The most rows that one replica can have in a global batch: the static size of its share."""
+    """Most rows of one replica in a global batch: the static size of its share."""
     if VIRTUAL_SHARDS % replicas == 0:
-        # Places go round the replicas, until the last, incomplete round: its rows come in any order.
+        # Positions alternate between the replicas, except in the last, incomplete round.
         whole = num_rows // VIRTUAL_SHARDS * VIRTUAL_SHARDS
         most_of_rest = -(-(num_rows - whole) // replicas)
         before = whole % batch_size
         over_seam = -(-before // replicas) + min(batch_size - before, most_of_rest)
         return max(-(-batch_size // replicas), over_seam, min(batch_size, most_of_rest))
-    # Whole rounds give each replica its shards; the two ends of the stretch may be all its own.
+    # Whole rounds give each replica its shards; the two ends of the stretch may all belong to one replica.
     rounds, rest = divmod(batch_size, VIRTUAL_SHARDS)
     shards = -(-VIRTUAL_SHARDS // replicas)
     return min(batch_size, max(rounds * shards + min(rest, 2 * shards), (rounds + 1) * shards))
@@ -88,10 +88,10 @@ def steps_per_epoch(num_rows: int, batch_size: int) -> int:
 
 
 def lay_out(order: tf.Tensor, batch_size: int, replicas: int) -> tf.Tensor:
-    """Positions [n] in reading order -> int64 [steps, replicas, rows a replica], padded with -1.
+    """Positions [n] in reading order -> int64 [steps, replicas, rows per replica], padded with -1.
 
-    Each global batch holds `batch_size` rows however many replicas share it, and each replica reads
-    the rows of its own shards.
+    Each global batch holds `batch_size` rows for any number of replicas, and each replica reads the rows
+    of its own shards.
     """
     steps, share = (
         steps_per_epoch(order.shape[0], batch_size),
@@ -120,17 +120,17 @@ def training_batches(
     dtype: tf.DType,
     start: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of one replica's share each, those of `mine` of each global batch, epoch after epoch.
+    """Each global batch's shares for the replicas `mine`, one `Batch` per replica, epoch after epoch.
 
     Args:
         source: where rows are read.
         rows: int64 [n], the ids of the training rows.
-        order: in which they come.
-        replicas: how many share a global batch.
-        mine: those that are read here; all when None.
-        columns: how training columns come from raw ones.
+        order: of the rows.
+        replicas: number of replicas that share a global batch.
+        mine: ids of the replicas whose rows are read here; all when None.
+        columns: the map from raw to training columns.
         dtype: of x in the batches.
-        start: the global step to begin at, for a resumed run.
+        start: the global step to start at, for a resumed run.
     """
     mine = mine or range(replicas)
     first_epoch, first_step = divmod(start, steps_per_epoch(len(rows), order.batch_size))
@@ -160,16 +160,16 @@ def sequential_batches(
     columns: Affine | None = None,
     width: int | None = None,
 ) -> tf.data.Dataset:
-    """One pass over rows in their order, in blocks of a size that suits what is made of a row.
+    """One pass over rows in their order, in blocks whose size depends on `width`.
 
     Args:
         source: where rows are read.
         rows: int64 [n] row ids.
-        replicas: how many take a block each at a time; small data is shared out among them.
-        mine: those that are read here; all when None.
+        replicas: number of replicas, each of which takes a block at a time; small data is split evenly.
+        mine: ids of the replicas whose rows are read here; all when None.
         dtype: of x in the batches; the source's own when None.
-        columns: how training columns come from raw ones; None for raw ones.
-        width: numbers that a row takes, as logits may be more than features; the features when None.
+        columns: the map from raw to training columns; None for raw ones.
+        width: numbers per row, as there may be more logits than features; the features when None.
     """
     dtype = dtype or tf.as_dtype(source.x_dtype)
     block = max(1, min(-(-len(rows) // replicas), _BLOCK_ELEMENTS // (width or len(source.feature_names))))
@@ -185,11 +185,11 @@ def sequential_batches(
 
 
 def distribute(strategy: tf.distribute.Strategy, batches: Callable[[range], tf.data.Dataset]):
-    """Hands batches to the strategy's replicas, prefetched to their devices.
+    """Distributes batches to the strategy's replicas, prefetched to their devices.
 
     Args:
-        strategy: where the replicas are.
-        batches: ids of the replicas that one host feeds -> their batches, in turn; run on each host.
+        strategy: places the replicas.
+        batches: ids of the replicas that a host feeds -> their batches, in turn; called on each host.
     """
 
     def of_host(context):
@@ -221,12 +221,12 @@ def _read_blocks(
         weight = tf.where(ids < 0, 0.0, batch.weight)
         return Batch(transform(batch.x), batch.y, weight, batch.offset, ids)
 
-    # Half the cores: the steps need the others. On two cores AUTOTUNE's choice was 1.25 times slower.
+    # Half the cores, as the steps need the rest. On two cores AUTOTUNE's choice was 1.25 times slower.
     calls = max(1, machine.cores() // 2)
     batches = blocks.map(read, num_parallel_calls=calls, deterministic=True).prefetch(
         2 * max(calls, replicas)
     )
-    # tf.data's default optimisations serialise the pipeline with what it captures: a second copy of X.
+    # tf.data's default optimisations serialise the pipeline with its captures, which copies X.
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     return batches.with_options(options)

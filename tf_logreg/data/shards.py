@@ -6,15 +6,15 @@ VIRTUAL_SHARDS = 64
 
 
 def owner(position, replicas: int):
-    """The replica that reads the row at each position of a split's rows: that of its shard.
+    """The replica that reads the row at each position of a split's rows, by the row's shard.
 
-    Takes and gives an array or a tensor of any shape.
+    Takes and returns an array or a tensor of any shape.
     """
     return position % VIRTUAL_SHARDS % replicas
 
 
 def rows_of(rows: np.ndarray, mine: range, replicas: int) -> np.ndarray:
-    """Those of a split's rows that some of its replicas read."""
+    """The rows of a split that belong to some of the replicas."""
     if len(mine) == replicas:
         return rows
     return rows[np.isin(owner(np.arange(len(rows)), replicas), mine)]

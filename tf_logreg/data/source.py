@@ -1,8 +1,8 @@
-"""The records that every kind of data is brought to: `Batch` (some rows) and `Source` (all of them).
+"""The records that represent every kind of data: `Batch` (some rows) and `Source` (all of them).
 
-A source knows nothing of splits by fraction, order, batches or devices. It says which rows there are
-and reads any of them by index, which is what makes the order of training a pure function of
-(seed, epoch, position) and a resumed run exact.
+A source does not depend on splits by fraction, order, batches or devices. It lists its rows and reads
+any of them by index. So the order of training is a pure function of (seed, epoch, position), and a
+resumed run is exact.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class Source:
         splits: the source's own named splits, each a range of row ids; a source without any has
             one split, 'train'.
         read: a TensorFlow function, row ids int64 [B] -> Batch in raw units.
-        labels: row ids int64 [n] -> int32 [n]; reads the labels alone, on the host.
-        host: the same as `read` in NumPy, for rows in memory: it gives views where it can. None where
-            rows are not in memory.
-        x_dtype: float32 or float64, the dtype of what `read` gives.
-        place: says where a row id lies, for messages ('row 17 of the file x.npz').
-        extras: further values of each row by name, [num_rows, ...] on the host: to split by, offsets.
-        offset_columns: m of the offsets that `read` gives.
-        declared: the class names as they came, where `class_names` are not all of them in that order.
-        positions: of each of `class_names` among those, -1 for one that is not there.
-        weight_exponent: the user's weights are 2^weight_exponent times what `read` gives.
+        labels: row ids int64 [n] -> int32 [n]; reads only the labels, on the host.
+        host: like `read` in NumPy, for rows in memory; returns views where possible. None if the rows are
+            not in memory.
+        x_dtype: float32 or float64, the dtype of x from `read`.
+        place: row id -> its location, for messages ('row 17 of the file x.npz').
+        extras: further values of each row by name, [num_rows, ...] on the host: groups, times, offsets.
+        offset_columns: m of the offsets from `read`.
+        declared: the original class names, if `class_names` are not all of them in that order.
+        positions: position of each of `class_names` in `declared`, -1 for a name that is not in it.
+        weight_exponent: the user's weights are 2^weight_exponent times those from `read`.
     """
 
     feature_names: tuple[str, ...]
@@ -69,13 +69,13 @@ class Source:
 
     @property
     def absent_classes(self) -> tuple[str, ...]:
-        """Classes that were declared and are left out, because no row has them."""
+        """Declared classes that are left out because they have no rows."""
         kept = set(self.positions)
         return tuple(name for k, name in enumerate(names.told_apart(self.declared)) if k not in kept)
 
 
 def no_offset(rows: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
-    """The offset of rows that have none, [B, 1]."""
+    """Zero offsets for rows without any, [B, 1]."""
     import tensorflow as tf
 
     return tf.zeros([tf.shape(rows)[0], 1], dtype)
@@ -86,8 +86,8 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
 
     Args:
         source: the rows.
-        name: the extra, [num_rows] for a sigmoid or [num_rows, C] for a softmax, with a column for each
-            class in the order in which they came; finite.
+        name: the extra, [num_rows] for a sigmoid or [num_rows, C] for a softmax, with one column per
+            class in the original order; finite.
         num_outputs: m, 1 or C.
 
     Raises:
@@ -140,5 +140,5 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
 
 
 def default_names(num_features: int) -> tuple[str, ...]:
-    """'x0', 'x1', ..., for features that came without names."""
+    """'x0', 'x1', ..., for features without names."""
     return tuple(f"x{j}" for j in range(num_features))

@@ -1,4 +1,4 @@
-"""Which rows train, validate and test: by named splits, or by fractions drawn by class, group or time."""
+"""Splits rows into training, validation and test: by named splits, or fractions by class, group or time."""
 
 import numpy as np
 
@@ -27,12 +27,12 @@ def split_rows(
         validation_fraction, test_fraction: shares of train_split, in [0, 1), set aside class by
             class with a seeded draw; 0 for none.
         validation_split, test_split: named splits to use instead; '' for none.
-        group: the source's value by which whole groups are set aside, none on both sides; '' for none.
-        time: the source's value by which the latest rows are set aside, equal times together.
+        group: name of the extra by which whole groups are set aside, never split; '' for none.
+        time: name of the extra by which the latest rows are set aside, equal times together.
         seed: of the draw.
 
     Returns:
-        Row ids, int64, under 'train' and, where there are any, 'validation' and 'test'.
+        int64 row ids by 'train' and, if there are any, 'validation' and 'test'.
 
     Raises:
         InputError: an unknown split, a split used twice, or nothing left to train on.
@@ -92,7 +92,7 @@ def _by_group(
     """Sets whole groups aside, in a seeded order, until each fraction of the rows is reached."""
     _, group, size = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.random.default_rng([seed, 2]).permutation(len(size))
-    # A group goes where the rows before it end, so a large one does not overshoot a small share.
+    # A group's role depends on where the rows before it end, so a large group cannot overshoot a small share.
     before = np.cumsum(size[order]) - size[order]
     first = fractions["validation"] * len(rows)
     second = first + fractions["test"] * len(rows)
@@ -108,7 +108,7 @@ def _by_time(rows: np.ndarray, times: np.ndarray, fractions: dict[str, float]) -
     def cut(share: float) -> np.ndarray:
         if not share:
             return np.zeros(len(rows), bool)
-        # The rounding keeps shares that add up in decimal from losing a row in binary.
+        # Rounding, so that fractions that add up in decimal do not lose a row in binary.
         return times >= ordered[min(len(rows) - 1, int(np.ceil(round((1 - share) * len(rows), 6))))]
 
     test, held = cut(fractions["test"]), cut(fractions["validation"] + fractions["test"])
@@ -116,7 +116,7 @@ def _by_time(rows: np.ndarray, times: np.ndarray, fractions: dict[str, float]) -
 
 
 def values_of(source: Source, role: str, name: str, rows: np.ndarray) -> np.ndarray:
-    """The source's values to split by; InputError when there are none, or gaps among them."""
+    """The source's values to split by; InputError if there are none, or some are missing."""
     if name not in source.extras:
         raise InputError(
             f"data.{role}: expected one of the source's further columns "

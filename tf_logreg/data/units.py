@@ -1,7 +1,7 @@
-"""Columns and weights in units of powers of two, where their own would leave the range of the arithmetic.
+"""Columns and weights in units of powers of two, where their own would over- or underflow.
 
 A power of two changes no digit, so a column of 1e-170 and the same column times 2^500 are one problem.
-Columns of ordinary size keep the unit that they came in.
+Columns of ordinary size keep their unit.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def exponents(largest: np.ndarray) -> np.ndarray:
 
 
 def in_units(source: Source, exponent: np.ndarray) -> Source:
-    """The same rows with each column divided by 2^exponent, to the last digit; the source itself for zeros.
+    """The same rows with each column divided by 2^exponent, exactly; the source itself if all are zero.
 
-    What is beyond 1e30 units counts as that: only rows without weight, or that set no unit, are so far.
+    Values beyond 1e30 units are clipped to it; only rows of weight 0, or that set no unit, have such values.
 
     Raises:
-        InputError: a column that its source reads through TensorFlow, which takes 1e-38 for zero.
+        InputError: such a column comes from a source read through TensorFlow, which flushes 1e-38 to zero.
     """
     if not exponent.any():
         return source
@@ -49,7 +49,7 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
                 f"x: expected columns above {2.0**-_ORDINARY:.0e} from such a source. Received: at most "
                 f"{2.0 ** float(exponent[lost[0]]):.0e} in column {source.feature_names[lost[0]]!r}."
             )
-        # In two steps, each a power of two that is a number.
+        # In two steps, so that each power of two is finite.
         first = np.exp2(-(exponent // 2).astype(float))
         second = np.exp2(-(exponent - exponent // 2).astype(float))
 

@@ -1,4 +1,4 @@
-"""The same rows seen otherwise: features in another order, classes in another order or fewer of them."""
+"""Views of the same rows: features in another order, classes in another order or fewer of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BLOCK_ROWS = 2**20
 
 
 def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
-    """The same rows with the features in the order of `columns`, brought there by their names.
+    """The same rows with the features in the order of `columns`, matched by name.
 
     Raises:
-        InputError: the source has other features, or two of one name in another order.
+        InputError: the source has other features, or has two of the same name in another order.
     """
     import tensorflow as tf
 
@@ -64,7 +64,7 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
 def present_classes(source: Source, splits: set[str]) -> np.ndarray:
     """Which classes have rows in some named splits: bool [C].
 
-    All are taken to be present where rows are not in memory, since reading them all would be dear.
+    If rows are not in memory all are assumed present, as reading every row would be expensive.
     """
     if source.host is None:
         return np.ones(len(source.class_names), bool)
@@ -78,15 +78,15 @@ def present_classes(source: Source, splits: set[str]) -> np.ndarray:
 def with_classes(source: Source, class_names: tuple[str, ...], present: np.ndarray | None = None) -> Source:
     """The same rows with labels that are indices into `class_names`, which may hold more classes.
 
-    Where the present classes are `class_names`, they are taken by position; else by name.
+    If the present classes equal `class_names`, they are matched by position, else by name.
 
     Args:
         source: the rows.
-        class_names: the classes to come.
+        class_names: the new classes.
         present: bool [C], which of the source's classes count; all when None. Labels of others become -1.
 
     Raises:
-        InputError: the source has a class that is not among them, or a name that stands for several.
+        InputError: the source has a class that is not among them, or a name that several classes share.
     """
     import tensorflow as tf
 
@@ -136,7 +136,7 @@ def with_positive_class(source: Source, name: str) -> Source:
     """The same binary source with class `name` as class 1, whose probability the sigmoid gives.
 
     Raises:
-        InputError: the source is not binary, has no such class, or two.
+        InputError: the source is not binary, has no such class, or two of that name.
     """
     if name not in source.class_names or len(source.class_names) != 2:
         raise InputError(
@@ -148,5 +148,5 @@ def with_positive_class(source: Source, name: str) -> Source:
 
 
 def _several(some: tuple[str, ...]) -> dict[str, int]:
-    """The names that occur more than once, in their order, and how often."""
+    """The names that occur more than once, in order, and how often each does."""
     return {name: count for name, count in collections.Counter(some).items() if count > 1}

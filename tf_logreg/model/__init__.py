@@ -1,1 +1,1 @@
-"""The mathematics: the Keras model, the log loss, products with X. Knows nothing of data sets."""
+"""The fitted model: weights, names, output head, Keras model. Independent of data sets."""

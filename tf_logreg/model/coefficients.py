@@ -1,6 +1,6 @@
-"""`coefficients.npz`: all that is needed to build a run's model again, as plain arrays.
+"""`coefficients.npz`: everything that is needed to rebuild a run's model, as plain arrays.
 
-Nothing else of a work directory is read for that: loading a Keras file can run code that is in it.
+No other file of a work directory is read to build a model, because loading a Keras file can run code in it.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ def write(folder: storage.Folder, model: Model) -> None:
 
 
 def read(folder: storage.Folder) -> Model:
-    """Reads and checks `coefficients.npz`; files of version 1 have their output and dtype in `config.json`.
+    """Reads and checks `coefficients.npz`; for version 1, output and dtype come from `config.json`.
 
     Raises:
         InputError: the file is missing or damaged, lacks an array, or its arrays disagree.
@@ -47,10 +47,10 @@ def read_start(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [p, m] and bias [m] of another run, in raw units, to start from.
 
-    The same features in another order are taken by their names.
+    Features in another order are matched by their names.
 
     Raises:
-        InputError: no such run, or one over other features, classes or outputs.
+        InputError: there is no such run, or its features, classes or output differ.
     """
     found = read(folder)
     at = {name: j for j, name in enumerate(found.feature_names)}
@@ -72,7 +72,7 @@ def read_start(
 
 
 def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> dict[str, str]:
-    """Output and dtype of a run that did not write them beside its weights."""
+    """Output and dtype of a run of version 1, which did not save them with the weights."""
     record = folder.read_json("config.json")
     num_classes = len(np.atleast_1d(arrays.get("class_names", ())))
     try:
@@ -84,7 +84,7 @@ def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> di
 
 
 def _fault(arrays: dict[str, np.ndarray]) -> str:
-    """Which array is missing, of another rank or kind; '' when none is."""
+    """Message about an array that is missing or has the wrong rank or kind; '' when there is none."""
     ranks = {"kernel": 2, "bias": 1, "feature_names": 1, "class_names": 1, "output": 0, "dtype": 0}
     for name, rank in ranks.items():
         if (array := arrays.get(name)) is None:
@@ -95,7 +95,7 @@ def _fault(arrays: dict[str, np.ndarray]) -> str:
 
 
 def _disagreement(arrays: dict[str, np.ndarray]) -> str:
-    """What is wrong between arrays that are each of the right rank and kind; '' when nothing is."""
+    """Message about arrays that disagree, each of the right rank and kind; '' when they agree."""
     output, dtype = str(arrays["output"]), str(arrays["dtype"])
     features, classes = len(arrays["feature_names"]), len(arrays["class_names"])
     if output not in heads.KINDS:

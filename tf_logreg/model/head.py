@@ -1,8 +1,8 @@
-"""What stands behind the logits: how many there are, and how they become probabilities of classes.
+"""The output of a model: the number of logits, and how they become class probabilities.
 
-A sigmoid has one logit, that of class 1 of two. A softmax has one a class. One-vs-rest has one a class too,
-each fitted as a sigmoid against all other classes, so that it is C independent problems; its probabilities
-are the C sigmoids over their sum (as scikit-learn's OneVsRestClassifier has them).
+A sigmoid has one logit, that of class 1 of two. A softmax has one per class. One-vs-rest also has one per
+class, each fitted as a sigmoid against all other classes, which gives C independent problems. Its
+probabilities are the C sigmoids over their sum, as in scikit-learn's OneVsRestClassifier.
 """
 
 import dataclasses
@@ -39,24 +39,24 @@ class Head:
 
     @property
     def num_problems(self) -> int:
-        """Independent problems that one model is: C for one-vs-rest, else 1."""
+        """Number of independent problems in a model: C for one-vs-rest, else 1."""
         return self.num_classes if self.is_one_vs_rest else 1
 
     @property
     def outputs_of_problem(self) -> int:
-        """Logits of each of those problems: C for the softmax, else 1."""
+        """Number of logits of each problem: C for the softmax, else 1."""
         return self.outputs // self.num_problems
 
     @property
     def positive(self) -> np.ndarray:
-        """[num_problems] int32: the class that a problem tells from all others; -1 for labels as they are."""
+        """[num_problems] int32: the class that a problem separates from the rest; -1 for unchanged labels."""
         count = self.num_problems
         return np.arange(count, dtype=np.int32) if self.is_one_vs_rest else np.full(count, -1, np.int32)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities of all classes, [n, C] float64, which sum to one.
 
-        A row with a logit that is not finite has no answer: its probabilities are NaN.
+        A row with a logit that is not finite gets NaN.
 
         Args:
             logits: [n, m].
@@ -65,7 +65,7 @@ class Head:
         answered = np.isfinite(logits).all(axis=1, keepdims=True)
         logits = np.where(answered, logits, 0.0)
         if self.kind == "sigmoid":
-            # sigmoid(-z), not 1 - sigmoid(z), keeps the digits of a small probability.
+            # sigmoid(-z) keeps the digits of a small probability; 1 - sigmoid(z) would lose them.
             found = scipy.special.expit(np.concatenate([-logits, logits], axis=1))
         elif self.is_one_vs_rest:
             # The softmax of the log sigmoids, which is finite where all sigmoids underflow.
@@ -75,25 +75,25 @@ class Head:
         return np.where(answered, found, np.nan)
 
     def classes(self, logits: np.ndarray) -> np.ndarray:
-        """The index of the most probable class, [n] int64; the lower of a tie, -1 without an answer."""
+        """Index of the most probable class, [n] int64; the lower one in a tie, -1 for logits not finite."""
         answered = np.isfinite(logits).all(axis=1)
         found = (logits[:, 0] > 0).astype(np.int64) if self.outputs == 1 else logits.argmax(axis=1)
         return np.where(answered, found, -1)
 
     def prior_shift(self, class_weight: np.ndarray) -> np.ndarray:
-        """What is taken from the bias of a model fitted with class weights to give undistorted probabilities.
+        """The shift to subtract from the bias, so that class weights do not distort the probabilities.
 
-        Training with class weights is training on a sample in which class c is w_c times as frequent. King
-        and Zeng (Logistic Regression in Rare Events Data, Political Analysis 9, 2001, eq. 7) undo it.
+        Training with class weights is like training on a sample in which class c is w_c times as frequent.
+        King and Zeng (Logistic Regression in Rare Events Data, Political Analysis 9, 2001, eq. 7) correct it.
 
         Args:
-            class_weight: [C], or of each class against the rest [C, C].
+            class_weight: [C], or [C, C] with one row per class against the rest.
 
         Returns:
             [m]: log(w_1 / w_0) for the sigmoid, log w_c for a softmax.
         """
         if class_weight.ndim == 2:
-            # All others have one weight, that of the neighbour among them.
+            # All other classes have the same weight in a row, so any of them will do.
             at = np.arange(self.num_classes)
             return np.log(class_weight[at, at] / class_weight[at, at - 1])
         logs = np.log(class_weight)
@@ -101,10 +101,10 @@ class Head:
 
 
 def resolve(name: str, num_classes: int) -> Head:
-    """The head that `model.output` stands for: 'auto' is the sigmoid of two classes, the softmax of more.
+    """The head that `model.output` names: 'auto' is the sigmoid for two classes, the softmax for more.
 
     Raises:
-        InputError: a sigmoid of other than two classes, or an unknown name.
+        InputError: an unknown name, or a sigmoid without exactly two classes.
     """
     kind = ("sigmoid" if num_classes == 2 else "softmax") if name == "auto" else name
     if kind not in KINDS:

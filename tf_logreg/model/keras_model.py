@@ -1,6 +1,6 @@
 """The Keras model: Input, Dense `logits`, Activation `probabilities`.
 
-What is saved as `model.keras`, and what minibatch training trains. A sigmoid gives one column, that of
+It is saved as `model.keras`, and minibatch training trains it. A sigmoid gives one column, that of
 class 1. One-vs-rest is the softmax of the log sigmoids (`model/head.py`).
 """
 
@@ -17,13 +17,13 @@ def build(num_features: int, head: Head, *, bias: bool, dtype: str) -> keras.Seq
 
     Args:
         num_features: p.
-        head: its kernel is [p, m], its bias [m].
-        bias: whether there is a bias.
+        head: sets m; the kernel is [p, m], the bias [m].
+        bias: whether the model has a bias.
         dtype: of the weights, 'float32' or 'float64'.
     """
     layers = [
         keras.Input((num_features,), dtype=dtype, name="features"),
-        # The loss is convex, so zero is as good a start as any, and it is the same everywhere.
+        # The loss is convex, so zero is as good a start as any, and equal on all replicas.
         keras.layers.Dense(
             head.outputs, use_bias=bias, kernel_initializer="zeros", dtype=dtype, name="logits"
         ),

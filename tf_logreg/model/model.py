@@ -1,7 +1,7 @@
-"""A fitted model: float64 weights for raw columns, and what its columns and classes are called.
+"""A fitted model: float64 weights for raw columns, and the names of features and classes.
 
-This is what a fit gives and what everything after a fit reads. It is NumPy alone; the Keras model and the
-SavedModel are built from it when they are asked for.
+A fit returns it and everything after a fit reads it. It needs NumPy alone; the Keras model and the
+SavedModel are built from it on demand.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import numpy as np
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
 
-BIAS = "(bias)"  # its name among the features
+BIAS = "(bias)"  # name of the bias among the features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Model:
         feature_names: p names. class_names: C names, in the order of the labels. Names may occur twice.
         head: how logits become probabilities.
         has_bias: whether the bias was fitted.
-        dtype: of the weights and features of what is saved for Keras and for serving: float32 or float64.
+        dtype: of weights and features in the saved Keras model and SavedModel: float32 or float64.
     """
 
     kernel: np.ndarray
@@ -41,10 +41,10 @@ class Model:
 
         Args:
             x: [n, p] real numbers, the columns in the order of `feature_names`.
-            offset: [n, m] or [n, 1], added to them; None for none.
+            offset: [n, m] or [n, 1], added to the logits; None for none.
 
         Raises:
-            InputError: x is no matrix of numbers, or has another number of columns.
+            InputError: x is not a matrix of numbers, or has the wrong number of columns.
         """
         try:
             x = np.asarray(x, np.float64)
@@ -61,7 +61,7 @@ class Model:
         return found if offset is None else found + offset
 
     def decision_function(self, x: np.ndarray) -> np.ndarray:
-        """Logits as scikit-learn gives them: [n] with one output, that of class 1; else [n, C].
+        """Logits in scikit-learn's shape: [n] for class 1 with one output; else [n, C].
 
         Args and errors are those of `logits`.
         """
@@ -80,11 +80,11 @@ class Model:
 
         Args and errors are those of `logits`.
         """
-        # One more name than there are classes: -1 finds it.
+        # Index -1, for rows without a prediction, finds the '' at the end.
         return np.array([*self.class_names, ""])[self.head.classes(self.logits(x))]
 
     def coefficients(self) -> dict[str, list]:
-        """One entry a feature and output, as columns of a table: `pandas.DataFrame(model.coefficients())`.
+        """One entry per feature and output, as columns of a table: `pandas.DataFrame(model.coefficients())`.
 
         Returns:
             'feature', 'class' and 'coefficient', in raw units; the bias of each output comes last, as the
@@ -100,28 +100,28 @@ class Model:
         }
 
     def in_units(self, exponent: np.ndarray) -> "Model":
-        """The same model for columns in units of 2^exponent, [p] int; itself for zeros.
+        """The same model for columns in units of 2^exponent, [p] int; unchanged if all are zero.
 
-        Columns that need such units need float64 too.
+        Columns in such units also need float64.
         """
         if not np.any(exponent):
             return self
         return dataclasses.replace(self, kernel=np.ldexp(self.kernel, exponent[:, None]), dtype="float64")
 
     def to_keras(self) -> Any:
-        """The same model as a `keras.Sequential`, in `dtype`: Dense `logits` behind raw features."""
+        """The same model as a `keras.Sequential`, in `dtype`: Dense `logits` over raw features."""
         from tf_logreg.model import keras_model  # imports TensorFlow, which nothing else here needs
 
         return keras_model.of(self)
 
     def export(self, path: str) -> None:
-        """Writes a SavedModel that needs nothing else: raw features in, probabilities and names out.
+        """Writes a self-contained SavedModel: raw features in, probabilities and names out.
 
         Args:
-            path: a folder, made or replaced.
+            path: a folder, created or replaced.
 
         Raises:
-            OSError: the disk refuses it.
+            OSError: the folder cannot be written.
         """
         from tf_logreg.export import saved_model
 

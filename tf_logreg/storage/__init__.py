@@ -1,10 +1,9 @@
-"""The one place that opens, writes, lists and removes a work directory's files, but for its owner's.
+"""Opens, writes, lists and removes all files of a work directory, except the owner file.
 
-A file or folder is written aside, under a name that begins with `.writing-`, and put in place whole: a
-reader never sees half of one, and a write that fails leaves what was there. Nothing but reading, writing,
-listing and the renaming of single files is taken for granted: folders that cannot be renamed or synced, and
-file systems without locks, are enough.
-Whatever the disk refuses is an InputError that names the file. Nothing that is read here can run code.
+A file or folder is written under a temporary name that begins with `.writing-` and then moved into place.
+So a reader never sees half of one, and a failed write leaves the old one. The file system only needs to
+read, write, list and rename single files; renaming or syncing folders and locks are optional.
+An error of the disk is an InputError that names the file. Nothing that is read here can run code.
 """
 
 from tf_logreg.storage.folder import Folder

@@ -1,16 +1,16 @@
-"""Files and folders removed, put in place and made durable, also where a disk cannot do all of that."""
+"""Removes files and folders, moves them into place and syncs them, as far as the disk supports it."""
 
 import contextlib
 import errno
 import os
 import shutil
 
-# A file system that cannot sync says so by one of these.
+# Errors of a file system that cannot sync.
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS)
 
 
 def remove(path: str) -> None:
-    """Deletes a file, a link or a folder; missing is fine."""
+    """Deletes a file, a link or a folder, if it exists."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     else:
@@ -19,7 +19,7 @@ def remove(path: str) -> None:
 
 
 def renamed(source: str, target: str) -> bool:
-    """Whether a folder could be renamed, after the one that it replaces."""
+    """Renames a folder, after moving an existing target to `source`.old; whether that worked."""
     try:
         if os.path.lexists(target):
             os.rename(target, f"{source}.old")
@@ -43,14 +43,14 @@ def move_files(source: str, target: str, marker: str) -> None:
 
 
 def replace(source: str, target: str) -> None:
-    """Moves a file to a place where there may be anything."""
+    """Moves a file, replacing whatever is at the target."""
     if os.path.isdir(target) and not os.path.islink(target):
         remove(target)
     os.replace(source, target)
 
 
 def sync_file(path: str) -> None:
-    """Makes a file's bytes durable; what the disk refuses only now (EIO, ENOSPC) is raised."""
+    """Syncs a file to disk; raises errors that only appear now (EIO, ENOSPC)."""
     with open(path, "r+b") as file:
         try:
             os.fsync(file.fileno())
@@ -60,7 +60,7 @@ def sync_file(path: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Makes a folder's names durable where the system can."""
+    """Syncs the names in a folder to disk, where the system can."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

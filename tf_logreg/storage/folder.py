@@ -1,4 +1,4 @@
-"""A run's folder: its files are read, written whole, listed and removed by their names in it."""
+"""A run's folder: reads, writes, lists and removes its files by name."""
 
 import contextlib
 import dataclasses
@@ -23,9 +23,9 @@ class Folder:
     """A folder of a run's files. Names are relative to it.
 
     Attributes:
-        path: where it is.
+        path: path of the folder.
         field: the flag or config field that named it, for messages.
-        owner: must still own the work directory before each write; None where nobody else can write.
+        owner: checked before each write to still own the work directory; None where nobody else writes.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Folder:
     owner: ownership.Owner | None = None
 
     def below(self, name: str) -> "Folder":
-        """The folder `name` in this one; it need not be there."""
+        """The folder `name` in this one; it need not exist."""
         return dataclasses.replace(self, path=self.where(name))
 
     def where(self, name: str) -> str:
@@ -41,12 +41,12 @@ class Folder:
         return os.path.join(self.path, name)
 
     def check_owner(self) -> None:
-        """Whether this process may write here: RunError when the directory is another's by now, or gone."""
+        """Raises a RunError if the directory was deleted or taken over by another process."""
         if self.owner:
             self.owner.check()
 
     def names(self) -> list[str]:
-        """What is there, sorted; nothing in a folder that is not there."""
+        """Names in the folder, sorted; none if the folder does not exist."""
         try:
             return sorted(os.listdir(self.path))
         except FileNotFoundError:
@@ -59,19 +59,19 @@ class Folder:
             raise InputError(f"{self.field}: cannot read {self.path!r}: {error.strerror or error}.") from None
 
     def contents(self) -> list[str]:
-        """What is there, but for what owners and killed runs leave."""
+        """Names in the folder, except the owner file and leftovers of killed runs."""
         return [name for name in self.names() if name != ownership.OWNER and not name.startswith(_ASIDE)]
 
     def holds(self, name: str) -> bool:
-        """Whether there is anything of that name, a broken link too."""
+        """Whether the name exists, even as a broken link."""
         return os.path.lexists(self.where(name))
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[io.BufferedReader]:
-        """A file to read.
+        """Opens a file for reading.
 
         Raises:
-            InputError: it is missing, a folder or cannot be read.
+            InputError: it is missing, is a folder or cannot be read.
         """
         try:
             with open(self.where(name), "rb") as file:
@@ -92,7 +92,7 @@ class Folder:
         """The object of a JSON file.
 
         Raises:
-            InputError: the file is missing or is not JSON, or holds another thing than an object.
+            InputError: the file is missing, is not JSON, or is not an object.
         """
 
         def refuse(name: str):
@@ -121,31 +121,31 @@ class Folder:
                 raise self._damaged(name, str(error)) from None
 
     def check_file(self, name: str) -> None:
-        """Looks whether a file is there and holds anything.
+        """Checks that a file exists and is not empty.
 
         Raises:
-            InputError: it does not.
+            InputError: it is missing or empty.
         """
         with self.opened(name) as file:
             if not file.read(1):
                 raise self._damaged(name, "it is empty")
 
     def check_archive(self, name: str) -> None:
-        """Looks whether a file is a whole zip archive, by its directory, which stands at its end.
+        """Checks that a file is a complete zip archive, by the directory at its end.
 
         Raises:
-            InputError: it is missing or not one.
+            InputError: it is missing or incomplete.
         """
         with self.opened(name) as file:
             if not zipfile.is_zipfile(file):
                 raise self._damaged(name, "it is cut short or something else")
 
     def write(self, name: str, data: bytes) -> None:
-        """Writes a file whole.
+        """Writes a file atomically.
 
         Raises:
-            InputError: the disk is full or the like; what was there is there.
-            RunError: the directory is not this run's any more.
+            InputError: the file cannot be written, as on a full disk; the old file is kept.
+            RunError: this run no longer owns the directory.
         """
 
         def save(path: str) -> None:
@@ -155,15 +155,15 @@ class Folder:
         self.write_with(name, save)
 
     def write_text(self, name: str, text: str) -> None:
-        """Writes a text file whole, in UTF-8."""
+        """Writes a UTF-8 text file atomically."""
         self.write(name, text.encode())
 
     def write_json(self, name: str, value: dict) -> None:
-        """Writes a JSON file whole; NaN and infinity are refused, they are not JSON."""
+        """Writes a JSON file atomically; NaN and infinity are refused, as they are not JSON."""
         self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
-        """Writes an .npz file whole, without pickles."""
+        """Writes an .npz file atomically, without pickles."""
 
         def save(path: str) -> None:
             with open(path, "wb") as file:
@@ -172,7 +172,7 @@ class Folder:
         self.write_with(name, save)
 
     def write_with(self, name: str, save: Callable[[str], None]) -> None:
-        """Lets `save(path)` write a file aside, then puts it in place."""
+        """Has `save(path)` write a temporary file, then moves it into place."""
         with self._writing(name) as aside:
             save(aside)
             disk.sync_file(aside)
@@ -181,15 +181,15 @@ class Folder:
             disk.sync_folder(self.path)
 
     def publish(self, name: str, save: Callable[[str], None], marker: str, *, within: bool = False) -> None:
-        """Lets `save(path)` write a folder aside, then puts it in place.
+        """Has `save(path)` write a temporary folder, then moves it into place.
 
         Where folders cannot be renamed (gcsfuse: EMFILE) its files are moved one by one.
 
         Args:
             name: of the folder.
             save: writes it.
-            marker: the file in it without which it counts as absent; it goes first and comes last.
-            within: keep what else is in the folder.
+            marker: the file without which the folder counts as absent; it is deleted first and moved last.
+            within: keep other files in the folder.
         """
         with self._writing(name) as aside:
             save(aside)
@@ -206,7 +206,7 @@ class Folder:
             disk.sync_folder(self.path)
 
     def remove(self, name: str) -> None:
-        """Deletes a file or a folder; missing is fine. A link is deleted, not what it points to."""
+        """Deletes a file or a folder, if it exists. A link is deleted, its target is kept."""
         self.check_owner()
         try:
             disk.remove(self.where(name))
@@ -216,7 +216,7 @@ class Folder:
             ) from None
 
     def sweep(self, *, deep: bool = False) -> None:
-        """Deletes what a killed run was writing in this folder, and in all folders below it if `deep`."""
+        """Deletes temporary files of killed runs in this folder and, if `deep`, in all folders below it."""
         for name in self.names():
             if name.startswith(_ASIDE):
                 self.remove(name)
@@ -225,13 +225,13 @@ class Folder:
 
     @contextlib.contextmanager
     def owned(self, *, wait: float = 0.0) -> Iterator["Folder"]:
-        """Makes the folder if need be, and holds it for this process until the block ends (`ownership`).
+        """Creates the folder if needed, and owns it until the block ends (`ownership`).
 
         Args:
             wait: seconds to wait for another owner to end.
 
         Yields:
-            The folder, which checks before each write that it is still this owner's.
+            The folder, which checks before each write that this process still owns it.
 
         Raises:
             InputError: another process owns it, or it cannot be written.
@@ -241,12 +241,12 @@ class Folder:
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[str]:
-        """A path to write `name` at, in a folder aside that is deleted afterwards."""
+        """A path to write `name` at, in a temporary folder that is deleted afterwards."""
         self.check_owner()
         try:
             if self.owner is None or self.path != self.owner.folder:
                 os.makedirs(self.path, exist_ok=True)
-            # A signal waits for the moment that this takes, so that nothing is left aside.
+            # A signal waits until this is done, so that no temporary folder is left.
             with (
                 signals.noted(),
                 tempfile.TemporaryDirectory(
@@ -255,7 +255,7 @@ class Folder:
             ):
                 yield os.path.join(aside, os.path.basename(name))
         except OSError as error:
-            self.check_owner()  # a directory that is gone is not a disk that refuses
+            self.check_owner()  # a deleted directory is not an error of the disk
             why = error.strerror or str(error)
             raise InputError(f"{self.field}: cannot write {self.where(name)!r}: {why}.") from None
 

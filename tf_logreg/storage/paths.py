@@ -1,4 +1,4 @@
-"""Paths as users give them."""
+"""Paths that users give."""
 
 import os
 import re
@@ -7,14 +7,14 @@ from tf_logreg.errors import InputError
 
 
 def local_path(text: str, field: str) -> str:
-    """A path as a user gives it -> one that this machine's file system takes; '' stays ''.
+    """Converts a path that a user gave to one of this machine's file system; '' stays ''.
 
     Args:
         text: a path; `~` and `~name` are expanded.
         field: the flag or config field it came from, for messages.
 
     Raises:
-        InputError: an address such as gs://bucket, the home of nobody, or a name that no file can have.
+        InputError: an address such as gs://bucket, the home of an unknown user, or an invalid file name.
     """
     if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
         raise InputError(

@@ -1,1 +1,1 @@
-"""One module a kind of source, found by its name: `load(**data.args) -> Source`."""
+"""One module per kind of source, found by its name: `load(**data.args) -> Source`."""

@@ -1,8 +1,8 @@
 """The user's own arrays in one `.npz` file.
 
-An `.npz` is a zip of `.npy` files. Each begins with a header that says its dtype and shape: those are
-checked against the file's size and the free memory before anything is read, and what no one asks for is
-not read at all.
+An `.npz` is a zip of `.npy` files. Each begins with a header that gives its dtype and shape. These are
+checked against the file's size and the free memory before anything is read. Arrays that are not used are
+not read.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _REMEDIES = {
     "weight": "weight.astype(float)",
     "other": "array.astype(float) for numbers, array.astype(str) for text",
 }
-# What zip files and .npy headers raise when their bytes are garbage.
+# Errors of zip files and .npy headers with damaged bytes.
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, OSError, EOFError, RuntimeError,
     NotImplementedError, OverflowError, SyntaxError, MemoryError, IndexError, AttributeError,
@@ -41,8 +41,8 @@ def load(path: str) -> Source:
     by data.group, data.time and data.offset (for a softmax [n, C]), and is read then.
 
     Raises:
-        InputError: the file is missing, is not an .npz, lacks x or y, or has one of these arrays as
-            Python objects, as no array at all, or larger than the file or the memory.
+        InputError: the file is missing, is not an .npz or lacks x or y; or one of these arrays holds Python
+            objects, is not an array, or is larger than the file or the memory.
     """
     file = _File(path)
     missing = [name for name in ("x", "y") if name not in file.members]
@@ -76,7 +76,7 @@ def files(path: str) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What a member's first bytes say of it; `fault` is why it cannot be read, '' when it can."""
+    """Header of a member; `fault` says why the member cannot be read, '' when it can."""
 
     shape: tuple[int, ...] = ()
     dtype: np.dtype = dataclasses.field(default_factory=lambda: np.dtype(float))
@@ -100,7 +100,7 @@ class _File:
         self.members = {entry.removesuffix(".npy"): entry for entry in entries}
 
     def header(self, name: str) -> _Header:
-        """Dtype and shape of an array, and whether its bytes are all there."""
+        """Dtype and shape of an array, and its fault if bytes are missing."""
         try:
             with zipfile.ZipFile(self.path) as file, file.open(self.members[name]) as member:
                 version = np.lib.format.read_magic(member)
@@ -124,7 +124,7 @@ class _File:
         return _Header(shape, dtype)
 
     def read(self, name: str) -> np.ndarray:
-        """An array, or an InputError that names it."""
+        """Reads an array; an InputError names an array that cannot be read."""
         header = self.header(name)
         fault = header.fault
         if header.dtype.hasobject:
@@ -142,7 +142,7 @@ class _File:
 
 
 class _Extras(Mapping):
-    """Further arrays by name, each read when it is asked for: those with a value for each of `num_rows`."""
+    """Further arrays by name, those with `num_rows` values; each is read at its first use."""
 
     def __init__(self, file: _File, num_rows: int):
         self._file, self._num_rows, self._read = file, num_rows, {}
@@ -166,13 +166,13 @@ class _Extras(Mapping):
         return self._read[name]
 
     def _is_other(self, name: str) -> bool:
-        """Whether it is a fine array of another length; a faulty one is told of when it is read."""
+        """Whether it is a valid array of another length; a faulty one is reported when it is read."""
         header = self._file.header(name)
         return not header.fault and header.shape[:1] != (self._num_rows,)
 
 
 def _if_pickle(path: str) -> str:
-    """A word about pickles when the file begins like one."""
+    """Message about pickles if the file begins like one, else ''."""
     try:
         with open(path, "rb") as file:
             start = file.read(2)

@@ -1,4 +1,4 @@
-"""The small real data sets that scikit-learn ships: no download."""
+"""The small real data sets that scikit-learn ships, without a download."""
 
 from sklearn import datasets
 

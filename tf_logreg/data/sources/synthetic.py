@@ -1,4 +1,4 @@
-"""Rows with known weights, any number of them: each is computed from its index when it is read.
+"""Any number of rows from known weights; each row is computed from its index when it is read.
 
 The features are standard normal with correlation `correlation` between any two columns (one common
 factor); the labels are drawn from the logistic model at `coefficients(...)`. Nothing is stored, so a
@@ -12,7 +12,7 @@ from tf_logreg.data.source import Batch, Source, default_names, no_offset
 from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
 
-VERSION = 1  # of the rows that given arguments make
+VERSION = 1  # increases when the same arguments give other rows
 _BLOCK_ELEMENTS = 2**22  # labels are drawn in blocks of this many features
 
 
@@ -91,7 +91,7 @@ def coefficients(num_features: int, num_classes: int, seed: int) -> tuple[np.nda
 def _uniform(rows: tf.Tensor, columns: int, seed: int) -> tf.Tensor:
     """Numbers in (0, 1) that depend on (seed, row, column) alone; float32 [B, columns].
 
-    TensorFlow's stateless generators take one seed a call, not one a row. This is SplitMix64
+    TensorFlow's stateless generators take one seed per call, not one per row. This is SplitMix64
     (Steele, Lea and Flood, OOPSLA 2014, fig. 17) read at position row * columns + column.
     """
     position = tf.cast(rows, tf.uint64)[:, None] * columns + tf.cast(tf.range(columns), tf.uint64)

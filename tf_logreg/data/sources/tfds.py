@@ -1,7 +1,7 @@
 """Any classification set of TensorFlow Datasets, by name, or a folder that TFDS prepared.
 
-Rows are decoded once into host memory in their own dtype (one byte a pixel), so that they can be
-read by index. Images are flattened, and scaled to [0, 1] as they are read.
+Rows are decoded once into host memory in their own dtype (one byte per pixel), so that they can be
+read by index. Images are flattened, and scaled to [0, 1] when they are read.
 """
 
 import difflib
@@ -20,7 +20,7 @@ try:
     import tensorflow_datasets as tfds
 except (
     Exception
-) as error:  # its dependencies raise errors of their own: protobuf's VersionError is no ImportError
+) as error:  # not only ImportError: protobuf raises its own VersionError
     raise InputError(
         "data.source: 'tfds' needs TensorFlow Datasets and all that it imports; install tf_logreg's "
         f"requirements again. Received: {type(error).__name__}: {brief(error)}"
@@ -39,8 +39,8 @@ def load(name: str = "", data_dir: str = "", download: bool = True, folder: str 
         folder: instead of a name, a folder that TFDS prepared (it holds dataset_info.json).
 
     Raises:
-        InputError: no such set or folder, not prepared and not to be had, no label, features that
-            are not numbers of one shape, or more rows than memory.
+        InputError: there is no such set or folder, it cannot be prepared, it has no label, its features
+            are not numbers of one shape, or its rows do not fit in memory.
     """
     builder = _builder(name, data_dir, download, folder)
     x_key, y_key = _keys(builder)
@@ -107,7 +107,7 @@ def _builder(name: str, data_dir: str, download: bool, folder: str) -> tfds.core
             )
         try:
             builder.download_and_prepare()
-        except Exception as error:  # TFDS raises whatever its downloader and parsers raise
+        except Exception as error:  # TFDS passes on any error of its downloader and parsers
             raise InputError(
                 f"data.args.name: TFDS could not download and prepare {name!r}: "
                 f"{type(error).__name__}: {brief(error)}"
@@ -138,7 +138,7 @@ def _read(builder, x_key, y_key, splits, num_rows, feature) -> tuple[np.ndarray,
         num_rows * num_features * np.dtype(feature.np_dtype).itemsize,
         psutil.virtual_memory().available,
     )
-    # Twice, because TensorFlow makes its own copy before the array that was read into is freed.
+    # Twice the size, because TensorFlow makes its own copy before the first array is freed.
     if 2 * needed > free:
         raise InputError(
             f"data.args.name: {builder.info.name!r} has {num_rows} rows of {num_features} features. "
