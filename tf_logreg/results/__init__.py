@@ -1,1 +1,1 @@
-"""What goes out: metrics, the work directory, the exported model."""
+"""Output: metrics, the work directory, figures."""

@@ -12,26 +12,26 @@ from tf_logreg.model.model import Model
 from tf_logreg.objective import linear
 from tf_logreg.results import metrics
 
-_TOGETHER = 2**22  # logits that workers tell each other at a time
+_TOGETHER = 2**22  # logits per exchange between workers
 
 
 def evaluate(
     model: Model, batches: Iterable, devices: Devices, *, max_rows: int, max_bytes: int
 ) -> tuple[dict, dict[str, np.ndarray]]:
-    """Metrics over all rows, whatever the batches and the number of replicas.
+    """Metrics over all rows, independent of the batches and the number of replicas.
 
     Args:
         model: in the units of the batches.
         batches: a distributed dataset of `Batch`es in raw columns; rows < 0 are padding. Each worker has
-            batches of its own.
+            its own batches.
         devices: where the replicas are.
-        max_rows, max_bytes: how many rows, and bytes of their logits, are kept for the areas, which need
-            all of them: those of all workers together.
+        max_rows, max_bytes: most rows, and bytes of their logits, that are kept for the areas, over all
+            workers. The areas need all rows.
 
     Returns:
         numbers: those of `metrics.from_sums`, and roc_auc and pr_auc; the latter both None, and
         areas_missing says why, where logits were not kept or a class has no rows;
-        arrays: what `metrics.confusion` gives; calibration [15, 3], of each bin the weight, the mean top
+        arrays: those of `metrics.confusion`; calibration [15, 3], for each bin the weight, the mean top
         probability and the accuracy.
     """
     strategy, from_each, num_classes = devices.strategy, devices.workers.from_each, len(model.class_names)
@@ -52,7 +52,7 @@ def evaluate(
         total = part if total is None else metrics.added(total, part)
         bytes_a_row = logits.shape[1] * logits.itemsize
         if total["num_rows"] <= max_rows and total["num_rows"] * bytes_a_row <= max_bytes:
-            # Rows of weight 0 are absent.
+            # Rows of weight 0 are left out.
             real = weight > 0
             kept.append((*metrics.ranking(logits[real], num_classes), y[real], weight[real]))
         else:
@@ -79,7 +79,7 @@ def _columns(
 ) -> Iterator[np.ndarray]:
     """Each column of all workers' rows, float64 [n], less the shift [n]; parts are a worker's own [B, m].
 
-    A few columns are told at a time: all may not fit.
+    A few columns are exchanged at a time, as all may not fit in memory.
     """
     width = max(1, _TOGETHER // max(len(shift), 1))
     for start in range(0, parts[0].shape[1], width):

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard, as a run goes on."""
+"""Scalars for TensorBoard during a run."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ def silent(name: str, value: float, step: int) -> None:
 
 @contextlib.contextmanager
 def recorder(folder: storage.Folder) -> Iterator[Record]:
-    """Gives a function that writes (name, value, step) into `events/`.
+    """Yields a function that writes (name, value, step) into `events/`.
 
-    TensorFlow's writer makes a file that was deleted again. So nothing is left in its queue, and whose
-    directory it is is asked first.
+    TensorFlow's writer would recreate a deleted file. So its queue is flushed after each value, and the
+    owner of the directory is checked first.
 
     Raises:
-        InputError: the disk refuses. RunError: the work directory is not this run's any more.
+        InputError: the file cannot be written. RunError: this run no longer owns the work directory.
     """
     with _told(folder):
         writer = tf.summary.create_file_writer(folder.where("events"))
@@ -40,7 +40,7 @@ def recorder(folder: storage.Folder) -> Iterator[Record]:
 
 @contextlib.contextmanager
 def _told(folder: storage.Folder) -> Iterator[None]:
-    """TensorFlow's errors as ours."""
+    """Raises TensorFlow's errors as ours."""
     folder.check_owner()
     try:
         yield

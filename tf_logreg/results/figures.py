@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 
 def weight_images(kernel: np.ndarray, shape: tuple[int, int], class_names: tuple[str, ...]) -> Figure:
-    """The kernel of an image model, one picture a class: where ink speaks for it and where against.
+    """The kernel of an image model, one picture per class: which pixels count for and against the class.
 
     Args:
         kernel: [p, C], or [p, 1] for the sigmoid's class 1; p = height * width.
@@ -32,7 +32,7 @@ def weight_images(kernel: np.ndarray, shape: tuple[int, int], class_names: tuple
 
 
 def path(penalty: str, values: np.ndarray, scores: np.ndarray, nonzeros: np.ndarray, choice: int) -> Figure:
-    """Held-out loss and non-zero coefficients against the strength of a penalty; the chosen one marked.
+    """Held-out loss and number of non-zero coefficients by strength, with the chosen strength marked.
 
     Args:
         penalty: its name. values: [N] strengths.
@@ -60,7 +60,7 @@ def path(penalty: str, values: np.ndarray, scores: np.ndarray, nonzeros: np.ndar
     axis.set_xscale("symlog" if (values == 0).any() else "log", **(
         {"linthresh": min(smallest, 1.0)} if (values == 0).any() else {}
     ))  # fmt: skip
-    axis.invert_xaxis()  # from the strongest, as a path is followed
+    axis.invert_xaxis()  # strongest first, like the path
     axis.set_xlabel(f"{penalty}, from strong to weak")
     axis.set_ylabel("held-out log loss, nats", color="tab:blue")
     other = axis.twinx()

@@ -10,7 +10,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.model.model import Model
 from tf_logreg.results import evaluate
 
-# The section evaluate where only sums are wanted: areas need all logits kept and sorted.
+# Settings of `evaluate` without the areas, which need all logits kept and sorted.
 NO_AREAS = ConfigDict({"max_rows": 0, "max_bytes": 0})
 
 
@@ -24,11 +24,11 @@ def evaluate_model(
     """Metrics of a model by role, and their arrays under 'role/name'.
 
     Args:
-        options: the config's section evaluate, which says for how many rows areas are found.
+        options: the config's section evaluate, which limits the rows for which areas are computed.
         model: in the units of the source.
         source: where rows are read.
         rows: row ids by role.
-        devices: where the replicas live; X is read in the model's own dtype.
+        devices: where the replicas are; X is read in the model's own dtype.
     """
     numbers, arrays = {}, {}
     for role, ids in rows.items():

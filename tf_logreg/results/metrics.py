@@ -1,7 +1,7 @@
 """Metrics in float64, as sums that can be added over batches and workers, and areas from sorted logits.
 
-Memory grows with the rows of a batch and with the number of classes, not with the number of pairs of
-classes: the confusion is kept by the pairs that occur.
+Memory grows with the rows of a batch and the number of classes, not with the number of pairs of
+classes, because the confusion holds only pairs that occur.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CALIBRATION_BINS = 15
-MOST_DENSE_CLASSES = 1000  # up to which a confusion is given as a matrix: 8 MB
+MOST_DENSE_CLASSES = 1000  # most classes for which the confusion is a matrix: 8 MB
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -19,12 +19,12 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
     if logits.shape[1] == 1:
         return -np.logaddexp(0, np.hstack([logits, -logits]))
     top = logits.max(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # of infinite logits NaN is made, and said
+    with np.errstate(invalid="ignore"):  # infinite logits give NaN, which is reported
         return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
 
 
 def log_sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Log p of one sigmoid a class, float64 [B, C]: one-vs-rest's probabilities are the softmax of these."""
+    """Log p of one sigmoid per class, float64 [B, C]; one-vs-rest's probabilities are their softmax."""
     return -np.logaddexp(0, -logits.astype(np.float64))
 
 
@@ -46,12 +46,12 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
 
     Returns:
         num_rows; weight_sum; log_loss_sum in nats; pairs int64 [k], true class * C + predicted class, in
-        order, each pair that occurs once, and pair_weights [k]; prediction_sum [C], of probabilities;
+        order, once per pair that occurs, and pair_weights [k]; prediction_sum [C], of probabilities;
         brier_sum; top_5_sum; calibration [15, 3], in 15 bins of the top probability the sums of weight,
         of that probability and of correct rows.
     """
     num_rows = np.int64(len(y))
-    # A row of weight 0 is absent, even when its loss is infinite.
+    # A row of weight 0 is left out, even if its loss is infinite.
     real = weight > 0
     logits, y, weight = logits[real], y[real], weight[real].astype(np.float64)
     log_p, rows, predicted = log_probabilities(logits), np.arange(len(y)), predicted_class(logits)
@@ -81,7 +81,7 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
 
 
 def added(total: dict[str, np.ndarray], part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The sums of the rows of both."""
+    """The sums over the rows of both arguments."""
     both = {name: total[name] + part[name] for name in total if name not in ("pairs", "pair_weights")}
     pairs, weights = total["pairs"], total["pair_weights"]
     place = np.searchsorted(pairs, part["pairs"])
@@ -100,8 +100,8 @@ def confusion(total: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The row weight of each true class and predicted class.
 
     Returns:
-        confusion [C, C], true class by predicted class; of more than `MOST_DENSE_CLASSES` classes the pairs
-        that occur, as confusion_true int64 [k], confusion_predicted int64 [k] and confusion_weight [k].
+        confusion [C, C], true class by predicted class. Above `MOST_DENSE_CLASSES` classes, the pairs that
+        occur as confusion_true int64 [k], confusion_predicted int64 [k] and confusion_weight [k].
     """
     num_classes, weights = len(total["prediction_sum"]), total["pair_weights"]
     true, predicted = np.divmod(total["pairs"], num_classes)
@@ -172,7 +172,7 @@ def calibration(total: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def ranking(logits: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """What rows are sorted by for the areas, from logits [B, 1] or [B, C].
+    """Values by which rows are sorted for the areas, from logits [B, 1] or [B, C].
 
     Returns:
         columns [B, m] and shift float64 [B]: columns - shift are the log odds of class 1 where there are two
@@ -189,16 +189,15 @@ def ranking(logits: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarra
 def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_classes: int) -> dict:
     """Areas under the ROC curve and, as average precision, the precision-recall curve; exact.
 
-    With two classes of class 1, with more the mean over classes of each against the rest.
+    With two classes they are of class 1; with more, the mean over classes of each against the rest.
 
     Args:
-        columns: float64 [n] of each class in turn, that by which rows are sorted; of class 1 alone where
-            there are two.
+        columns: for each class, float64 [n] by which rows are sorted; only for class 1 with two classes.
         y: [n]. weight: [n], above 0.
-        num_classes: C, each of which has rows.
+        num_classes: C; every class has rows.
 
     Returns:
-        roc_auc and pr_auc; None, and areas_missing says why, where a number to sort by is none.
+        roc_auc and pr_auc; both None if a value is NaN, and areas_missing says why.
     """
     classes = [1] if num_classes == 2 else range(num_classes)
     pairs = []
@@ -211,7 +210,7 @@ def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_
 
 
 def no_areas(reason: str) -> dict:
-    """What stands in for the areas where there are none."""
+    """Metrics in place of the areas where there are none."""
     return {"roc_auc": None, "pr_auc": None, "areas_missing": reason}
 
 
@@ -222,12 +221,12 @@ def _areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[f
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """The quotient, 0 where both are 0."""
+    """The quotient; 0 where both are 0."""
     return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)
 
 
 def _plain(value):
-    """Arrays and NumPy scalars -> lists and numbers, down a dict; None for what JSON has no number for."""
+    """Arrays and NumPy scalars in a dict -> lists and numbers; None for numbers that are not finite."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""What a path leaves: path.npz, path.csv and path.png, and its part of result.json."""
+"""Files of a path: path.npz, path.csv and path.png, and its part of result.json."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def write(folder: storage.Folder, path, columns: tuple[str, ...], class_names: t
 
 
 def table(path) -> str:
-    """A line a strength and fold, as CSV; empty where there is no number."""
+    """CSV with one line per strength and fold; empty where there is no number."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([path.penalty, "fold", *_COLUMNS, "chosen"])
@@ -55,7 +55,7 @@ def table(path) -> str:
 
 
 def summary(path) -> record.Path:
-    """For result.json: the choice, and lists [N][F] with null where there is no number."""
+    """Fields of result.json: the choice, and lists [N][F] with null where there is no number."""
 
     def plain(array: np.ndarray) -> list:
         return [[value if math.isfinite(value) else None for value in row] for row in array.tolist()]

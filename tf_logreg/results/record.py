@@ -1,8 +1,8 @@
-"""The fields of `result.json`: their types, which may be null, and what each one means.
+"""The fields of `result.json`: types, which may be null, and meanings.
 
-A run gives all of them to `Result` by name, so that one too few or too many is an error at once. `to_json`
-makes what is written, `faults` says what is wrong with what was read. Older versions wrote fewer fields: of
-theirs only what is printed is demanded. The tables of docs/design.md have the same fields, for users.
+A run passes all of them to `Result` by name, so a missing or extra field is an error at once. `to_json`
+converts them for writing, `faults` checks those that were read. Older versions wrote fewer fields; for them
+only the printed ones are required. The tables of docs/design.md have the same fields, for users.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterator
 from typing import NotRequired, TypedDict
 
-# Of each class, or of class 1 alone where there are two.
+# One number per class, or for class 1 alone with two classes.
 _ByClass = float | list[float | None] | None
 
 
@@ -31,8 +31,8 @@ Metrics = TypedDict(
         "num_rows": int,  # rows of the split, those of weight 0 too
         "log_loss": float | None,  # mean over the rows' weights, in nats
         "log_loss_missing": NotRequired[str],  # why there is no log loss
-        "accuracy": float | None,  # share of the weight whose class is the most probable
-        "top_5_accuracy": NotRequired[float | None],  # ... is among the five most probable; of six or more
+        "accuracy": float | None,  # share of the weight that is predicted correctly
+        "top_5_accuracy": NotRequired[float | None],  # share with the class among the first five; from six on
         "balanced_accuracy": float | None,  # mean recall of the classes that have rows
         "brier_score": float | None,  # mean squared error of the probabilities, summed over three or more
         "expected_calibration_error": float | None,  # mean distance of accuracy and top probability by bin
@@ -48,36 +48,36 @@ Metrics = TypedDict(
 
 
 class Dependence(TypedDict):
-    """Unpenalised columns that depend on each other."""
+    """Linearly dependent unpenalised columns."""
 
-    rank: int  # of the columns beside the bias
-    columns: int  # how many there are
-    features: list[str]  # whose single coefficients are not identified, while predictions are
+    rank: int  # of the columns together with the bias
+    columns: int  # number of unpenalised columns
+    features: list[str]  # with coefficients that are not identified, while predictions are
 
 
 class Path(TypedDict):
-    """Every strength beside every fold; lists [N][F] over N strengths and F folds."""
+    """Fits of every strength with every fold held out; lists [N][F] over N strengths and F folds."""
 
     penalty: str  # 'l1' or 'l2'
     values: list[float]  # [N] strengths, the strongest first
     choice: int  # index of the chosen strength
     chosen: float  # the chosen strength
-    note: str  # what is to be said of a choice at an end of the strengths; '' for nothing
+    note: str  # message about a choice at an end of the strengths; '' for none
     scores: list[list[float | None]]  # held-out log loss, nats
     status: list[list[str]]  # how each fit ended
     certified_gap: list[list[float | None]]  # nats
     objective: list[list[float | None]]  # nats
-    nonzeros: list[list[int]]  # coefficients other than zero
+    nonzeros: list[list[int]]  # number of non-zero coefficients
     passes: list[list[float | None]]  # reads of the training rows
-    iterations: int  # steps of the method, for all of them together
+    iterations: int  # steps of the method, for all fits together
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a finished run found. With a path, all but `path` is of the refit on all training rows."""
+    """Result of a finished run. With a path, every field but `path` is of the refit on all training rows."""
 
     status: str  # how the fit ended: a value of `fit.result.Status`
-    message: str  # the same for people, with the remedy
+    message: str  # the status explained, with the remedy
     objective: float | None  # F of the saved weights: mean loss and penalty, nats
     certified_gap: float | None  # upper bound on F - F*, nats, of the weights in float64
     relative_gap: float | None  # the same over the null model's F
@@ -102,7 +102,7 @@ class Result:
     communication: float | None  # share of the fit's time, of several workers
 
 
-# What is printed of a result, which those of older versions have too.
+# Fields that are printed, which results of older versions have too.
 _PRINTED = {
     Result: (
         "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "path",
@@ -114,7 +114,7 @@ _PRINTED = {
 
 
 def to_json(result: Result) -> dict:
-    """What `result.json` holds: null stands for each number that JSON cannot hold."""
+    """Contents of `result.json`, with null for each number that JSON cannot hold."""
     return _finite(vars(result))
 
 
@@ -122,8 +122,8 @@ def faults(found: dict, *, older: bool = False) -> list[str]:
     """Names of fields that are missing, unknown or of another type, such as 'metrics.train.log_loss'.
 
     Args:
-        found: what `result.json` holds.
-        older: whether it may be of an older version, so that only what is printed is looked at.
+        found: contents of `result.json`.
+        older: whether it may be of an older version, so that only printed fields are checked.
     """
     return list(_faults(found, Result, "", older))
 
@@ -138,7 +138,7 @@ def _finite(value):
 
 
 def _faults(value: object, kind: type, name: str, older: bool) -> Iterator[str]:
-    """The names below `name` where a value is not of its kind."""
+    """Names below `name` whose values have the wrong type."""
     container, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, types.UnionType):
         found = [list(_faults(value, one, name, older)) for one in arguments]

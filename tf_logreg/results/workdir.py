@@ -1,7 +1,7 @@
-"""The work directory: which run it holds, whether that is ours, and what is in it when it is finished.
+"""The work directory: which run it holds, whether it is ours, and the files of a finished run.
 
-`config.json` says so: its `format` and `version`. A directory without it is somebody else's: nothing in it is
-read, written or deleted.
+It is ours if `config.json` has our `format` and `version`. In any other directory nothing is read, written
+or deleted.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ ARTEFACTS = (
     "events",
     "checkpoints",
 )
-_KEPT = ("checkpoints", "events")  # what a run that goes on needs, and its curve so far
-_NOTES = ("selftest.txt", "plan.json")  # what other modes than training leave, in a directory of their own
+_KEPT = ("checkpoints", "events")  # the state to resume from, and the curves so far
+_NOTES = ("selftest.txt", "plan.json")  # files of other modes, in a directory of their own
 _SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
 
-# What is known of the data -> what they are now: {'version': ..., 'files': {name: {'sha256': ...}}}.
+# Recorded digests of the data -> current ones: {'version': ..., 'files': {name: {'sha256': ...}}}.
 Digests = Callable[[dict], dict]
 
 
@@ -49,7 +49,7 @@ def of(workdir: str, field: str = "--workdir") -> storage.Folder:
         field: the flag or config field that it came from.
 
     Raises:
-        InputError: the path is empty, or cannot be one on this machine.
+        InputError: the path is empty, or not valid on this machine.
     """
     if not workdir:
         raise InputError(f"{field}: expected a directory for the run's files. Received: ''.")
@@ -57,16 +57,16 @@ def of(workdir: str, field: str = "--workdir") -> storage.Folder:
 
 
 def find_run(folder: storage.Folder, record: dict, digests: Digests, *, overwrite: bool) -> dict | None:
-    """Looks at a work directory before a run; writes and deletes nothing.
+    """Checks a work directory before a run, without writing or deleting anything.
 
     Args:
-        folder: the work directory, which need not be there.
-        record: what `config.json` will hold; 'config' and 'dtype' make it the same run.
-        digests: of the data's files as they are now; what is known of them may save reading them.
-        overwrite: whether a run that is there may be replaced.
+        folder: the work directory, which need not exist.
+        record: future contents of `config.json`; the same 'config' and 'dtype' make it the same run.
+        digests: recorded -> current digests of the data's files.
+        overwrite: whether an existing run may be replaced.
 
     Returns:
-        The result of the same run when it is there and finished, else None.
+        The result of the same run if it is finished, else None.
 
     Raises:
         InputError: the path is a file; the directory holds another run, other files, damaged ones, or a run
@@ -103,14 +103,14 @@ def find_run(folder: storage.Folder, record: dict, digests: Digests, *, overwrit
 
 
 def start_run(folder: storage.Folder, record: dict, *, overwrite: bool) -> None:
-    """Deletes what an earlier run of ours left, and writes `config.json`.
+    """Deletes the files of an earlier run, and writes `config.json`.
 
-    Checkpoints and events are deleted by `overwrite` alone: without it they are what this run goes on from.
+    Checkpoints and events are deleted only with `overwrite`; without it, this run resumes from them.
 
     Args:
         folder: the work directory, owned, after `find_run`.
         record: 'config', 'dtype', 'data' and further facts.
-        overwrite: whether checkpoints and events go too.
+        overwrite: whether checkpoints and events are deleted too.
 
     Raises:
         InputError: the directory cannot be written.
@@ -129,10 +129,10 @@ def finished_run(folder: storage.Folder, result: dict) -> Iterator[storage.Folde
 
     Args:
         folder: the work directory.
-        result: its result when it was read.
+        result: the result that was read from it.
 
     Raises:
-        InputError: another process owns it, it cannot be written, or it holds another result by now.
+        InputError: another process owns it, it cannot be written, or it now holds another result.
     """
     if not folder.names():
         raise InputError(f"--workdir: expected a finished run. Received: {folder.path!r}, empty or missing.")
@@ -147,7 +147,7 @@ def write_note(folder: storage.Folder, name: str, text: str) -> None:
     """Writes the text that a mode prints, into a run's directory or one of its own.
 
     Raises:
-        InputError: the directory holds others' files, or cannot be written.
+        InputError: the directory holds files that are not ours, or cannot be written.
     """
     if not set(folder.contents()) <= set(_NOTES):
         read_record(folder)
@@ -183,7 +183,7 @@ def read_record(folder: storage.Folder) -> dict:
 
 
 def read_result(folder: storage.Folder) -> dict:
-    """`result.json`, whole enough to be printed.
+    """`result.json`, with at least the fields that are printed.
 
     Raises:
         InputError: it is missing or damaged.
@@ -219,12 +219,12 @@ def load(workdir: str) -> Model:
 
 
 def check_artefacts(folder: storage.Folder, result: dict) -> None:
-    """Looks whether all is there that 'Everything is in ...' promises, without reading large files.
+    """Checks that all files which 'Everything is in ...' names exist, without reading large ones.
 
     Raises:
-        InputError: it names the file, and what writes it again.
+        InputError: a file is missing; the message names it and the command that writes it again.
     """
-    from tf_logreg.export import saved_model  # imports TensorFlow, which knows what a SavedModel is
+    from tf_logreg.export import saved_model  # imports TensorFlow, which defines the SavedModel's files
 
     try:
         check_agreement(folder, result, coefficients.read(folder))
@@ -247,7 +247,7 @@ def check_artefacts(folder: storage.Folder, result: dict) -> None:
 
 
 def check_agreement(folder: storage.Folder, result: dict, found: Model) -> None:
-    """Raises InputError when the result is of other features or classes than the coefficients."""
+    """Raises InputError if features or classes of the result and the coefficients differ."""
     expected = len(found.feature_names), len(found.class_names)
     if (result["num_features"], result["num_classes"]) != expected:
         raise InputError(
@@ -257,13 +257,13 @@ def check_agreement(folder: storage.Folder, result: dict, found: Model) -> None:
 
 
 def _is_ours(record: dict) -> bool:
-    """Whether `config.json` says that it is ours, and holds what we write."""
+    """Whether `config.json` has our format and fields."""
     has = isinstance(record.get("config"), dict) and isinstance(record.get("dtype"), str)
     return has and record.get("format") == FORMAT and isinstance(record.get("version"), int)
 
 
 def _is_of_version_one(record: dict) -> bool:
-    """Whether a version up to 0.5 wrote it: those named no format."""
+    """Whether a version up to 0.5 wrote it; those wrote no format."""
     config = record.get("config")
     return (
         {"config", "dtype"} <= set(record) <= {"config", "dtype", "flags"}
@@ -276,19 +276,19 @@ def _is_of_version_one(record: dict) -> bool:
 
 
 def check_data(folder: storage.Folder, record: dict, digests: Digests, *, remedy: str) -> list[str]:
-    """Compares the data's files with what the run read.
+    """Compares the data's files with those that the run read.
 
     Args:
         folder: the work directory.
         record: its `config.json`.
-        digests: of the files as they are now.
-        remedy: a sentence for those whose files changed.
+        digests: recorded -> current digests of the files.
+        remedy: a sentence for the message about changed files.
 
     Returns:
-        Names of files that are gone.
+        Names of files that no longer exist.
 
     Raises:
-        InputError: a file has other bytes now, or there is another one.
+        InputError: a file has changed, or there is a new one.
     """
     known = record["data"]
     files = known.get("files") if isinstance(known, dict) else None

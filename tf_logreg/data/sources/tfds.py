@@ -18,9 +18,7 @@ from tf_logreg.errors import InputError, brief
 
 try:
     import tensorflow_datasets as tfds
-except (
-    Exception
-) as error:  # not only ImportError: protobuf raises its own VersionError
+except Exception as error:  # not only ImportError: protobuf raises its own VersionError
     raise InputError(
         "data.source: 'tfds' needs TensorFlow Datasets and all that it imports; install tf_logreg's "
         f"requirements again. Received: {type(error).__name__}: {brief(error)}"
