@@ -137,7 +137,7 @@ def read_data(
     """
     data, source = config.data, load(config.data.source, **config.data.args)
     for name in (data.group, data.time):
-        source.extras.get(name)  # arrays that are read when they are asked for: now, with all else
+        source.extras.get(name)  # these arrays are read at first use: do it here, with the rest
     splits = {data.train_split, data.validation_split, data.test_split} & set(source.splits)
     present = views.present_classes(source, splits)
     if class_names:

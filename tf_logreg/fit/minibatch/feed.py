@@ -38,7 +38,7 @@ def placed_or_streamed(
     Args:
         devices: where the replicas are.
         dataset: its training rows are read.
-        columns: how training columns come from raw ones.
+        columns: the map from raw to training columns.
         order: of the rows.
         update: one replica's step.
     """
