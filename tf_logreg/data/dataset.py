@@ -128,9 +128,9 @@ def read_data(
 
     Args:
         config: its section data is read, and model.output.
-        class_names: classes of a finished run that is to be evaluated; None for the classes that have rows,
+        class_names: classes of a finished run that is to be evaluated; () for the classes that have rows,
             of those declared.
-        outputs: number of outputs of that run's model; None to follow model.output.
+        outputs: number of outputs of that run's model; 0 to follow model.output.
 
     Raises:
         InputError: the data cannot be used.
