@@ -162,7 +162,7 @@ def measure(name: str, case: str, folder: str, repeats: int) -> dict:
 def warm_up(name: str) -> None:
     """Imports what a contender needs and runs TensorFlow's first function: no part of any fit."""
     if name.startswith("ours"):
-        importlib.import_module("tf_logreg.optimum")
+        importlib.import_module("tf_logreg.fit.learn")
         import tensorflow as tf
 
         tf.function(lambda: tf.matmul(tf.ones([8, 8]), tf.ones([8, 8])))()
