@@ -187,7 +187,7 @@ def test_a_fold_in_time_trains_on_its_past(strategies, tmp_path):
     assert found.scores[1, 1] == pytest.approx(loss, rel=1e-6)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_l1_begins_where_the_first_coefficient_enters(strategies, classes):
     x, y, weight = random_problem(150, 5, classes)
     found = fit_path(
@@ -200,6 +200,7 @@ def test_l1_begins_where_the_first_coefficient_enters(strategies, classes):
     np.testing.assert_allclose(found.values[1:] / found.values[:-1], 0.5 ** (1 / 7))
 
 
+@pytest.mark.long
 def test_strategies_and_streams_agree(strategies):
     x, y, weight = random_problem(150, 4, 3)
     one, two, streamed = (
