@@ -17,7 +17,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.fit import learn
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.full_batch import loop, memory, penalized, sampled_start
+from tf_logreg.fit.full_batch import loop, memory, penalized, preconditioners, sampled_start
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import batches, solution
 
@@ -33,7 +33,7 @@ def fit_path(
     x, y, weight=None, *, strategy, folder=None, values=VALUES, folds=3, output="auto", dtype="float64",
     resident=True, validation=None, extras=None, listen=unheard, **fields,
 ):  # fmt: skip
-    """`choice.Path` over arrays, in raw units; `fields` are config fields, '__' for '.'."""
+    """`Path` over arrays, in raw units; `fields` are config fields, '__' for '.'."""
     fields = {"path__penalty": "l2", "solver__tol": 1e-12} | fields
     settings = settings_of(path__values=values, cv__folds=folds, model__output=output, **fields)
     devices, rows = Devices(strategy, dtype, 0.5 if resident else 0.0), {"train": np.arange(len(x))}
@@ -238,8 +238,8 @@ def test_broken_off_anywhere_it_ends_with_the_same_bits(
     x, y, weight = random_problem(150, 4, classes)
     if products:  # by conjugate gradients, with preconditioners that are made anew all the time
         monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
-        monkeypatch.setattr(penalized, "_FEW_PRODUCTS", 0)
-        monkeypatch.setattr(penalized, "_ROWS_PER_FEATURE", 1)
+        monkeypatch.setattr(preconditioners, "_FEW_PRODUCTS", 0)
+        monkeypatch.setattr(preconditioners, "ROWS_PER_FEATURE", 1)
     if split:
         room = memory.bytes_of_problem(4, 3, True, 150)
         monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)

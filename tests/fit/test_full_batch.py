@@ -258,14 +258,15 @@ class Killed(BaseException):
 @pytest.mark.parametrize("l1", [0.0, 1e-3])
 @pytest.mark.parametrize("at", [2, 7, 12])
 def test_a_killed_solve_repeats_at_most_one_pass(strategies, tmp_path, monkeypatch, at, l1):
-    from tf_logreg.fit.full_batch import loop, penalized
+    from tf_logreg.fit.full_batch import penalized, saving
+    from tf_logreg.fit.full_batch.tape import Tape
 
     x, y = data("digits")
     x, y = x[:500], y[:500]
     common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l1=l1, l2=1e-3, tol=1e-10)
     monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1e9)  # after every pass
-    passes, real, limit = [0], loop.Tape.__call__, [at]
+    monkeypatch.setattr(saving, "_SECONDS_BETWEEN_CHECKPOINTS", -1e9)  # after every pass
+    passes, real, limit = [0], Tape.__call__, [at]
 
     def counted(tape, *arguments):
         before = len(tape.recorded)
@@ -276,7 +277,7 @@ def test_a_killed_solve_repeats_at_most_one_pass(strategies, tmp_path, monkeypat
             raise Killed
         return found
 
-    monkeypatch.setattr(loop.Tape, "__call__", counted)
+    monkeypatch.setattr(Tape, "__call__", counted)
     with pytest.raises(Killed):
         solve_arrays(x, y, checkpoints=tmp_path / "killed", **common)
     resumed, _, result = solve_arrays(x, y, checkpoints=tmp_path / "killed", **common)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_logreg.fit.path import choice
+from tf_logreg.fit.path import path as paths
 from tf_logreg.results import path as path_files
 from tf_logreg.results import record
 
@@ -34,7 +34,7 @@ def written(digits_run):
 def path():
     """What a path of two strengths beside three folds has in `result.json`."""
     numbers = np.arange(6.0).reshape(2, 3)
-    found = choice.Path(
+    found = paths.Path(
         penalty="l2", values=np.array([1.0, 0.1]), scores=numbers, choice=1, kernel=np.zeros((2, 3, 4, 1)),
         bias=np.zeros((2, 3, 1)), status=np.full((2, 3), "optimal"), objective=numbers, nonzeros=np.full((2, 3), 4),
         certified_gap=np.array([[np.nan, 0, 0], [0, np.inf, 0]]), passes=numbers, iterations=9, note="",

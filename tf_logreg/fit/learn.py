@@ -16,6 +16,7 @@ from tf_logreg.fit.full_batch import memory, optimum
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import choice
 from tf_logreg.fit.result import Fit, Status, Trained
+from tf_logreg.fit.task import Task
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 
@@ -64,24 +65,12 @@ def learn(
     """
     head = heads.resolve(settings.model.output, dataset.num_classes)
     weights = _class_weight(settings, dataset, head)
-    task = _Task(settings, dataset, devices, monitor, head, weights)
+    task = Task(_with_method(settings), dataset, devices, monitor, head, weights)
     fit = _by_minibatches(task) if settings.solver.name == "minibatch" else _to_the_optimum(task, start)
     return _checked(fit, dataset, devices)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    """Inputs of every kind of fit: the arguments of `learn`, the head and the class weights."""
-
-    settings: ConfigDict
-    dataset: Dataset
-    devices: Devices
-    monitor: Monitor
-    head: heads.Head
-    class_weight: np.ndarray | None
-
-
-def _by_minibatches(task: _Task) -> Fit:
+def _by_minibatches(task: Task) -> Fit:
     from tf_logreg.fit.minibatch import training
 
     columns = training.columns_of(task.settings, task.dataset)
@@ -91,52 +80,36 @@ def _by_minibatches(task: _Task) -> Fit:
         # The same dtype in all epochs, so that the metrics compare.
         return task.monitor.validation_metric(dataclasses.replace(model, dtype=task.devices.weight_dtype))
 
-    trained = training.fit(
-        task.settings,
-        task.dataset,
-        task.devices,
-        task.monitor,
-        head=task.head,
-        columns=columns,
-        class_weight=task.class_weight,
-        validation_metric=validation_metric,
-    )
+    trained = training.fit(task, columns, validation_metric)
     return _fit_of(trained, task, columns)
 
 
-def _to_the_optimum(task: _Task, start: Model | None) -> Fit:
+def _to_the_optimum(task: Task, start: Model | None) -> Fit:
     """One certified fit; with a path, at the strength that it chose. The rows are read and placed once."""
-    settings, dataset, devices, head = task.settings, task.dataset, task.devices, task.head
-    settings = settings.copy_and_resolve_references()
-    settings.solver.name = optimum.method_name(settings.solver.name, l1=_has_l1(settings))
-    if task.settings.solver.name == "auto":
-        why = "exact zeros" if _has_l1(settings) else "a smooth objective"
-        log.info("solver.name='auto' takes %s, for %s.", settings.solver.name, why)
+    settings, dataset, devices = task.settings, task.dataset, task.devices
     columns, path = optimum.columns_of(settings, dataset), None
     start = None if start is None else start.in_units(dataset.exponent)
-    common = {"head": head, "columns": columns}
     if not settings.path.penalty:
-        common["engine"] = engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
+        engine = engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
+        trained = optimum.fit(task, engine, columns, start)
     else:
         # Memory is measured before the rows take their part of it.
-        at_once = choice.problems_at_once(settings, dataset, devices, head)
-        common["engine"] = scored = engines.placed_or_streamed(
+        at_once = choice.problems_at_once(settings, dataset, devices, task.head)
+        engine = scored = engines.placed_or_streamed(
             devices, dataset.source, dataset.train, columns, dataset.folds.fold
         )
         if not settings.cv.folds:
             scored = engines.streamed(devices, dataset.source, dataset.rows["validation"], columns)
-        path = choice.fit(settings, dataset, devices, task.monitor, scored=scored, at_once=at_once, **common)
-        settings = path.chosen(settings)
-        start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, head)
-    trained = optimum.fit(
-        settings, dataset, devices, task.monitor, class_weight=task.class_weight, start=start, **common
-    )
+        path = choice.fit(task, engine, scored, columns, at_once)
+        start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, task.head)
+        chosen = dataclasses.replace(task, settings=path.chosen(settings))
+        trained = optimum.fit(chosen, engine, columns, start)
     fit = _fit_of(trained, task, columns)
     path = None if path is None else path.in_raw_units(dataset.exponent)
-    return dataclasses.replace(fit, solver=settings.solver.name, path=path)
+    return dataclasses.replace(fit, path=path)
 
 
-def _fit_of(trained: Trained, task: _Task, columns: moments.Affine) -> Fit:
+def _fit_of(trained: Trained, task: Task, columns: moments.Affine) -> Fit:
     """Weights in training columns -> the fit; RunError if it diverged, InterruptError if interrupted."""
     if trained.status is Status.DIVERGED:
         raise RunError(f"The fit diverged at step {trained.iterations}: {trained.status.explain()}.")
@@ -146,6 +119,17 @@ def _fit_of(trained: Trained, task: _Task, columns: moments.Affine) -> Fit:
     model = _model(task, columns, trained.kernel, trained.bias)
     message = trained.message or trained.status.explain()
     return Fit(model, trained.status, message, trained, task.settings.solver.name, trained.relative_gap)
+
+
+def _with_method(settings: ConfigDict) -> ConfigDict:
+    """The settings with the method that solver.name='auto' stands for."""
+    if settings.solver.name != "auto":
+        return settings
+    settings = settings.copy_and_resolve_references()
+    settings.solver.name = optimum.method_name("auto", l1=_has_l1(settings))
+    why = "exact zeros" if _has_l1(settings) else "a smooth objective"
+    log.info("solver.name='auto' takes %s, for %s.", settings.solver.name, why)
+    return settings
 
 
 def _has_l1(settings: ConfigDict) -> bool:
@@ -158,7 +142,7 @@ def _class_weight(settings: ConfigDict, dataset: Dataset, head: heads.Head) -> n
     return class_weight.parse(settings.class_weight, dataset.source.class_names, sums, head)
 
 
-def _model(task: _Task, columns: moments.Affine, kernel: np.ndarray, bias: np.ndarray) -> Model:
+def _model(task: Task, columns: moments.Affine, kernel: np.ndarray, bias: np.ndarray) -> Model:
     """Kernel [p, m] and bias [m] in training columns -> the model in raw units, its prior corrected."""
     settings, dataset, head, dtype = task.settings, task.dataset, task.head, task.devices.weight_dtype
     kernel, bias = moments.fold_out(kernel, bias, columns)
@@ -169,7 +153,7 @@ def _model(task: _Task, columns: moments.Affine, kernel: np.ndarray, bias: np.nd
     return Model(kernel, bias, names.feature_names, names.class_names, head, settings.model.bias, dtype)
 
 
-def _correct_prior(bias: np.ndarray, task: _Task) -> np.ndarray:
+def _correct_prior(bias: np.ndarray, task: Task) -> np.ndarray:
     """The bias [m] without the shift from class weights, if the settings ask for the correction."""
     if task.class_weight is None or not task.settings.correct_prior:
         return bias

@@ -79,7 +79,7 @@ class Fit:
         trained: the weights in training columns, and figures of the fit.
         solver: 'minibatch' or one of `solvers.load.known()`.
         relative_gap: the certified gap over the null model's loss; None without a certified gap.
-        path: `fit.path.choice.Path` if a penalty was chosen, else None.
+        path: `fit.path.path.Path` if a penalty was chosen, else None.
     """
 
     model: Model

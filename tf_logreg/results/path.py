@@ -18,7 +18,7 @@ def write(folder: storage.Folder, path, columns: tuple[str, ...], class_names: t
 
     Args:
         folder: the work directory.
-        path: N strengths x F folds, as `fit.path.choice.Path` has them.
+        path: N strengths x F folds, as `fit.path.path.Path` has them.
         columns: p names. class_names: C names.
     """
     arrays = {

@@ -8,23 +8,21 @@ refinement (Higham, Accuracy and Stability, 2002, ch. 12).
 
 import dataclasses
 import logging
-import time
 from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 
-from tf_logreg.engines.engine import Sums
-from tf_logreg.errors import InterruptError
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.full_batch.certified import Certified
+from tf_logreg.fit.full_batch.saving import Saving
+from tf_logreg.fit.full_batch.tape import Tape
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.solvers import core
 
 log = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_CHECKPOINTS = 1.0
 _MOST_REFUSALS = 12  # certificates that may miss the target before a problem is given up
 _STEPS_WITHOUT_PROGRESS = 8  # in the estimated gap, after which a problem is certified anyway
 
@@ -68,38 +66,6 @@ class Outcome:
     history: list[tuple[float, float, float]]
 
 
-class Tape:
-    """Records the sums of passes over the rows since the last complete step.
-
-    A method's algebra is deterministic, so a resumed step replays its passes from the tape and reads X
-    only after the tape ends.
-    """
-
-    def __init__(self, sums: Sums, after: Callable[[], None]):
-        """`after` is called after each pass that was made, not replayed."""
-        self.recorded: list[list[np.ndarray]] = []
-        self._next, self._sums, self._after = 0, sums, after
-
-    def __call__(self, *arguments) -> list[np.ndarray]:
-        """The sums of a pass, made or replayed."""
-        if self._next == len(self.recorded):
-            self.recorded.append(self._sums(*arguments))
-            self._next += 1
-            self._after()
-            return self.recorded[-1]
-        self._next += 1
-        return self.recorded[self._next - 1]
-
-    def clear(self) -> None:
-        """Clears the tape at the end of a step."""
-        self.recorded, self._next = [], 0
-
-    def close(self) -> None:
-        """Drops the references to the rows: `after` refers to the tape, and this cycle would keep X alive."""
-        self._sums, self._after = None, None
-        self.clear()
-
-
 def solve(
     method: ModuleType,
     certified: Certified,
@@ -129,7 +95,7 @@ def solve(
         InputError: a checkpoint does not match, or cannot be written.
     """
     loop, passes = _Loop(w, goal.gap), certified.problems.passes
-    saving = _Saving(monitor, loop, passes)
+    saving = Saving(monitor, loop, passes)
     tape = saving.tape = Tape(certified.problems.sums, saving.after_pass)
     penalized = certified.problems.through(tape)
     fns = penalized.functions(goal.gap, goal.noise)
@@ -174,42 +140,6 @@ def solve(
     finally:
         tape.close()
     return loop.outcome()
-
-
-class _Saving:
-    """Saves the loop's state when a second has passed, or on a signal."""
-
-    tape: Tape
-
-    def __init__(self, monitor: Monitor, loop: "_Loop", passes: np.ndarray):
-        self._monitor, self._loop, self._passes = monitor, loop, passes
-        self._saved_at = time.monotonic()
-
-    def after_pass(self) -> None:
-        """Saves the state when it is due; InterruptError when the monitor interrupts the fit."""
-        stop = self._monitor.interrupted()
-        if stop or self._due():
-            self._save()
-        if stop:
-            raise InterruptError(
-                f"Interrupted after {self._passes.max():.1f} passes over the rows: "
-                f"{Status.INTERRUPTED.explain()}."
-            )
-
-    def at_end(self) -> None:
-        """Saves the final state when it is due, as the run may be killed after the fit."""
-        if self._due():
-            self._save()
-
-    def _due(self) -> bool:
-        seconds = time.monotonic() - self._saved_at
-        return bool(self._monitor.checkpoints.every_steps) and seconds > _SECONDS_BETWEEN_CHECKPOINTS
-
-    def _save(self) -> None:
-        start = time.monotonic()
-        self._monitor.checkpoints.save(self._loop.iterations, self._loop.arrays(self.tape))
-        # A large state is saved less often, so that saving takes at most a twentieth of the time.
-        self._saved_at = time.monotonic() + 19 * (time.monotonic() - start)
 
 
 class _Loop:

@@ -9,16 +9,14 @@ from ml_collections import ConfigDict
 from tf_logreg.data import moments
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.names import describe, told_apart
-from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
 from tf_logreg.fit import progress
 from tf_logreg.fit.full_batch import loop, penalized, sample, sampled_start
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status, Trained
-from tf_logreg.model.head import Head
+from tf_logreg.fit.task import Task
 from tf_logreg.model.model import Model
 from tf_logreg.solvers import load as solvers
 
@@ -49,37 +47,22 @@ def capped(penalty: np.ndarray) -> np.ndarray:
     return np.minimum(penalty, LARGEST_PENALTY)
 
 
-def fit(
-    settings: ConfigDict,
-    dataset: Dataset,
-    devices: Devices,
-    monitor: Monitor,
-    *,
-    head: Head,
-    engine: Engine,
-    columns: moments.Affine,
-    class_weight: np.ndarray | None = None,
-    start: Model | None = None,
-) -> Trained:
+def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None = None) -> Trained:
     """Fits to a certified gap.
 
     Args:
-        settings: its sections solver (which names a method), model, l1, l2, penalty_factor and standardize
-            are read.
-        dataset: the training rows are fitted, none held out.
-        devices: where the engine's passes run.
-        monitor: saves and restores checkpoints, records progress, and may interrupt the fit.
-        head: output of the model.
+        task: its settings' sections solver, model, l1, l2, penalty_factor and standardize are read; no
+            training row is held out.
         engine: passes over the training rows.
         columns: from `columns_of`.
-        class_weight: [C], or [C, C] for one against the rest, or None.
         start: a model to start from, in the units of the dataset; None for the null model.
 
     Raises:
         InputError: a checkpoint does not match, or cannot be written.
         InterruptError: a signal arrived; the state is saved.
     """
-    problems = _problems(settings, dataset, head, engine, columns, class_weight)
+    settings, dataset, devices, monitor = task.settings, task.dataset, task.devices, task.monitor
+    problems = _problems(task, engine, columns)
     certified = Certified(problems, dataset.source, dataset.train, columns, devices)
     offset = bool(settings.data.offset)
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
@@ -95,33 +78,20 @@ def fit(
             show(number, value, gap)
             monitor.record("train/objective", value, int(number))
 
-        outcome = loop.solve(
-            method,
-            certified,
-            w,
-            goal=goal,
-            monitor=monitor,
-            report=report,
-        )
+        outcome = loop.solve(method, certified, w, goal=goal, monitor=monitor, report=report)
     return _trained(outcome, certified, dataset, float(null.sum()))
 
 
-def _problems(
-    settings: ConfigDict,
-    dataset: Dataset,
-    head: Head,
-    engine: Engine,
-    columns: moments.Affine,
-    class_weight: np.ndarray | None,
-) -> penalized.Penalized:
+def _problems(task: Task, engine: Engine, columns: moments.Affine) -> penalized.Penalized:
     """The problem of a fit; one problem per class for one against the rest."""
+    settings, dataset, head = task.settings, task.dataset, task.head
     factor = penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     # Penalties act on raw coefficients, or on those of columns of deviation one.
     unit = columns.penalty_unit(standardize=settings.standardize)
     with np.errstate(over="ignore"):
         l1, l2 = capped(settings.l1 * factor * unit), capped(settings.l2 * factor * unit * unit)
     count = head.num_problems
-    class_weight = np.ones(head.num_classes) if class_weight is None else class_weight
+    class_weight = np.ones(head.num_classes) if task.class_weight is None else task.class_weight
     return penalized.Penalized(
         engine,
         (dataset.num_features, head.outputs_of_problem),

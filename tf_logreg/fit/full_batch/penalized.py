@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tf_logreg.engines.engine import Engine, Sums
-from tf_logreg.fit.full_batch import preconditioner
+from tf_logreg.fit.full_batch import preconditioners
 from tf_logreg.fit.full_batch import sample as samples
 from tf_logreg.objective import records
 from tf_logreg.solvers import core, linear_system
@@ -23,9 +23,7 @@ _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate 
 # 1 / sqrt(this), and so is the relative error after a Newton step.
 _ROWS_PER_COEFFICIENT = 400
 _ROWS_TO_SHARE = 50  # rows per coefficient from which the folds' Hessians are close enough to share one
-_ROWS_PER_FEATURE = 16  # in the preconditioner's sample
 WEAK_L2 = 1e-20  # in columns of deviation one: smaller than the rounding of the gradient
-_FEW_PRODUCTS = 3  # for a Newton system: a new preconditioner would save none of them
 
 
 class Request(NamedTuple):
@@ -94,7 +92,6 @@ class Penalized:
             self.passes = np.zeros(count)
         if self.sums is None and self.engine is not None:
             self.sums = self.engine.sums
-        self._pooled = {}
 
     def some(self, which: np.ndarray) -> "Penalized":
         """A part of the problems, with its own count of passes."""
@@ -102,7 +99,7 @@ class Penalized:
         return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
 
     def through(self, sums: Sums) -> "Penalized":
-        """The same problems and count of passes; steps read the rows through `sums` (`loop.Tape`)."""
+        """The same problems and count of passes; steps read the rows through `sums` (`tape.Tape`)."""
         return dataclasses.replace(self, sums=sums)
 
     def request(self, name: str) -> Request:
@@ -115,7 +112,7 @@ class Penalized:
         if name == "hessian":
             every = max(1, rows // self.size // _ROWS_PER_COEFFICIENT)
             return Request(name, 1, 2 * len(np.unique(self.alike)) * m * m * (p + 1), every)
-        every = max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
+        every = max(1, rows // (preconditioners.ROWS_PER_FEATURE * (p + 1)))
         return Request("pooled_gram", 1, 2 * (p + 1), every)
 
     def requests(self) -> list[Request]:
@@ -208,89 +205,6 @@ class Penalized:
         hessian[:, at, at] += self.per_coefficient(self.l2[which])
         return hessian
 
-    def preconditioner(self, w: np.ndarray, which: np.ndarray):
-        """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.
-
-        Problems that are alike and have the same w share one, over all rows. It is kept until w changes.
-        Each is built by a pass of its own and can be rebuilt from w to the same bits, so checkpoints do not
-        store it and its passes are not on the tape (`loop.Tape`).
-        """
-        m = self.shape[1]
-        names = self._alike()[which]
-        keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
-        new = {key: one for key, one in zip(keys, w, strict=True) if key not in self._pooled}
-        kept = {key: self._pooled[key] for key in keys if key in self._pooled}
-        for key, one in new.items():
-            mine = np.flatnonzero(self._alike() == key[0])
-            if self.sampled:
-                kept[key] = self._of_sample(one, mine)
-                continue
-            sums = self._sums_of_alike(one, mine)
-            l2, smooth = _of_use(self.l2[mine].mean(axis=0)), not self.l1[mine].any()
-            kept[key] = preconditioner.Pooled(*sums, l2, bias=self.bias, smooth=smooth)
-        # Problems outside `which` keep their preconditioners.
-        self._pooled = {key: one for key, one in self._pooled.items() if key[0] not in names} | kept
-
-        def solve(r: np.ndarray, asked: np.ndarray, free: np.ndarray) -> np.ndarray:
-            r, free = r.reshape(len(r), -1, m), free.reshape(len(r), -1, m)
-            z, together = np.zeros_like(r), collections.defaultdict(list)
-            for i, k in enumerate(asked):
-                together[keys[k]].append(i)
-            for key, mine in together.items():
-                z[mine] = kept[key].solve(r[mine], free[mine])
-            return z.reshape(len(r), -1)
-
-        return solve
-
-    def _of_sample(self, w: np.ndarray, alike: np.ndarray) -> "preconditioner.Pooled":
-        """Preconditioner from the sampled rows at w [P], with the weights of the first problem of `alike`."""
-        rows, one = self.sample(), alike[0]
-        counts = (rows.fold != self.held_out[one]) & (rows.fold <= self.latest[one])
-        weight = rows.weight * self.class_weight[one][rows.y] * counts
-        if not weight.any():
-            # No sampled row counts in this problem, but the rows still show how the columns vary.
-            weight = np.ones(len(weight))
-        l2, smooth = _of_use(self.l2[one]), not self.l1[one].any()
-        at = self.unpack(w[None])[0]
-        return preconditioner.of_sample(rows, at, weight, l2, bias=self.bias, smooth=smooth)
-
-    def _alike(self) -> np.ndarray:
-        """[K], equal for problems that share a preconditioner: alike ones, if there are rows enough."""
-        enough = self.num_rows // self.every >= _ROWS_PER_FEATURE * (self.shape[0] + 1)
-        return self.alike if enough else np.arange(len(self.alike))
-
-    def _many_products(self) -> np.ndarray:
-        """[K], number of products that take twice as long as building a preconditioner, plus a few.
-
-        This counts the time on the devices, without the Cholesky factors on the host.
-        """
-        (p, m), rows = self.shape, self.num_rows // self.every
-        if self.sampled:
-            # With one penalty for all features, the products of the sampled rows are not recomputed.
-            anew = self.l1.any() or (self.l2 != self.l2[:, :1]).any()
-            return np.full(len(self.l2), _FEW_PRODUCTS + anew * self.sampled**2 / (rows * m))
-        sample = rows / max(1, rows // (_ROWS_PER_FEATURE * (p + 1)))
-        _, group, count = np.unique(self._alike(), return_inverse=True, return_counts=True)
-        return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
-
-    def _sums_of_alike(self, w: np.ndarray, alike: np.ndarray) -> list[np.ndarray]:
-        """The pooled Gram matrix at w [P] for one problem, over the rows of all those in `alike`."""
-        one, request = alike[0], self.request("pooled_gram")
-        held_out, latest = self.held_out[one], self.latest[one]
-        if len(alike) > 1:
-            held_out, latest = -1, np.iinfo(np.int32).max
-        self.passes[alike] += 1 / request.every
-        self.made[request.name] += 1
-        record = records.Problems(
-            np.array([held_out], np.int32),
-            self.class_weight[alike].mean(axis=0, keepdims=True),
-            np.array([latest], np.int32),
-            self.positive[[one]],
-        )
-        arguments, every = (self.unpack(w[None]),), request.every * self.every
-        sums = self.engine.sums(request.name, arguments, record, request.width, every)
-        return [total[0] for total in sums]
-
     def gradient_gap(self, gradient: np.ndarray, which: np.ndarray) -> np.ndarray:
         """sum_j gradient_j^2 / (2 l2_j) over the kernel if all of it has l2 and no l1, else infinity.
 
@@ -329,6 +243,11 @@ class Penalized:
         free = (self.l1[which] == 0) & (self.l2[which] < WEAK_L2)
         return np.pad(free, [(0, 0), (0, int(self.bias))], constant_values=True)
 
+    @staticmethod
+    def without_weak(l2: np.ndarray) -> np.ndarray:
+        """L2 with weak penalties set to 0: dividing by them would amplify rounding."""
+        return np.where(l2 < WEAK_L2, 0, l2)
+
     def functions(self, target: np.ndarray, noise: float) -> core.Functions:
         """The functions that a solver calls.
 
@@ -336,21 +255,16 @@ class Penalized:
             target: [K], the target gap in nats.
             noise: relative rounding error of a value.
         """
-        alike = self._alike()
+        shared = preconditioners.Preconditioners(self)
         return core.Functions(
             value_and_gradient=self.value_and_gradient,
             hessian_product=self.hessian_product,
             hessian=self.hessian if self.explicit(self.size) else None,
-            preconditioner=self.preconditioner,
+            preconditioner=shared.at,
             gradient_gap=self.gradient_gap,
-            many_products=self._many_products(),
-            alike=alike,
+            many_products=shared.many_products(),
+            alike=shared.alike(),
             l1=self.per_coefficient(self.l1),
             target=target,
             noise=noise,
         )
-
-
-def _of_use(l2: np.ndarray) -> np.ndarray:
-    """L2 with weak penalties set to 0: dividing by them would amplify rounding."""
-    return np.where(l2 < WEAK_L2, 0, l2)

@@ -10,14 +10,13 @@ from ml_collections import ConfigDict
 
 from tf_logreg.data import moments, pipeline, shards
 from tf_logreg.data.dataset import Dataset
-from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError, RunError
 from tf_logreg.fit import progress
 from tf_logreg.fit.minibatch import feed, loop, optimizers, schedules
 from tf_logreg.fit.minibatch.early_stopping import EarlyStopping
-from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status, Trained
+from tf_logreg.fit.task import Task
 from tf_logreg.model import keras_model
 from tf_logreg.model.head import Head
 from tf_logreg.objective import records
@@ -51,32 +50,22 @@ def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
 
 
 def fit(
-    settings: ConfigDict,
-    dataset: Dataset,
-    devices: Devices,
-    monitor: Monitor,
-    *,
-    head: Head,
+    task: Task,
     columns: moments.Affine,
-    class_weight: np.ndarray | None = None,
-    validation_metric: Callable[[np.ndarray, np.ndarray], float | None] = lambda kernel, bias: None,
+    validation_metric: Callable[[np.ndarray, np.ndarray], float | None],
 ) -> Trained:
     """Trains on the training rows by the config's optimiser.
 
     Args:
-        settings: its sections minibatch, model, l1 and l2 and its seed are read.
-        dataset: its training rows are fitted.
-        devices: where the replicas are.
-        monitor: saves and restores checkpoints, records progress, and may interrupt the fit.
-        head: output of the model.
+        task: its settings' sections minibatch, model, l1 and l2 and the seed are read.
         columns: from `columns_of`.
-        class_weight: [C], or None.
         validation_metric: (kernel [p, m], bias [m] in training columns) -> the metric of early stopping.
 
     Raises:
         InputError: a checkpoint does not match, or cannot be written.
         RunError: training diverged with finite numbers.
     """
+    settings, dataset, devices, head = task.settings, task.dataset, task.devices, task.head
     options, rows = settings.minibatch, dataset.train
     length, batch_size = (
         length_of_run(settings, len(rows), devices.replicas),
@@ -96,7 +85,7 @@ def fit(
         l1=settings.l1,
         l2=settings.l2,
         clip_norm=options.clip_norm,
-        class_weight=class_weight,
+        class_weight=task.class_weight,
     )
     order = pipeline.Order(batch_size, options.epochs, settings.seed)
     run, engine = feed.placed_or_streamed(devices, dataset, columns, order, update)
@@ -106,7 +95,7 @@ def fit(
 
     stopping = options.early_stopping
     watched = EarlyStopping(metric_now, stopping.metric, stopping.patience, stopping.restore_best)
-    with progress.bar(length.steps) as show, monitor.listening() as monitor:
+    with progress.bar(length.steps) as show, task.monitor.listening() as monitor:
 
         def report(step: int, objective: float, steps_per_second: float) -> None:
             show(step, objective, steps_per_second * batch_size)
@@ -123,7 +112,7 @@ def fit(
         )
     if trained.status not in (Status.FINISHED, Status.STOPPED_EARLY):
         return trained
-    loss = _log_loss(engine, trained, head, class_weight)
+    loss = _log_loss(engine, trained, head, task.class_weight)
     if not settings.data.offset:
         _refuse_nonsense(loss, head.num_classes, trained.iterations)
     kernel = trained.kernel.astype(np.float64)

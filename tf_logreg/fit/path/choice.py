@@ -19,58 +19,15 @@ from tf_logreg.fit import class_weight, progress
 from tf_logreg.fit.full_batch import loop, optimum, sample
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.penalized import Penalized
-from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import batches, solution, strengths
+from tf_logreg.fit.path.path import Path
 from tf_logreg.fit.result import Status
+from tf_logreg.fit.task import Task
 from tf_logreg.model.head import Head
 from tf_logreg.objective import records
 from tf_logreg.solvers import load as solvers
 
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Path:
-    """N strengths x F folds, and which strength was chosen.
-
-    Attributes:
-        penalty: 'l1' or 'l2'.
-        values: [N], strongest first.
-        scores: [N, F] held-out log loss, nats. choice: index of the chosen strength.
-        kernel, bias: [N, F, p, m] and [N, F, m], in the dataset's units, without the prior's correction.
-        status: [N, F] strings. certified_gap, objective: [N, F] nats, NaN where there is none.
-        nonzeros: [N, F], number of non-zero coefficients. passes: [N, F] reads of the rows.
-        iterations: steps of the method. note: message about the choice, '' for none.
-    """
-
-    penalty: str
-    values: np.ndarray
-    scores: np.ndarray
-    choice: int
-    kernel: np.ndarray
-    bias: np.ndarray
-    status: np.ndarray
-    certified_gap: np.ndarray
-    objective: np.ndarray
-    nonzeros: np.ndarray
-    passes: np.ndarray
-    iterations: int
-    note: str
-
-    def chosen(self, config: ConfigDict) -> ConfigDict:
-        """The config of the single fit at the chosen strength."""
-        config = config.copy_and_resolve_references()
-        config[self.penalty] = float(self.values[self.choice])
-        return config
-
-    @property
-    def start(self) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel [p, m] and bias [m] from which the single fit starts: the mean over folds."""
-        return self.kernel[self.choice].mean(axis=0), self.bias[self.choice].mean(axis=0)
-
-    def in_raw_units(self, exponent: np.ndarray) -> "Path":
-        """The same path, whose columns were in units of 2^exponent, [p]."""
-        return dataclasses.replace(self, kernel=np.ldexp(self.kernel, -exponent[:, None]))
 
 
 def check(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) -> None:
@@ -102,14 +59,9 @@ def problems_at_once(settings: ConfigDict, dataset: Dataset, devices: Devices, h
 
 
 @dataclasses.dataclass(frozen=True)
-class _Task:
-    """Inputs of all steps of fitting a path: the arguments of `fit`, and rows for preconditioners."""
+class _Task(Task):
+    """The task of a path: passes, columns, problems at once, and rows for preconditioners."""
 
-    settings: ConfigDict
-    dataset: Dataset
-    devices: Devices
-    monitor: Monitor
-    head: Head
     engine: Engine
     scored: Engine
     columns: moments.Affine
@@ -122,26 +74,12 @@ class _Task:
         return optimum.penalty_factor(self.settings.penalty_factor, self.dataset.source.feature_names)
 
 
-def fit(
-    settings: ConfigDict,
-    dataset: Dataset,
-    devices: Devices,
-    monitor: Monitor,
-    *,
-    head: Head,
-    engine: Engine,
-    scored: Engine,
-    columns: moments.Affine,
-    at_once: int,
-) -> Path:
+def fit(task: Task, engine: Engine, scored: Engine, columns: moments.Affine, at_once: int) -> Path:
     """Fits every strength with every fold held out, scores each fit on its held-out rows, and chooses.
 
     Args:
-        settings: its sections path, cv, solver, model, data and its penalties are read.
-        dataset: its training rows are fitted.
-        devices: where the engines' passes run.
-        monitor: of the run; the path's checkpoints are in folders below the run's.
-        head: output of the models.
+        task: its settings' sections path, cv, solver, model, data and the penalties are read; the path's
+            checkpoints are in folders below the monitor's.
         engine: passes over the training rows, with their folds.
         scored: passes over the rows that score: the training rows with folds, else the validation rows.
         columns: from `optimum.columns_of`.
@@ -151,8 +89,11 @@ def fit(
         RunError: no strength could be scored.
         InterruptError: a signal arrived; the state is saved.
     """
+    settings, dataset, devices = task.settings, task.dataset, task.devices
     sampled = sample.sampled_rows(dataset.source, dataset.train, columns, dataset.folds.fold)
-    task = _Task(settings, dataset, devices, monitor, head, engine, scored, columns, at_once, sampled)
+    task = _Task(
+        **vars(task), engine=engine, scored=scored, columns=columns, at_once=at_once, sampled=sampled
+    )
     options, given = settings.path, settings.path["values"]
     values = np.array(given, float) if given else _from_largest(task)
     found, w, iterations = _fit_strengths(task, values, "path", None)
