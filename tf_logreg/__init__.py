@@ -16,6 +16,7 @@ __version__ = "0.7.0"
 # What a program uses, in the order of the documents. Each name is imported when it is first asked for
 # (PEP 562): most of them need TensorFlow, which takes seconds to import.
 __all__ = [  # noqa: RUF022
+    "LogisticRegression",
     "train",
     "config",
     "load",
@@ -26,6 +27,7 @@ __all__ = [  # noqa: RUF022
     "InterruptError",
 ]
 _PLACES = {
+    "LogisticRegression": "estimator.LogisticRegression",
     "train": "training.train_and_evaluate",
     "config": "config",
     "load": "results.workdir.load",

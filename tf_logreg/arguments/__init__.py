@@ -1,0 +1,1 @@
+"""What an estimator is given: its parameters and its arrays, checked and in our own terms."""

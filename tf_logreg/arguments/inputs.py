@@ -1,0 +1,127 @@
+"""Arrays that an estimator is given -> a `Source`, by scikit-learn's own checks.
+
+What they refuse they refuse in scikit-learn's words. X is not copied where it is an array of numbers,
+and not searched for NaN here: the scan that every fit makes does that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import Source, with_offset
+from tf_logreg.errors import InputError
+from tf_logreg.model import head as heads
+
+_WIDEST_RANGE = 10_000  # of whole labels that are counted rather than sorted
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """Labels of rows.
+
+    Attributes:
+        classes: [C], the distinct labels as they were given, in increasing order.
+        y: [n] int32, index in `classes`.
+    """
+
+    classes: np.ndarray
+    y: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes as text; whole floats without their point."""
+        whole = self.classes.dtype.kind == "f"
+        return tuple(str(int(label) if whole else label) for label in self.classes.tolist())
+
+
+def rows_of(
+    estimator: Any, x: Any, y: Any, sample_weight: Any = None, offset: Any = None
+) -> tuple[Source, Labels]:
+    """The rows of a fit; sets `n_features_in_` and `feature_names_in_`.
+
+    Args:
+        estimator: its `output` is read.
+        x: [n, p] real numbers, of any dtype, layout or kind of frame.
+        y: [n] labels.
+        sample_weight: [n] >= 0, or None.
+        offset: [n], or [n, C] for a softmax, added to the logits; or None.
+
+    Raises:
+        ValueError, TypeError: scikit-learn's own; among them InputError, ours.
+    """
+    x, y = validate_data(estimator, x, y, dtype=_dtypes(x), ensure_all_finite=False, y_numeric=False)
+    labels = encode(y)
+    if len(labels.classes) < 2:
+        raise InputError(
+            f"y: expected at least two classes. Received: one class, {labels.classes[0]!r}: "
+            "the classifier can't train when only one class is present."
+        )
+    weight = None
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise InputError(
+                f"sample_weight: expected some weights > 0. Received: all {len(weight)} are zero."
+            )
+    source = from_arrays(
+        x,
+        labels.y,
+        class_names=labels.names,
+        feature_names=tuple(map(str, getattr(estimator, "feature_names_in_", ()))),
+        weight=weight,
+        extras={} if offset is None else {"offset": np.asarray(offset)},
+    )
+    if offset is not None:
+        if len(np.asarray(offset)) != len(x):
+            raise InputError(f"offset: expected {len(x)} values, one a row. Received: {len(offset)}.")
+        head = heads.resolve(estimator.output, len(labels.classes))
+        source = with_offset(source, "offset", head.outputs)
+    return source, labels
+
+
+def encode(y: np.ndarray) -> Labels:
+    """Labels [n] of any kind -> classes and indices.
+
+    Raises:
+        ValueError: scikit-learn's, where they are numbers of a regression.
+    """
+    y = column_or_1d(y)
+    if y.dtype.kind in "iub":
+        # Whole numbers are classes for certain, and where they are few and close, counting beats sorting.
+        low, high = int(y.min()), int(y.max())
+        if high - low < _WIDEST_RANGE:
+            places = (y.astype(np.int64) if y.dtype.kind != "i" else y) - low
+            count = np.bincount(places, minlength=high - low + 1)
+            classes = (np.flatnonzero(count) + low).astype(y.dtype)
+            index = np.cumsum(count > 0, dtype=np.int32) - np.int32(1)
+            return Labels(classes, index[places])
+    check_classification_targets(y)
+    classes, index = np.unique(y, return_inverse=True)
+    return Labels(classes, index.astype(np.int32))
+
+
+def columns_of(estimator: Any, x: Any) -> np.ndarray:
+    """X of a fitted estimator's predictions, [n, p]; not searched for NaN, see `answers`.
+
+    Raises:
+        ValueError, TypeError: scikit-learn's: other features than at fit, no matrix of numbers.
+    """
+    return validate_data(estimator, x, reset=False, dtype=_dtypes(x), ensure_all_finite=False)
+
+
+def check_finite(estimator: Any, x: np.ndarray) -> None:
+    """scikit-learn's ValueError where X has NaN or infinity; asked when a number shows it."""
+    assert_all_finite(x, estimator_name=type(estimator).__name__, input_name="X")
+
+
+def _dtypes(x: Any) -> Any:
+    """Dtypes in which X is taken: short integers and floats of 4 and 8 bytes as they are, else float64."""
+    small = isinstance(x, np.ndarray) and x.dtype.kind in "iub" and x.dtype.itemsize <= 2
+    return None if small else [np.float64, np.float32]

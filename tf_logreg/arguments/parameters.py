@@ -1,0 +1,286 @@
+"""Parameters of an estimator -> settings of a fit and the devices that it runs on.
+
+Names and defaults are scikit-learn's. Those that mean nothing here are taken at their defaults only, so
+that nobody believes that they did something.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import math
+import numbers
+import os
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tf_logreg import config as configs
+from tf_logreg.data.dataset import Dataset
+from tf_logreg.devices.choices import DTYPES, KINDS
+from tf_logreg.devices.devices import Devices
+from tf_logreg.errors import InputError
+from tf_logreg.fit import class_weight
+from tf_logreg.fit.full_batch import optimum
+from tf_logreg.model import head as heads
+
+# scikit-learn's names of methods, and ours. 'sag' and 'saga' have no counterpart: their problems are solved.
+SOLVERS = {
+    "auto": "auto",
+    "lbfgs": "lbfgs",
+    "newton-cg": "newton",
+    "newton-cholesky": "newton",
+    "sag": "auto",
+    "saga": "auto",
+    "newton": "newton",
+    "proximal_newton": "proximal_newton",
+    "gradient_descent": "gradient_descent",
+}
+_PASSES_PER_STEP = 10  # reads of the rows that a step of a method may take, on average
+# Parameters that scikit-learn has or had, with the values that are taken.
+_AT_DEFAULT = {
+    "dual": (False,),
+    "n_jobs": (None,),
+    "intercept_scaling": (1,),
+    "multi_class": ("deprecated", "auto"),
+    "penalty": ("deprecated", "l2"),
+}
+_REMEDIES = {
+    "multi_class": "; output='softmax' or 'one_vs_rest' chooses",
+    "n_jobs": "; all cores are used",
+}
+_PENALTIES = {
+    "l1": "l1_ratio=1",
+    "elasticnet": "an l1_ratio between 0 and 1",
+    None: "C=np.inf",
+    "none": "C=np.inf",
+}
+
+
+def check(estimator: Any) -> None:
+    """Checks the parameters that every estimator here has.
+
+    Raises:
+        InputError: the name of the first one that cannot be used, what came and what is taken.
+    """
+    for name, taken in _AT_DEFAULT.items():
+        value = getattr(estimator, name, taken[0])
+        if value not in taken:
+            _refuse_default(name, value, taken)
+    _choice(estimator, "solver", tuple(SOLVERS))
+    if estimator.output not in (kinds := ("auto", *heads.KINDS)):
+        raise InputError(f"output: expected one of {', '.join(kinds)}. Received: {estimator.output!r}.")
+    _choice(estimator, "dtype", ("auto", *DTYPES))
+    _number(estimator, "tol", 0, math.inf, "a finite number >= 0", closed=(True, False))
+    if not isinstance(estimator.max_iter, numbers.Integral) or estimator.max_iter < 1:
+        raise InputError(f"max_iter: expected a whole number >= 1. Received: {estimator.max_iter!r}.")
+    if estimator.time_limit is not None:
+        _number(estimator, "time_limit", 0, math.inf, "seconds > 0, or None", closed=(False, True))
+    strategy = estimator.strategy
+    known = strategy.lower() in ("auto", *KINDS) if isinstance(strategy, str) else _is_strategy(strategy)
+    if not known:
+        raise InputError(
+            f"strategy: expected 'auto', one of {', '.join(KINDS)}, or a tf.distribute.Strategy. "
+            f"Received: {strategy!r}."
+        )
+
+
+def check_penalty(C: float, l1_ratio: float) -> None:  # noqa: N803
+    """Checks a strength and a mixture.
+
+    Raises:
+        InputError: C is not above 0, or l1_ratio not in [0, 1].
+    """
+    if not _is_real(C) or not C > 0:
+        raise InputError(f"C: expected a number > 0, np.inf for no penalty. Received: {C!r}.")
+    if not _is_real(l1_ratio) or not 0 <= l1_ratio <= 1:
+        raise InputError(f"l1_ratio: expected a number in [0, 1]. Received: {l1_ratio!r}.")
+
+
+def settings_of(estimator: Any, class_names: tuple[str, ...], labels: np.ndarray) -> ConfigDict:
+    """The settings of a fit, but for its penalties, which need the rows' weights (`penalise`).
+
+    Args:
+        estimator: with parameters that `check` has seen.
+        class_names: C names, as the source has them.
+        labels: [C], the labels as the user gave them, in the same order.
+
+    Raises:
+        InputError: class_weight cannot be used.
+    """
+    settings = configs.get_config()
+    settings.model.output = estimator.output
+    settings.model.bias = bool(estimator.fit_intercept)
+    settings.standardize = bool(estimator.standardize)
+    settings.correct_prior = False
+    settings.class_weight = class_weight_text(estimator.class_weight, class_names, labels)
+    if estimator.penalty_factor is not None:
+        settings.penalty_factor = _factors(estimator.penalty_factor)
+    settings.solver.tol = float(estimator.tol)
+    settings.solver.max_passes = _PASSES_PER_STEP * int(estimator.max_iter)
+    return settings
+
+
+def penalise(settings: ConfigDict, dataset: Dataset, C: float, l1_ratio: float, solver: str) -> None:  # noqa: N803
+    """Sets the penalties, and the method for them.
+
+    scikit-learn's objective is the sum of losses and ||w||^2 (1 - l1_ratio) / (2 C) + ||w||_1 l1_ratio / C.
+    Ours is that over the sum of the weights.
+
+    Args:
+        settings: changed in place.
+        dataset: the rows.
+        C, l1_ratio: from `check_penalty`.
+        solver: one of SOLVERS.
+
+    Raises:
+        InputError: the solver gives no exact zeros, which an l1 needs.
+    """
+    total = weight_sum(settings, dataset)
+    settings.l1, settings.l2 = l1_ratio / (C * total), (1 - l1_ratio) / (C * total)
+    name = SOLVERS[solver]
+    if settings.l1 > 0 and name not in ("auto", "proximal_newton"):
+        raise InputError(
+            f"solver: expected 'auto', 'saga' or 'proximal_newton' with l1_ratio > 0. Received: {solver!r}."
+        )
+    settings.solver.name = optimum.method_name(name, l1=settings.l1 > 0)
+
+
+def weight_sum(settings: ConfigDict, dataset: Dataset, class_sum: np.ndarray | None = None) -> float:
+    """The sum of row weights times class weights; of one problem, with one-vs-rest.
+
+    Args:
+        settings: class_weight and model.output are read.
+        dataset: the rows.
+        class_sum: [C], sums of row weights by class, of some of the rows; None for all training rows.
+    """
+    class_sum = dataset.all_moments.class_weight_sum if class_sum is None else class_sum
+    head = heads.resolve(settings.model.output, dataset.num_classes)
+    weights = class_weight.parse(settings.class_weight, dataset.source.class_names, class_sum, head)
+    total = class_sum.sum() if weights is None else (weights * class_sum).sum(axis=-1).flat[0]
+    return float(np.ldexp(total, dataset.source.weight_exponent))
+
+
+def class_weight_text(weights: Any, class_names: tuple[str, ...], labels: np.ndarray) -> str:
+    """None, 'balanced' or a dict by label -> the text that a config has.
+
+    Raises:
+        InputError: another kind, or a label that is no class.
+    """
+    if weights is None:
+        return ""
+    if isinstance(weights, str) and weights == "balanced":
+        return weights
+    if not isinstance(weights, dict):
+        raise InputError(
+            f"class_weight: expected None, 'balanced' or a dict by class. Received: {weights!r}."
+        )
+    known = dict(zip(labels.tolist(), class_names, strict=True))
+    parts = []
+    for label, weight in weights.items():
+        label = label.item() if isinstance(label, np.generic) else label
+        if label not in known:
+            raise InputError(
+                f"class_weight: expected classes of y, {list(known)}. Received: a weight for {label!r}."
+            )
+        if not _is_real(weight) or not 0 < weight < math.inf:
+            raise InputError(
+                f"class_weight: expected a finite weight > 0. Received: {weight!r} for {label!r}."
+            )
+        quoted = known[label].replace('"', '""')
+        parts.append(f'"{quoted}={float(weight)!r}"')
+    return ",".join(parts)
+
+
+def devices_of(strategy: Any, dtype: str) -> Devices:
+    """The devices of a fit.
+
+    Args:
+        strategy: 'auto' for this machine's accelerators, or its cores where it has none, without importing
+            TensorFlow; a kind of `make_strategy`; or a `tf.distribute.Strategy`.
+        dtype: one of DTYPES.
+
+    Raises:
+        InputError: the strategy cannot be had on this machine.
+    """
+    plain = dataclasses.fields(Devices)[0].default is None
+    if strategy == "auto" and dtype != "bfloat16" and not _has_accelerator() and plain:
+        return Devices(None, dtype)
+    if isinstance(strategy, str):
+        from tf_logreg.devices import strategies  # imports TensorFlow
+
+        strategy = strategies.make_strategy(strategies.detect() if strategy == "auto" else strategy)
+    return Devices(strategy, dtype)
+
+
+def strategy_name(strategy: Any) -> str:
+    """The kind of a strategy, by which it is pickled."""
+    if isinstance(strategy, str):
+        return strategy
+    kinds = {
+        "OneDeviceStrategy": "one_device",
+        "MirroredStrategy": "mirrored",
+        "MultiWorkerMirroredStrategy": "multi_worker_mirrored",
+        "CollectiveAllReduceStrategy": "multi_worker_mirrored",
+        "TPUStrategy": "tpu",
+        "TPUStrategyV2": "tpu",
+        "_DefaultDistributionStrategy": "off",
+    }
+    return next((kinds[base.__name__] for base in type(strategy).__mro__ if base.__name__ in kinds), "auto")
+
+
+def _has_accelerator() -> bool:
+    """Whether this machine has the device files of a GPU or a TPU."""
+    files = ("/dev/nvidia[0-9]*", "/dev/accel*", "/dev/vfio/[0-9]*")
+    return "TPU_NAME" in os.environ or any(glob.glob(pattern) for pattern in files)
+
+
+def _is_strategy(value: object) -> bool:
+    return hasattr(value, "num_replicas_in_sync")
+
+
+def _refuse_default(name: str, value: object, taken: tuple) -> None:
+    if name == "penalty":
+        instead = _PENALTIES.get(value) if isinstance(value, str | None) else None
+        raise InputError(
+            f"penalty: it is gone, {instead or 'l1_ratio and C'} says it instead. Received: {value!r}."
+        )
+    raise InputError(
+        f"{name}: expected {taken[0]!r}, as it has no effect here{_REMEDIES.get(name, '')}. "
+        f"Received: {value!r}."
+    )
+
+
+def _choice(estimator: Any, name: str, known: tuple[str, ...]) -> None:
+    value = getattr(estimator, name)
+    if not isinstance(value, str) or value not in known:
+        why = " ('liblinear' penalises the intercept)" if value == "liblinear" else ""
+        raise InputError(f"{name}: expected one of {', '.join(known)}{why}. Received: {value!r}.")
+
+
+def _number(
+    estimator: Any, name: str, low: float, high: float, expected: str, *, closed: tuple[bool, bool]
+) -> None:
+    value = getattr(estimator, name)
+    if _is_real(value):
+        above = value >= low if closed[0] else value > low
+        below = value <= high if closed[1] else value < high
+        if above and below:
+            return
+    raise InputError(f"{name}: expected {expected}. Received: {value!r}.")
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+
+
+def _factors(given: Any) -> tuple[float, ...]:
+    factors = np.asarray(given)
+    if (
+        factors.ndim != 1
+        or factors.dtype.kind not in "fiub"
+        or not ((factors >= 0) & (factors < np.inf)).all()
+    ):
+        raise InputError(f"penalty_factor: expected finite numbers >= 0, one a feature. Received: {given!r}.")
+    return tuple(factors.astype(float).tolist())

@@ -1,0 +1,281 @@
+"""`LogisticRegression`: scikit-learn's interface to a certified fit.
+
+It goes the road of the command line: arrays -> Source -> Dataset -> learn -> Fit -> Model. On a machine
+without accelerators it imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from tf_logreg.arguments import inputs, parameters
+from tf_logreg.data import dataset as datasets
+from tf_logreg.data.source import Source
+from tf_logreg.errors import InputError
+from tf_logreg.fit import learn
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.result import Fit, Status
+from tf_logreg.model.model import Model
+
+
+class LogisticRegression(ClassifierMixin, BaseEstimator):
+    """Logistic regression with a proof of its distance to the optimum.
+
+    It minimises scikit-learn's objective, sum_i s_i loss_i + (1 - l1_ratio) / (2 C) ||w||^2 +
+    l1_ratio / C ||w||_1 over columns as they are, and never penalises the intercept.
+
+    Parameters
+    ----------
+    C : float > 0, default=1.0
+        Inverse strength of the penalty; np.inf for none.
+    l1_ratio : float in [0, 1], default=0.0
+        Share of l1 in the penalty; with some, coefficients are exactly zero.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    class_weight : dict, 'balanced' or None, default=None
+        Weights by class in the objective. Probabilities are those of the weighted objective.
+    random_state : int, RandomState instance or None, default=None
+        Nothing here is random; taken for scikit-learn's sake.
+    solver : str, default='auto'
+        'auto', 'newton-cg', 'newton-cholesky', 'lbfgs'; 'sag' and 'saga' mean 'auto'.
+    max_iter : int, default=1000
+        Most steps of the method.
+    tol : float, default=1e-6
+        The fit ends when the objective is certified to be at most this far above its minimum, relative to the
+        objective of the best model without features. Small problems go on until rounding stops them.
+    warm_start : bool, default=False
+        Whether a further call of fit starts at the coefficients of the last.
+    verbose : int, default=0
+        Whether progress is printed.
+    standardize : bool, default=False
+        Whether penalties act on columns of deviation one.
+    penalty_factor : array-like of shape (n_features,), default=None
+        Multiplies the penalty of each feature; 0 for none.
+    output : {'auto', 'sigmoid', 'softmax', 'one_vs_rest'}, default='auto'
+        'auto' is a sigmoid for two classes, a softmax for more.
+    strategy : str or tf.distribute.Strategy, default='auto'
+        Where it runs: 'auto' takes this machine's accelerators, or its cores without TensorFlow; 'off',
+        'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu'; or a strategy.
+    dtype : {'auto', 'float32', 'float64', 'bfloat16'}, default='auto'
+        Of X while training; 'auto' is X's own floating dtype, float64 for other kinds.
+    workdir : str or None, default=None
+        Directory for the run's files, from which an interrupted fit is resumed.
+    time_limit : float or None, default=None
+        Seconds after which fit ends with the best model so far and its proven gap.
+    dual, n_jobs, intercept_scaling, multi_class, penalty
+        scikit-learn's, taken at their defaults only.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients of the columns as they are, float64.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, in increasing order.
+    n_iter_ : ndarray of shape (1,)
+        Steps of the method.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, where X had them.
+    certified_gap_ : float
+        Bound on F - min F, relative to the F of the best model without features; NaN without one.
+    status_ : str
+        How the fit ended: 'optimal', 'max_passes', 'separated', 'rounded'.
+    result_ : dict
+        What the fit found, with the fields of a run's `result.json`.
+    """  # noqa: D416 - scikit-learn shows the parameters of such a docstring
+
+    def __init__(
+        self,
+        C=1.0,  # noqa: N803
+        *,
+        l1_ratio=0.0,
+        fit_intercept=True,
+        class_weight=None,
+        random_state=None,
+        solver="auto",
+        max_iter=1000,
+        tol=1e-6,
+        warm_start=False,
+        verbose=0,
+        standardize=False,
+        penalty_factor=None,
+        output="auto",
+        strategy="auto",
+        dtype="auto",
+        workdir=None,
+        time_limit=None,
+        penalty="deprecated",
+        dual=False,
+        n_jobs=None,
+        intercept_scaling=1,
+        multi_class="deprecated",
+    ):
+        """Keeps the parameters; `fit` checks them."""
+        self.C = C
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.standardize = standardize
+        self.penalty_factor = penalty_factor
+        self.output = output
+        self.strategy = strategy
+        self.dtype = dtype
+        self.workdir = workdir
+        self.time_limit = time_limit
+        self.penalty = penalty
+        self.dual = dual
+        self.n_jobs = n_jobs
+        self.intercept_scaling = intercept_scaling
+        self.multi_class = multi_class
+
+    def fit(self, X, y, sample_weight=None, offset=None):  # noqa: N803
+        """Fits the model to rows.
+
+        Args:
+            X: [n, p] real numbers, an array or a frame.
+            y: [n] labels of any kind.
+            sample_weight: [n] >= 0, or None for ones.
+            offset: [n], or [n, C] for a softmax, added to the logits while training; None for none.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: parameters or arrays that cannot be used.
+            RunError: the fit diverged.
+        """
+        parameters.check(self)
+        parameters.check_penalty(self.C, self.l1_ratio)
+        start = self._start() if self.warm_start else None
+        source, labels = inputs.rows_of(self, X, y, sample_weight, offset)
+        settings = parameters.settings_of(self, source.class_names, labels.classes)
+        if offset is not None:
+            settings.data.offset = "offset"
+        devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
+        try:
+            rows = {"train": np.arange(len(labels.y))}
+            dataset = datasets.of_rows(source, rows, settings, devices)
+        except InputError:
+            check_values(self, source)
+            raise
+        parameters.penalise(settings, dataset, self.C, self.l1_ratio, self.solver)
+        learn.check(settings, dataset, devices)
+        fit = learn.learn(settings, dataset, devices, Monitor(), start)
+        self.classes_ = labels.classes
+        set_fitted(self, fit)
+        warn(fit)
+        return self
+
+    def decision_function(self, X):  # noqa: N803
+        """Logits: [n] of the second class for a sigmoid, else [n, C]."""
+        found = self._logits(X)
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def predict_proba(self, X):  # noqa: N803
+        """Probabilities, [n, C] in the order of `classes_`."""
+        return self._model.head.probabilities(self._logits(X))
+
+    def predict_log_proba(self, X):  # noqa: N803
+        """Logarithms of the probabilities, [n, C]."""
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X):  # noqa: N803
+        """The most probable class of each row, [n]."""
+        return self.classes_[self._model.head.classes(self._logits(X))]
+
+    def to_keras(self):
+        """The fitted model as a `keras.Sequential`; imports TensorFlow."""
+        check_is_fitted(self)
+        return self._model.to_keras()
+
+    def export(self, path):
+        """Writes the fitted model as a SavedModel; imports TensorFlow."""
+        check_is_fitted(self)
+        self._model.export(path)
+
+    def _logits(self, X) -> np.ndarray:  # noqa: N803
+        """[n, m] float64."""
+        check_is_fitted(self)
+        x = inputs.columns_of(self, X)
+        found = self._model.logits(x)
+        if not np.isfinite(found).all():
+            inputs.check_finite(self, x)
+        return found
+
+    def _start(self) -> Model | None:
+        """The last fit's model, None before the first."""
+        return getattr(self, "_model", None)
+
+    def __sklearn_clone__(self):
+        """A copy without what was fitted, which keeps the strategy itself."""
+        # copy.copy goes through __getstate__, so it holds the strategy's name, which scikit-learn can copy.
+        found = super(LogisticRegression, copy.copy(self)).__sklearn_clone__()
+        found.strategy = self.strategy
+        return found
+
+    def __getstate__(self):
+        """What is pickled: the strategy by its name."""
+        state = super().__getstate__()
+        return {**state, "strategy": parameters.strategy_name(self.strategy)}
+
+
+def dtype_of(dtype: str, source: Source, x: Any) -> str:
+    """The dtype of X while training: X's own float dtype for 'auto', float64 for other kinds."""
+    if dtype != "auto":
+        return dtype
+    return (
+        "float32" if source.x_dtype == np.float32 and getattr(x, "dtype", None) == np.float32 else "float64"
+    )
+
+
+def check_values(estimator: Any, source: Source) -> None:
+    """scikit-learn's ValueError where X has NaN or infinity, after our own refused it."""
+    rows = np.arange(max(part.stop for part in source.splits.values()))
+    inputs.check_finite(estimator, source.host(rows).x)
+
+
+def set_fitted(estimator: Any, fit: Fit) -> None:
+    """Sets the attributes that end in an underscore, but for `classes_`."""
+    model, trained = fit.model, fit.trained
+    estimator._model = model
+    estimator.coef_, estimator.intercept_ = model.kernel.T.copy(), model.bias.copy()
+    estimator.n_iter_ = np.array([trained.iterations], np.int32)
+    estimator.certified_gap_ = np.nan if fit.relative_gap is None else float(fit.relative_gap)
+    estimator.status_ = str(fit.status)
+
+
+def warn(fit: Fit) -> None:
+    """One ConvergenceWarning for a fit without a certificate of its optimum, with the gap and the remedy."""
+    if fit.status is not Status.OPTIMAL:
+        warnings.warn(in_our_words(fit.message), ConvergenceWarning, stacklevel=3)
+
+
+def in_our_words(message: str) -> str:
+    """A message about a fit, with the estimator's names for fields and flags."""
+    for field, ours in _NAMES.items():
+        message = message.replace(field, ours)
+    return message
+
+
+_NAMES = {
+    "solver.max_passes": "max_iter",
+    "solver.tol": "tol",
+    "--dtype=float64": "dtype='float64'",
+    "add some l2": "lower C",
+}
