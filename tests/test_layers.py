@@ -36,9 +36,9 @@ ALLOWED = {
     "fit": {
         "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "signals", "errors",
     },
-    "results": {"export", "data", "model", "objective", "devices", "storage", "errors"},
+    "results": {"export", "data", "model", "objective", "devices", "storage", "machine", "errors"},
     "export": {"objective", "errors"},
-    "engines": {"data", "objective", "devices"},
+    "engines": {"data", "objective", "devices", "machine", "errors"},
     "data": {"model", "devices", "storage", "machine", "errors"},
     "model": {"export", "storage", "errors"},
     "objective": {"errors"},

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from tf_logreg import machine
 from tf_logreg.exact import host, projection, sums
 from tf_logreg.exact.host import Block, Problem
 
@@ -173,7 +174,7 @@ def _dual_pass(
             zip(which, most, divergence, host.transposed(x, moved, problems[0].has_bias), strict=True)
         )
 
-    for found in host.in_parallel(part_of, blocks()):
+    for found in machine.in_parallel(part_of, blocks()):
         for k, most, divergence, gradient in found:
             duals[k].most = np.maximum(duals[k].most, most)  # NaN stays, as `max` would not have it
             duals[k].divergence += divergence
@@ -281,7 +282,7 @@ def _scaled_divergence(
         ratio[y, rows] = np.log(pi[y, rows]) + loss
         return weight / total.weight @ (pi * ratio).sum(axis=0)
 
-    return sums.summed(gather, sum(host.in_parallel(part_of, blocks())))[0]
+    return sums.summed(gather, sum(machine.in_parallel(part_of, blocks())))[0]
 
 
 def _fenchel_young(w: np.ndarray, h: np.ndarray, l1: np.ndarray, l2: np.ndarray) -> np.ndarray:

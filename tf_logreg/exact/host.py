@@ -3,16 +3,11 @@
 NumPy alone, so that what checks a solver shares no code with it.
 """
 
-import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import threadpoolctl
-
-from tf_logreg import machine
 
 _SMALL = 2**15  # numbers of an array that malloc keeps between two uses (measured with glibc)
 _MOST_LOGITS = 2**20  # of many problems in a block
@@ -94,20 +89,6 @@ def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
     enough = max(1, min(4 * outputs, _MOST_ELEMENTS // num_features, _MOST_ELEMENTS // outputs))
     rows = max(2**18 // num_features, enough)
     return num_features * min(rows, max(_MOST_LOGITS // (count * outputs), enough))
-
-
-def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
-    """function(block) of each block, in order. Each core works on a block of its own."""
-    cores = machine.cores()
-    with threadpoolctl.threadpool_limits(1), ThreadPoolExecutor(cores) as pool:
-        waiting = collections.deque()
-        for block in blocks:
-            waiting.append(pool.submit(function, block))
-            # No further ahead than keeps the cores busy: a stream is not read into memory.
-            if len(waiting) > 2 * cores:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 class Seen(NamedTuple):

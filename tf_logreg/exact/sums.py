@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from tf_logreg import machine
 from tf_logreg.exact import host, normal_equations, projection
 from tf_logreg.exact.host import Block, Problem
 
@@ -65,7 +66,7 @@ def first_pass(
         terms = _terms_and_bias_moves(seen) if bias_alone else _terms_and_designs(seen, problems, project)
         return len(block.y), _parts(seen, *terms, magnitudes=project)
 
-    for count, parts in host.in_parallel(part_of, blocks()):
+    for count, parts in machine.in_parallel(part_of, blocks()):
         num_rows += count
         for k, part, design in parts:
             totals[k].add(part)
