@@ -16,6 +16,8 @@ import statistics
 import tempfile
 import time
 
+import gaps
+import planted
 from contenders import child
 
 CASES = {
@@ -96,14 +98,9 @@ def write_data(case: str, rows: int, folder: str) -> None:
     import numpy as np
 
     n, p, classes = {"a": (200_000, 100, 2), "b": (20_000, 784, 10), "c": (50_000, 768, 100)}[case]
-    n, rng = rows or n, np.random.default_rng(0)
-    factors = (rng.standard_normal((p // 4 + 1, p)) / np.sqrt(p // 4 + 1)).astype(np.float32)
-    x = rng.standard_normal((n, p), np.float32) / 2
-    x += rng.standard_normal((n, len(factors)), np.float32) @ factors
-    z = x @ rng.standard_normal((p, 1 if classes == 2 else classes)) * 2 / np.sqrt(p)
-    noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))
+    x, y = planted.rows(rows or n, p, classes)
     np.save(f"{folder}/x.npy", x)
-    np.save(f"{folder}/y.npy", (noisy[:, 0] > 0 if classes == 2 else noisy.argmax(axis=1)).astype(np.int32))
+    np.save(f"{folder}/y.npy", y)
 
 
 def strengths(case: str):
@@ -250,34 +247,17 @@ def peer_values(name: str, case: str, x, y):
 
 def certified(x, y, models) -> list[dict]:
     """Each (kernel, bias, l2, rows): its l2, objective and bound on F - F*, over the null model's loss."""
-    import numpy as np
-
-    from tf_logreg.exact import certificate, host
-
     rows = models[0][3]
     x, y = x[:rows], y[:rows]
-    size, centre = 2**18 // x.shape[1] + 1, x.mean(axis=0, dtype=np.float64)
-    shares = np.bincount(y) / len(y)
-
-    def blocks():
-        for start in range(0, len(y), size):
-            part = slice(start, start + size)
-            count = len(y[part])
-            yield host.Block(x[part], y[part], np.ones(count), np.zeros((count, 1)), np.zeros(count, int))
-
-    problems = []
-    for kernel, bias, l2, _ in models:
-        w = np.vstack([kernel, (bias + centre @ kernel)[None]])
-        penalty = np.vstack([np.full(kernel.shape, l2), np.zeros((1, kernel.shape[1]))])
-        problems.append(host.Problem(w, centre, 0 * penalty, penalty, np.ones(len(shares))))
-    null = -(shares * np.log(shares)).sum()
+    null = gaps.null_loss(y)
+    found = gaps.certify(x, y, [(kernel, bias, 0.0, l2) for kernel, bias, l2, _ in models])
     return [
         {
             "l2": float(l2),
             "objective": one.objective / null,
             "gap": None if one.gap is None else one.gap / null,
         }
-        for (_, _, l2, _), one in zip(models, certificate.certify(blocks, problems), strict=True)
+        for (_, _, l2, _), one in zip(models, found, strict=True)
     ]
 
 

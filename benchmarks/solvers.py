@@ -15,6 +15,8 @@ import statistics
 import tempfile
 import time
 
+import gaps
+import planted
 from contenders import child
 from streaming import PeakMemory
 
@@ -93,7 +95,7 @@ def table(case: str, found: dict[str, dict]) -> str:
 
 
 def data(case: str, a9a: str):
-    """X float32 [n, p], y [n] int32, C, l1, l2 of a case; correlated columns, labels from known weights."""
+    """X float32 [n, p], y [n] int32, the number of classes, l1 and l2 of a case."""
     import numpy as np
 
     if case in "de":
@@ -104,21 +106,8 @@ def data(case: str, a9a: str):
         largest = np.abs((y - y.mean()) @ x).max() / len(y)
         return x, y, 2, float(largest) / (10 if case == "d" else 100), 0.0
     n, p, classes = (1_000_000, 28, 2) if case == "b" else (60_000, 784, 10)
-    rng = np.random.default_rng(0)
-    if case in "pq":
-        # Each column is 0.99 times its neighbour and noise: the correlation has condition 40,000.
-        x = rng.standard_normal((n, p), np.float32)
-        for j in range(1, p):
-            x[:, j] = 0.99 * x[:, j - 1] + (1 - 0.99**2) ** 0.5 * x[:, j]
-    else:
-        factors = (rng.standard_normal((p // 4 + 1, p)) / np.sqrt(p // 4 + 1)).astype(np.float32)
-        x = rng.standard_normal((n, p), np.float32) / 2
-        x += rng.standard_normal((n, len(factors)), np.float32) @ factors
-    kernel = rng.standard_normal((p, 1 if classes == 2 else classes)) * 2 / np.sqrt(p)
-    z = x @ kernel
-    noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))
-    y = noisy[:, 0] > 0 if classes == 2 else noisy.argmax(axis=1)
-    return x, y.astype(np.int32), classes, 0.0, (1e-3 if case in "cq" else 1.0) / n
+    x, y = planted.rows(n, p, classes, pixels=case in "pq")
+    return x, y, classes, 0.0, (1e-3 if case in "cq" else 1.0) / n
 
 
 def write_data(case: str, a9a: str, folder: str) -> None:
@@ -273,34 +262,12 @@ def relative_gap(x, y, classes: int, l1: float, l2: float, kernel, bias) -> floa
 
     An answer far from the optimum may have no bound of its own; the optimum's does then, by a fit.
     """
-    import numpy as np
-
-    from tf_logreg.exact import certificate, host
-
-    size, centre = 2**18 // x.shape[1] + 1, x.mean(axis=0, dtype=np.float64)
-    shares = np.bincount(y) / len(y)
-    null = -(shares * np.log(shares)).sum()
-
-    def blocks():
-        for start in range(0, len(y), size):
-            part = slice(start, start + size)
-            count = len(y[part])
-            yield host.Block(x[part], y[part], np.ones(count), np.zeros((count, 1)), np.zeros(count, int))
-
-    def whole(value: float):
-        return np.vstack([np.full(kernel.shape, value), np.zeros((1, kernel.shape[1]))])
-
-    def problem(kernel, bias):
-        w = np.vstack([kernel, (bias + centre @ kernel)[None]])
-        return host.Problem(w, centre, whole(l1), whole(l2), np.ones(classes))
-
-    (found,) = certificate.certify(blocks, [problem(kernel, bias)])
     best_kernel, best_bias = ours("ours", x, y, classes, l1, l2)()
-    (best,) = certificate.certify(blocks, [problem(best_kernel, best_bias)])
+    found, best = gaps.certify(x, y, [(kernel, bias, l1, l2), (best_kernel, best_bias, l1, l2)])
     # Two upper bounds: the answer's own, and its excess over an answer that is certified.
     excess = found.objective - best.objective + best.gap
     bounds = [bound for bound in (found.gap, found.gradient_bound, excess) if bound is not None]
-    return float(min(bounds) / null)
+    return float(min(bounds) / gaps.null_loss(y))
 
 
 if __name__ == "__main__":
