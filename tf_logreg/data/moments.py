@@ -14,6 +14,7 @@ from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
 _LARGEST = 1e18  # of a value: larger ones are more often codes for missing values than measurements
+_FAR = 8  # deviations: a mean beyond them costs a product three bits
 _SMALLEST = 1e-290  # of a column: its coefficients, in the reciprocal unit, must be finite
 
 
@@ -45,11 +46,15 @@ class Affine:
     """Training columns are (x - shift) * scale; both [p] float64, exact in the source's dtype.
 
     The source may give columns in units of 2^exponent, [p] int or 0 (`units.in_units`).
+
+    far: [p] bool, columns whose mean is far above their deviation, or that are constant. A product with them
+        keeps its digits only when the shift is subtracted first. None for columns that are as they should be.
     """
 
     shift: np.ndarray
     scale: np.ndarray
     exponent: np.ndarray | int = 0
+    far: np.ndarray | None = None
 
     def penalty_unit(self, *, standardize: bool) -> np.ndarray:
         """[p]: the coefficient that penalties act on, over the coefficient of these columns of deviation one.
@@ -189,7 +194,8 @@ def affine(
     shift = found.mean if bias else np.zeros_like(found.mean)
     deviation = np.where(found.deviation > 0, found.deviation, 1.0)
     scale = 1 / deviation if standardize else np.ones_like(shift)
-    return Affine(shift.astype(dtype).astype(np.float64), scale.astype(dtype).astype(np.float64), exponent)
+    shift, scale = (a.astype(dtype).astype(np.float64) for a in (shift, scale))
+    return Affine(shift, scale, exponent, far=np.abs(shift) > _FAR * found.deviation)
 
 
 def fold_out(kernel: np.ndarray, bias: np.ndarray, columns: Affine) -> tuple[np.ndarray, np.ndarray]:

@@ -2,3 +2,4 @@
 
 KINDS = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")  # of strategies
 DTYPES = ("float32", "float64", "bfloat16")  # of X while training
+ENGINES = ("auto", "host", "devices")

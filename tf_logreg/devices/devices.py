@@ -9,6 +9,8 @@ import numpy as np
 
 from tf_logreg.devices import placement
 from tf_logreg.devices import workers as all_workers
+from tf_logreg.devices.choices import ENGINES
+from tf_logreg.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,15 +18,26 @@ class Devices:
     """The devices of a run.
 
     Attributes:
-        strategy: a `tf.distribute.Strategy`; each replica runs on a device.
-        dtype: of X on the devices while training, one of `choices.DTYPES`.
+        strategy: a `tf.distribute.Strategy`; each replica runs on a device. None for the CPU cores of this
+            process, without TensorFlow.
+        dtype: of X while training, one of `choices.DTYPES`.
         memory_fraction: training rows that take at most this share of the devices' memory are placed
             there once; otherwise they are streamed.
+        engine: what makes the passes of a full-batch fit, one of `choices.ENGINES`. 'auto' becomes 'host'
+            where the only device of each process is its CPU, else 'devices'.
+
+    Raises:
+        InputError: the engine cannot work on these devices or in this dtype.
     """
 
-    strategy: Any
+    strategy: Any = None
     dtype: str = "float32"
     memory_fraction: float = 0.5
+    engine: str = "auto"
+
+    def __post_init__(self):
+        """Resolves the engine."""
+        object.__setattr__(self, "engine", _engine(self))
 
     @functools.cached_property
     def workers(self) -> all_workers.Workers:
@@ -34,7 +47,7 @@ class Devices:
     @property
     def replicas(self) -> int:
         """Number of replicas in all processes."""
-        return self.strategy.num_replicas_in_sync
+        return 1 if self.strategy is None else self.strategy.num_replicas_in_sync
 
     @property
     def weight_dtype(self) -> str:
@@ -79,3 +92,24 @@ class Devices:
     def same(self, value: Any, what: str) -> None:
         """`Workers.same`: InputError on all workers if a worker's value differs from the chief's."""
         self.workers.same(value, what)
+
+
+def _engine(devices: Devices) -> str:
+    """'host' or 'devices', as asked for or as the devices suggest; InputError where it cannot be."""
+    asked, strategy = devices.engine, devices.strategy
+    if asked not in ENGINES:
+        raise InputError(f"--engine: expected one of {', '.join(ENGINES)}. Received: {asked!r}.")
+    if asked == "devices":
+        if strategy is None:
+            raise InputError("--engine=devices: expected a strategy. Received: none.")
+        return asked
+    obstacle = ""
+    if devices.dtype == "bfloat16":
+        obstacle = "--dtype=float32 or float64. Received: bfloat16"
+    elif strategy is not None and len(devices.workers.replicas) > 1:
+        obstacle = f"one device in each process. Received: {len(devices.workers.replicas)} replicas"
+    elif strategy is not None and "CPU" not in (device := placement.devices(strategy)[0]):
+        obstacle = f"a CPU as the only device. Received: {device}"
+    if obstacle and (asked == "host" or strategy is None):
+        raise InputError(f"--engine=host: expected {obstacle}.")
+    return "devices" if obstacle else "host"

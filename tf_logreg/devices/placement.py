@@ -13,18 +13,22 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+_BYTES = {"bfloat16": 2, "float32": 4, "float64": 8}
+
+
 def has_room(
-    strategy: tf.distribute.Strategy, num_rows: int, num_features: int, dtype: str, fraction: float
+    strategy: tf.distribute.Strategy | None, num_rows: int, num_features: int, dtype: str, fraction: float
 ) -> bool:
     """Whether a replica's share of X fits in `fraction` of its device's memory, on every worker."""
-    import tensorflow as tf
-
-    needed = num_rows * num_features * tf.as_dtype(dtype).size / strategy.num_replicas_in_sync
+    replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+    needed = num_rows * num_features * _BYTES[dtype] / replicas
     return not workers.of(strategy).any(needed > fraction * device_memory(strategy))
 
 
-def device_memory(strategy: tf.distribute.Strategy) -> float:
+def device_memory(strategy: tf.distribute.Strategy | None) -> float:
     """Memory of one replica's device in bytes: free memory of a CPU, the limit of a GPU."""
+    if strategy is None:
+        return host_memory()
     device = devices(strategy)[0]
     if on_tpu(strategy):
         return 8 * 2.0**30  # a core of TPU v2, which has the least

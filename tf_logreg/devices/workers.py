@@ -31,11 +31,11 @@ class Workers:
 
     Attributes:
         cluster: the workers' addresses and this process's index; None without a cluster.
-        strategy: the strategy whose replicas run in the workers.
+        strategy: the strategy whose replicas run in the workers; None for one process without TensorFlow.
     """
 
     cluster: cluster.Cluster | None
-    strategy: tf.distribute.Strategy
+    strategy: tf.distribute.Strategy | None
 
     @property
     def count(self) -> int:
@@ -55,7 +55,7 @@ class Workers:
     @property
     def replicas(self) -> range:
         """Ids of this process's replicas among those of all workers."""
-        local = self.strategy.num_replicas_in_sync // self.count
+        local = 1 if self.strategy is None else self.strategy.num_replicas_in_sync // self.count
         return range(self.index * local, (self.index + 1) * local)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
@@ -181,8 +181,10 @@ def _errors_of_a_lost_peer() -> tuple[type[Exception], ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def of(strategy: tf.distribute.Strategy) -> Workers:
-    """The workers of a strategy made by `strategies.make_strategy`."""
+def of(strategy: tf.distribute.Strategy | None) -> Workers:
+    """The workers of a strategy made by `strategies.make_strategy`; without one, this process alone."""
+    if strategy is None:
+        return Workers(None, None)
     import tensorflow as tf
 
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):

@@ -1,0 +1,213 @@
+"""The engine on the host: runs a named pass of `objective/host_sums.py` on this machine's cores, in NumPy.
+
+Nothing is traced, so a small fit takes milliseconds. Rows are read in blocks that stay in a core's cache,
+one block per core. Sums of blocks are added in float64 in the order of the blocks, whose size depends on the
+shapes alone: repeats are bit-equal, on any number of cores.
+
+Rows that lie in memory one after another in the dtype of the fit are used where they lie. Their columns are
+not shifted and scaled; weights and sums are, which is the same by algebra:
+((x - shift) scale) w = x (scale w) - shift (scale w). Columns whose mean is far above their deviation would
+lose digits that way, and are shifted in a copy of the block.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tf_logreg import machine
+from tf_logreg.data import host_rows, shards
+from tf_logreg.data.moments import Affine
+from tf_logreg.data.source import Batch, Source
+from tf_logreg.devices.devices import Devices
+from tf_logreg.engines.engine import Engine
+from tf_logreg.engines.rows import held_rows
+from tf_logreg.objective import host_sums
+from tf_logreg.objective.records import Rows
+
+log = logging.getLogger(__name__)
+
+_BLOCK_BYTES = 2**20  # of a block of X and a program's intermediates: half a core's cache
+_MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**14, 128, 64
+
+
+def placed_or_streamed(
+    devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
+) -> Engine:
+    """Passes over some rows: where they lie, or from one copy if it fits in memory, else read each time.
+
+    Args:
+        devices: each of its workers reads its own rows; the sums of all are added.
+        source: where rows are read.
+        rows: int64 [n], ids of the rows.
+        columns: the map from raw to training columns.
+        folds: int32 [n], or None when no problem holds a fold out.
+    """
+    whole = _where_they_lie(devices, source, rows)
+    if whole is None and not devices.has_room(len(rows), len(source.feature_names)):
+        log.info("The training rows take more than the share of memory: each pass streams them.")
+        return streamed(devices, source, rows, columns, folds)
+    if whole is None:
+        (positions,), ((x, y, weight, offset),) = held_rows(devices, source, rows, columns)
+        folds = None if folds is None else folds[positions]
+        columns = Affine(np.zeros(x.shape[1]), np.ones(x.shape[1]))
+    else:
+        x, y, weight, offset, _ = whole
+    return _over(devices, Rows(x, y, weight, _offset(offset, devices), folds), columns)
+
+
+def streamed(
+    devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
+) -> Engine:
+    """Passes over rows that are read again each time; arguments as of `placed_or_streamed`."""
+    mine = shards.rows_of(rows, devices.workers.replicas, devices.replicas)
+    fold = None if folds is None else shards.rows_of(folds, devices.workers.replicas, devices.replicas)
+
+    def blocks(size: int, every: int) -> Iterator[Rows]:
+        start = 0
+        for batch in host_rows.host_batches(source, mine, size * len(source.feature_names)):
+            stop = start + len(batch.y)
+            taken = _sampled(start, stop, len(mine), every)
+            part = None if fold is None else fold[start:stop]
+            if len(batch.y[taken]):
+                yield _some(Rows(*batch[:3], _offset(batch.offset, devices), part), taken)
+            start = stop
+
+    return _engine(devices, blocks, columns)
+
+
+def _where_they_lie(devices: Devices, source: Source, rows: np.ndarray) -> Batch | None:
+    """All rows as views of arrays in memory; None where that needs a copy."""
+    one_after_another = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
+    if source.host is None or not one_after_another or devices.workers.count > 1:
+        return None
+    first = source.host(rows[:1]).x
+    return source.host(rows) if first.dtype == devices.dtype and not first.flags.owndata else None
+
+
+def _over(devices: Devices, rows: Rows, columns: Affine) -> Engine:
+    """Passes over rows in memory."""
+    num_rows = len(rows.y)
+
+    def blocks(size: int, every: int) -> Iterator[Rows]:
+        for start in range(0, num_rows, size * every):
+            stop = min(start + size * every, num_rows)
+            block = _some(rows, slice(start, stop))
+            yield block if every == 1 else _some(block, _sampled(start, stop, num_rows, every))
+
+    return _engine(devices, blocks, columns)
+
+
+def _engine(devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], columns: Affine) -> Engine:
+    """Passes over `blocks(rows in a block, every)`."""
+    dtype, p = np.dtype(devices.dtype), len(columns.shift)
+    none = np.empty(0, np.int32)
+    empty = Rows(np.empty((0, p), dtype), none, np.empty(0, np.float32), None, none)
+
+    def sums(name, arguments, problems, width, every=1):
+        program, split = getattr(host_sums, name), _Split.of(columns, dtype, name in host_sums.STANDARDIZED)
+        weights = [split.weights(one) for one in arguments]
+        size = _block_rows(dtype.itemsize * (p + width))
+
+        def of_block(block: Rows) -> list[np.ndarray]:
+            found = program(*weights, problems, block._replace(x=split.columns(block.x)))
+            return [part.astype(np.float64) for part in found]
+
+        total = None
+        for found in machine.in_parallel(of_block, blocks(size, every)):
+            if total is None:
+                total = found
+            else:
+                for whole, part in zip(total, found, strict=True):
+                    whole += part
+        total = _of_all_workers(devices, of_block(empty) if total is None else total)
+        if name in host_sums.GRADIENTS:
+            total[-1] = split.gradient(total[-1])
+        return total
+
+    return Engine(sums, on_host=True)
+
+
+def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray]:
+    """The sums of all workers, in one message."""
+    if devices.workers.count == 1:
+        return sums
+    whole = devices.gather(np.concatenate([part.ravel() for part in sums])).sum(axis=0)
+    parts = np.split(whole, np.cumsum([part.size for part in sums])[:-1])
+    return [part.reshape(like.shape) for part, like in zip(parts, sums, strict=True)]
+
+
+def _block_rows(row_bytes: float) -> int:
+    """Number of rows in a block, of X and a program's intermediates of so many bytes a row."""
+    rows = int(max(_FEWEST_ROWS, min(_MOST_ROWS, _BLOCK_BYTES // row_bytes)))
+    return rows // _FEWEST_ROWS * _FEWEST_ROWS
+
+
+def _sampled(start: int, stop: int, num_rows: int, every: int) -> np.ndarray | slice:
+    """Which of the rows start..stop - 1 a pass reads: small groups, evenly spaced.
+
+    Files are often sorted by a column or a label.
+    """
+    if every == 1:
+        return slice(None)
+    group = max(1, min(_SAMPLE_ROWS, num_rows // every))
+    first = np.arange(start // (group * every) * group * every, stop, group * every)
+    at = (first[:, None] + np.arange(group)).ravel()
+    return at[(at >= start) & (at < stop)] - start
+
+
+def _some(rows: Rows, which: slice | np.ndarray) -> Rows:
+    return Rows(*(None if array is None else array[which] for array in rows))
+
+
+def _offset(offset: np.ndarray, devices: Devices) -> np.ndarray | None:
+    """Offsets in the dtype of the fit; None where all are zero."""
+    return offset.astype(devices.dtype, copy=False) if offset.any() else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """Training columns in two steps: blocks (x - near) * unit, and weights and sums for the rest.
+
+    Attributes:
+        dtype: of the blocks.
+        near, unit: [p] in blocks; None where blocks are the rows as they lie.
+        shift, scale: [p] float64, of columns that a block has.
+    """
+
+    dtype: np.dtype
+    near: np.ndarray | None
+    unit: np.ndarray | None
+    shift: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, columns: Affine, dtype: np.dtype, standardized: bool) -> "_Split":
+        """`standardized`: whether blocks are in training columns, with nothing left for the weights."""
+        plain = np.zeros_like(columns.shift), np.ones_like(columns.scale)
+        if standardized:
+            return cls(dtype, columns.shift, columns.scale.astype(dtype), *plain)
+        if columns.far is None or not columns.far.any():
+            return cls(dtype, None, None, columns.shift, columns.scale)
+        near = np.where(columns.far, columns.shift, 0.0)
+        return cls(dtype, near, None, columns.shift - near, columns.scale)
+
+    def columns(self, x: np.ndarray) -> np.ndarray:
+        """A block of rows [B, p] in its own dtype -> what a program is given."""
+        if self.near is None:
+            return x.astype(self.dtype, copy=False)
+        # Subtracted in the rows' own dtype, in which the shift is exact.
+        x = np.subtract(x, self.near.astype(x.dtype), dtype=x.dtype).astype(self.dtype, copy=False)
+        return x if self.unit is None else np.multiply(x, self.unit, out=x)
+
+    def weights(self, w: np.ndarray) -> np.ndarray:
+        """Weights [K, q, m] of training columns -> of a block's."""
+        kernel = w[:, :-1] * self.scale[:, None]
+        bias = w[:, -1:] - self.shift @ kernel[:, None]
+        return np.concatenate([kernel, bias.reshape(w[:, -1:].shape)], axis=1).astype(self.dtype)
+
+    def gradient(self, sums: np.ndarray) -> np.ndarray:
+        """Sums [K, q, m] of residuals times a block's columns -> times training columns."""
+        kernel = (sums[:, :-1] - self.shift[:, None] * sums[:, -1:]) * self.scale[:, None]
+        return np.concatenate([kernel, sums[:, -1:]], axis=1)

@@ -1,0 +1,212 @@
+"""The sums of `row_sums` in NumPy, under the same names, for the engine on this machine's cores.
+
+Each function takes weights w [K, q, m] (q = p + 1, the bias last), the problems and a block of B rows, and
+returns a list of sums over those rows, numerators and weights undivided, in the dtype of w. Outputs come
+before rows in all intermediate arrays, [K, m, B]: sums over outputs then run along rows, which is how NumPy
+is fast. `Rows.offset` and `Rows.fold` may be None.
+"""
+
+import numpy as np
+
+from tf_logreg.objective.records import Problems, Rows
+
+STANDARDIZED = {"hessian", "pooled_gram"}  # these need x in training columns, as products of columns cancel
+GRADIENTS = {"value_and_gradient", "hessian_product"}  # the last of their sums is [K, q, m]
+
+
+def value_and_gradient(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """Sums of weights [K], of weighted losses [K] in nats, and the latter's gradient [K, q, m]."""
+    z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
+    if z.shape[1] == 1:
+        loss, error = _sigmoid_loss_and_error(z[:, 0], _signs(w, problems, rows))
+        loss, error = _weighted_sum(weight, own, loss), error[:, None]
+    else:
+        loss, error = _softmax_loss_and_error(z, rows.y)
+        loss = _weighted_sum(weight, own, loss)
+    error *= weight[own][:, None]
+    return [weight.sum(axis=1)[own], loss, _transposed(rows.x, error)]
+
+
+def hessian_product(w: np.ndarray, v: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """Sums of weights [K], and the Hessian at w of the weighted losses times v: [K, q, m]."""
+    both = _products(rows.x, np.concatenate([w, v]))
+    z, t = both[: len(w)], both[len(w) :]
+    if rows.offset is not None:
+        z += rows.offset.T
+    weight, own = _weights(w, problems, rows)
+    if z.shape[1] == 1:
+        t *= _sigmoid_curvature(z)
+    else:
+        p = _softmax(z)
+        t -= np.einsum("kmb,kmb->kb", p, t)[:, None]
+        t *= p
+    t *= weight[own][:, None]
+    return [weight.sum(axis=1)[own], _transposed(rows.x, t)]
+
+
+def hessian(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """Sums of weights [K], and the Hessian of the weighted losses [K, q m, q m]; for few coefficients."""
+    z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
+    k, m, num_rows = z.shape
+    x = _with_one(rows.x)
+    q = x.shape[1]
+    if m == 1:
+        curvature = _sigmoid_curvature(z)[:, 0] * weight[own]
+        return [weight.sum(axis=1)[own], np.stack([_gram(x, one) for one in curvature])]
+    found, p = np.empty((k, q, m, q, m), w.dtype), _softmax(z)
+    for problem, mine in enumerate(own):
+        scaled = np.sqrt(weight[mine]) * p[problem]
+        # The products of all pairs of outputs, p_a p_b, are one symmetric product.
+        wide = (scaled[:, None] * x.T).reshape(m * q, num_rows)
+        pairs = (wide @ wide.T).reshape(m, q, m, q)
+        found[problem] = -pairs.transpose(1, 0, 3, 2)
+        for a, d in enumerate(weight[mine] * p[problem]):
+            found[problem, :, a, :, a] += _gram(x, d)
+    return [weight.sum(axis=1)[own], found.reshape(k, q * m, q * m)]
+
+
+def pooled_gram(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """Sums of weights [K], of d_ic [x_i, 1] [K, q, m], of d_ic [x_i, 1] [x_i, 1]^T over all c [K, q, q]."""
+    z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
+    if z.shape[1] == 1:
+        d = _sigmoid_curvature(z)
+    else:
+        d = _softmax(z)
+        d *= 1 - d
+    d *= weight[own][:, None]
+    x = _with_one(rows.x)
+    grams = np.stack([_gram(x, one) for one in d.sum(axis=1)])
+    return [weight.sum(axis=1)[own], _transposed(rows.x, d), grams]
+
+
+def held_out_loss(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """Sums over each problem's held-out rows of the user's weights [K], and of weighted log losses [K]."""
+    z = _logits(w, rows)
+    if z.shape[1] == 1:
+        loss, _ = _sigmoid_loss_and_error(z[:, 0], (1 - 2 * rows.y).astype(z.dtype))
+    else:
+        loss, _ = _softmax_loss_and_error(z, rows.y)
+    return _held_out_sums(loss, problems, rows)
+
+
+def held_out_loss_one_vs_rest(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """The same for models [K, q, C] of one sigmoid a class, whose probabilities are made to sum to one."""
+    z = _logits(w, rows)
+    logs = np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
+    loss, _ = _softmax_loss_and_error(logs, rows.y)
+    return _held_out_sums(loss, problems, rows)
+
+
+def _held_out_sums(loss: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    weight = np.where(rows.fold == problems.held_out[:, None], rows.weight, 0).astype(loss.dtype)
+    return [weight.sum(axis=1), np.einsum("kb,kb->k", weight, loss)]
+
+
+def _products(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """X W_k + b_k of K models, [K, m, B]."""
+    k, q, m = w.shape
+    columns = w.transpose(0, 2, 1).reshape(k * m, q)
+    z = columns[:, :-1] @ x.T
+    z += columns[:, -1:]
+    return z.reshape(k, m, len(x))
+
+
+def _logits(w: np.ndarray, rows: Rows) -> np.ndarray:
+    z = _products(rows.x, w)
+    if rows.offset is not None:
+        z += rows.offset.T
+    return z
+
+
+def _transposed(x: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """[X, 1]^T R of K models from r [K, m, B]: [K, q, m]."""
+    k, m, num_rows = r.shape
+    found = np.empty((k, m, x.shape[1] + 1), r.dtype)
+    found[:, :, :-1] = (r.reshape(k * m, num_rows) @ x).reshape(k, m, -1)
+    found[:, :, -1] = r.sum(axis=2)
+    return found.transpose(0, 2, 1)
+
+
+def _with_one(x: np.ndarray) -> np.ndarray:
+    """[X, 1], [B, q]."""
+    return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
+
+
+def _gram(x: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """X^T diag(d) X, with d >= 0; BLAS makes half of a product of an array with itself."""
+    scaled = x * np.sqrt(d)[:, None]
+    return scaled.T @ scaled
+
+
+def _weights(w: np.ndarray, problems: Problems, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Row weights [U, B] of the problems that differ in them, and which of these are each problem's, [K]."""
+    k, fields = len(w), (problems.held_out, problems.latest, problems.class_weight)
+    keys = [tuple(field[i % len(field)].tobytes() for field in fields) for i in range(k)]
+    place: dict[tuple, int] = {}
+    own = np.array([place.setdefault(key, len(place)) for key in keys])
+    weight = np.empty((len(place), len(rows.y)), w.dtype)
+    for problem, key in enumerate(keys):
+        if own[problem] < problem and key in keys[:problem]:
+            continue
+        held_out, latest, by_class = (field[problem % len(field)] for field in fields)
+        mine = weight[own[problem]]
+        mine[:] = rows.weight
+        if not (by_class == 1).all():
+            mine *= by_class.astype(w.dtype)[rows.y]
+        if rows.fold is not None:
+            mine *= (rows.fold != held_out) & (rows.fold <= latest)
+    return weight, own
+
+
+def _weighted_sum(weight: np.ndarray, own: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """Sums over rows [K] of losses [K, B]."""
+    return np.array([weight[mine] @ one for mine, one in zip(own, loss, strict=True)])
+
+
+def _signs(w: np.ndarray, problems: Problems, rows: Rows) -> np.ndarray:
+    """1 for rows of class 0 and -1 for class 1, [1 or K, B]; a problem may tell another class apart."""
+    positive = problems.positive[:, None]
+    ones = rows.y if (positive < 0).all() else np.where(positive < 0, rows.y, rows.y == positive)
+    return np.atleast_2d(1 - 2 * ones).astype(w.dtype)
+
+
+def _sigmoid_loss_and_error(z: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The log loss and p - y of logits z [K, B], which are overwritten.
+
+    With t = z for class 0 and -z for class 1 the loss is log(1 + e^t), its derivative by t the sigmoid.
+    """
+    t = np.multiply(z, sign, out=z)
+    small = np.abs(t)
+    np.exp(np.negative(small, out=small), out=small)
+    loss = np.log1p(small)
+    loss += np.maximum(t, 0)
+    error = np.where(t > 0, z.dtype.type(1), small)
+    error /= np.add(small, 1, out=small)
+    error *= sign
+    return loss, error
+
+
+def _sigmoid_curvature(z: np.ndarray) -> np.ndarray:
+    """Curvature p (1 - p) of logits, which are overwritten."""
+    small = np.exp(np.negative(np.abs(z, out=z), out=z), out=z)
+    return small / np.square(1 + small)
+
+
+def _softmax_loss_and_error(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The log loss [K, B] and p - e_y [K, m, B] of logits z [K, m, B], which are overwritten."""
+    at = np.arange(len(y))
+    z -= z.max(axis=1, keepdims=True)
+    own = z[:, y, at]
+    p = np.exp(z, out=z)
+    total = p.sum(axis=1)
+    p /= total[:, None]
+    p[:, y, at] -= 1
+    return np.log(total) - own, p
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    """Probabilities of logits z [K, m, B], which are overwritten."""
+    z -= z.max(axis=1, keepdims=True)
+    p = np.exp(z, out=z)
+    p /= p.sum(axis=1, keepdims=True)
+    return p
