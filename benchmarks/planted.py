@@ -1,4 +1,4 @@
-"""Rows that the benchmarks plant: correlated columns, labels drawn from known weights."""
+"""Rows of the benchmarks: correlated columns with labels drawn from known weights, or images."""
 
 
 def rows(n: int, p: int, classes: int, *, pixels: bool = False):
@@ -21,3 +21,21 @@ def rows(n: int, p: int, classes: int, *, pixels: bool = False):
     z = x @ rng.standard_normal((p, 1 if classes == 2 else classes)) * 2 / np.sqrt(p)
     noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))
     return x, (noisy[:, 0] > 0 if classes == 2 else noisy.argmax(axis=1)).astype(np.int32)
+
+
+def read_images(path: str):
+    """X float32 [n, pixels] in 0..1 and y int32 [n] of MNIST's files, packed or not.
+
+    Args:
+        path: of the images, 'train-images-idx3-ubyte.gz'; the labels are in 'train-labels-idx1-ubyte.gz'.
+    """
+    import gzip
+
+    import numpy as np
+
+    def content(name):
+        with (gzip.open if name.endswith(".gz") else open)(name, "rb") as file:
+            return np.frombuffer(file.read(), np.uint8)
+
+    labels = content(path.replace("images-idx3", "labels-idx1"))[8:]
+    return content(path)[16:].reshape(len(labels), -1) / np.float32(255), labels.astype(np.int32)

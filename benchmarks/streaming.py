@@ -10,12 +10,13 @@ each, after a warm-up, and its ratio to the bare PyTorch loop of the same batch.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import threading
 import time
+
+from machine import cpu_model
 
 FEATURES, CLASSES = 784, 10
 BATCHES = (256, 1024, 8192)
@@ -294,15 +295,6 @@ class PeakMemory:
         """Ends it."""
         self._done.set()
         self._thread.join()
-
-
-def cpu_model() -> str:
-    """The processor's name."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":
