@@ -6,7 +6,7 @@ import tensorflow as tf
 from problems import random_problem
 from sklearn.preprocessing import StandardScaler
 
-from tf_logreg.data import moments, pipeline, split
+from tf_logreg.data import moments, pipeline, scan, split
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.load import load
 from tf_logreg.errors import InputError
@@ -134,8 +134,7 @@ def test_training_columns_are_standardised_and_cast_once():
 
 def scan_all(source, block=7):
     rows = np.concatenate([np.asarray(part) for part in source.splits.values()])
-    batches = [source.read(tf.constant(rows[i : i + block])) for i in range(0, len(rows), block)]
-    return moments.scan([type(batch)(*(value.numpy() for value in batch)) for batch in batches], source)
+    return scan.scan(source, rows, block * len(source.feature_names))
 
 
 def test_moments_survive_a_huge_mean_and_any_scale():

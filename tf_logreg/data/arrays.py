@@ -89,13 +89,12 @@ class _Rows:
     unit: float
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """The labels of some rows, on the host."""
-        return self.y[rows]
+        """The labels of some rows, on the host; a view if the rows are consecutive."""
+        return self.y[_stretch(rows)]
 
     def host(self, rows: np.ndarray) -> Batch:
         """Some rows in NumPy; views of the arrays if the rows are consecutive."""
-        stretch = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
-        part = slice(rows[0], rows[-1] + 1) if stretch else rows
+        part = _stretch(rows)
         block = self.x[part].astype(self.dtype, copy=False)
         return Batch(
             x=block if self.unit == 1.0 else block * self.dtype.type(self.unit),
@@ -130,6 +129,13 @@ class _Rows:
                 tf.convert_to_tensor(self.y, tf.int32),
                 tf.convert_to_tensor(self.weight),
             )
+
+
+def _stretch(rows: np.ndarray) -> slice | np.ndarray:
+    """Consecutive row ids as a slice, which copies nothing; others as they are."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (rows[1:] > rows[:-1]).all():
+        return slice(rows[0], rows[-1] + 1)
+    return rows
 
 
 def _check_arrays(

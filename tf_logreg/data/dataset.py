@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.data import digest, host_rows, moments, names, shards, split, units, views
+from tf_logreg.data import digest, moments, names, scan, shards, split, units, views
 from tf_logreg.data import folds as make_folds
 from tf_logreg.data.load import files, load, version
 from tf_logreg.data.source import Source, with_offset
@@ -98,7 +98,8 @@ def of_rows(
     if settings.cv.folds:
         by = {"group": settings.data.group, "time": settings.data.time, "seed": settings.seed}
         folds = devices.together(lambda: make_folds.make(source, train, settings.cv.folds, **by))
-    parts = [scan_rows(source, train[folds.fold == f], devices) for f in range(folds.fold.max() + 1)]
+    by_fold = [train[folds.fold == f] for f in range(folds.fold.max() + 1)] if settings.cv.folds else [train]
+    parts = [scan_rows(source, ids, devices) for ids in by_fold]
     whole = parts[0] if len(parts) == 1 else moments.merged(parts)
     check_classes_to_learn(source, rows, whole.class_weight_sum)
     moments.check_smallest(whole, source)
@@ -191,10 +192,10 @@ def scan_rows(source: Source, rows: np.ndarray, devices: Devices) -> moments.Sca
     """
     workers = devices.workers
     if workers.count == 1:
-        found = moments.scan(host_rows.host_batches(source, rows), source)
+        found = scan.scan(source, rows)
     else:
         mine = shards.rows_of(rows, workers.replicas, devices.replicas)
-        own = devices.together(lambda: moments.scan(host_rows.host_batches(source, mine), source))
+        own = devices.together(lambda: scan.scan(source, mine))
         found = moments.merged([moments.Scan(**fields) for fields in workers.from_each(vars(own))])
     if not found.weight_sum > 0:
         raise InputError(

@@ -1,27 +1,48 @@
 """Rows on the host as NumPy arrays, block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
+from tf_logreg import machine
 from tf_logreg.data.source import Batch, Source
 
+CACHED = 2**18  # numbers in a block: as many as a core's cache holds in float64
 
-def host_batches(source: Source, rows: np.ndarray, elements: int = 2**18) -> Iterator[Batch]:
+
+def host_batches(source: Source, rows: np.ndarray, elements: int = CACHED) -> Iterator[Batch]:
     """One pass over raw rows in their order as NumPy arrays, without padding.
 
     Args:
         source: where rows are read.
         rows: int64 [n] row ids.
-        elements: numbers in a block of rows in memory: as many as a core's cache holds in float64.
+        elements: numbers in a block of rows in memory.
     """
-    if not len(rows):
-        return
     if source.host is not None:
-        block = max(1, elements // len(source.feature_names))
-        for start in range(0, len(rows), block):
-            yield source.host(rows[start : start + block])
-        return
+        yield from map(source.host, _blocks(source, rows, elements))
+    elif len(rows):
+        yield from _streamed(source, rows)
+
+
+def in_parallel(
+    function: Callable[[Batch], Any], source: Source, rows: np.ndarray, elements: int = CACHED
+) -> Iterator:
+    """function(batch) of each of the `host_batches`, in order; each core reads and works on one at a time."""
+    if source.host is not None:
+        blocks = _blocks(source, rows, elements)
+        return machine.in_parallel(lambda ids: function(source.host(ids)), blocks)
+    return machine.in_parallel(function, host_batches(source, rows))
+
+
+def _blocks(source: Source, rows: np.ndarray, elements: int) -> Iterator[np.ndarray]:
+    """Row ids, block by block."""
+    block = max(1, elements // len(source.feature_names))
+    return (rows[start : start + block] for start in range(0, len(rows), block))
+
+
+def _streamed(source: Source, rows: np.ndarray) -> Iterator[Batch]:
+    """`host_batches` of a source that is read through TensorFlow."""
     from tf_logreg.data.pipeline import sequential_batches  # imports TensorFlow, which this source needs
 
     for batch in sequential_batches(source, rows).as_numpy_iterator():

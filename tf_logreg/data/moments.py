@@ -1,19 +1,17 @@
-"""One pass over the rows: checks every number and computes the weighted moments.
+"""Weighted moments of columns, and the training columns that follow from them.
 
 Training sees columns that are shifted to mean zero and, when standardised, scaled to deviation one.
 `fold_out` converts the weights back to raw units, so that later code need not know.
 """
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
 
-from tf_logreg.data import names, units
-from tf_logreg.data.source import Batch, Source
+from tf_logreg.data import units
+from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
 
-_LARGEST = 1e18  # of a value: larger ones are more often codes for missing values than measurements
 _FAR = 8  # deviations: a mean beyond them costs a product three bits
 _SMALLEST = 1e-290  # of a column: its coefficients, in the reciprocal unit, must be finite
 
@@ -26,7 +24,8 @@ class Scan:
         weight_sum: sum of the row weights.
         mean, deviation: [p] float64, weighted; deviation 0 only for a constant column.
         class_weight_sum: [C] float64, sum of row weights of each class.
-        largest: [p] float64, the largest magnitude in rows of weight > 0.
+        largest: [p] float64, the largest magnitude in rows of weight > 0 where it is below 2^-60; elsewhere a
+            number from 2^-60 to it.
     """
 
     weight_sum: float
@@ -66,54 +65,6 @@ class Affine:
         return np.ldexp(self.scale, -np.asarray(self.exponent))
 
 
-def scan(batches: Iterable[Batch], source: Source) -> Scan:
-    """Reads batches of raw rows (numpy arrays) once.
-
-    Moments are merged block by block (Chan, Golub and LeVeque, 'Updating formulae', 1979, eq. 2.1):
-    no cancellation for columns with a mean far larger than their deviation.
-
-    Raises:
-        InputError: NaN or infinity in x, or a negative or non-finite weight, with its location.
-    """
-    p = len(source.feature_names)
-    total, mean, square, first = 0.0, np.zeros(p), np.zeros(p), None
-    largest, exponent = np.zeros(p), np.zeros(p, int)
-    constant, class_weight_sum = True, np.zeros(len(source.class_names))
-    for batch in batches:
-        x, weight = batch.x.astype(np.float64), batch.weight.astype(np.float64)
-        largest_here = _check(x, weight, batch.row, source)
-        class_weight_sum += np.bincount(batch.y, weight, len(class_weight_sum))
-        if not weight.all():
-            x, weight = x[weight > 0], weight[weight > 0]
-            largest_here = _largest(x)
-        if not weight.size:
-            continue
-        first = x[0].copy() if first is None else first
-        largest = np.maximum(largest, largest_here)
-        block_total = weight.sum()
-        # Sums are about a row of the block, so that a column far from zero keeps its digits.
-        start = x[0].copy()
-        before, exponent = exponent, units.exponents(largest)
-        if exponent.any():
-            # In units of the column, so that no square over- or underflows.
-            mean, square = np.ldexp(mean, before - exponent), np.ldexp(square, 2 * (before - exponent))
-            x = np.ldexp(x, -exponent)
-        offset = x[0].copy()
-        x -= offset
-        block_mean = weight @ x / block_total
-        constant &= ~x.any(axis=0) & (start == first)
-        x -= block_mean
-        block_square = weight @ np.square(x, out=x)
-        step = offset + block_mean - mean
-        share = block_total / (total + block_total)
-        square = square + block_square + np.square(step) * total * share
-        mean = mean + step * share
-        total += block_total
-    # Rounding gives a constant column a tiny deviation; dividing by it would amplify noise.
-    deviation = np.where(constant, 0.0, np.sqrt(square / total) if total else np.zeros(p))
-    return Scan(total, np.ldexp(mean, exponent), np.ldexp(deviation, exponent), class_weight_sum, largest)
-
-
 def check_smallest(found: Scan, source: Source) -> None:
     """Refuses columns whose coefficients would not be finite.
 
@@ -149,30 +100,6 @@ def merged(scans: list[Scan]) -> Scan:
         np.sum([part.class_weight_sum for part in scans], axis=0),
         largest,
     )
-
-
-def _largest(x: np.ndarray) -> np.ndarray:
-    """[p], the largest magnitude of each column of x [B, p]; NaN stays in it."""
-    return np.maximum(x.max(axis=0, initial=0.0), -x.min(axis=0, initial=0.0))
-
-
-def _check(x: np.ndarray, weight: np.ndarray, row: np.ndarray, source: Source) -> np.ndarray:
-    """`_largest` of x; raises InputError at the first number that cannot be used."""
-    largest = _largest(x)
-    if not (largest < _LARGEST).all():
-        i, j = np.argwhere(~(np.abs(x) < _LARGEST))[0]
-        expected = "finite numbers" if not np.isfinite(x[i, j]) else f"magnitudes below {_LARGEST:.0e}"
-        raise InputError(
-            f"x: expected {expected}. Received: {x[i, j]} in {source.place(row[i])}, "
-            f"column {names.told_apart(source.feature_names)[j]!r}."
-        )
-    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
-    if bad.size:
-        raise InputError(
-            f"weight: expected finite numbers >= 0. "
-            f"Received: {weight[bad[0]]} in {source.place(row[bad[0]])}."
-        )
-    return largest
 
 
 def affine(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _ORDINARY = 60  # exponents within +- this many leave room for squares and float32
+SMALLEST_ORDINARY = 2.0**-_ORDINARY
 _FURTHEST = 1e30  # of a value, in units
 _BLOCK_ROWS = 2**14
 

@@ -1,0 +1,156 @@
+"""The one look at rows before a fit: every number is checked, and the weighted moments are computed.
+
+Rows are read block by block, each block on one core while it stays in the core's cache: rows in memory are
+read from it once, and no more than a few blocks are copied.
+"""
+
+import functools
+
+import numpy as np
+
+from tf_logreg.data import host_rows, moments, names, units
+from tf_logreg.data.source import Batch, Source
+from tf_logreg.errors import InputError
+
+_LARGEST = 1e18  # of a value: larger ones are more often codes for missing values than measurements
+_FAR = 8  # deviations: a column whose mean is further from zero is summed about its mean
+_ROUNDING = 1e-24  # of a variance about the mean, over the squared mean: a constant column has less
+_PIECE = 2**16  # numbers that are squared at a time: with the squares they stay in a core's cache
+_MOST_KEPT = 2**20  # numbers of each kind in scans that wait to be merged
+
+
+def scan(source: Source, rows: np.ndarray, elements: int = host_rows.CACHED) -> moments.Scan:
+    """Reads rows once, block by block, each block on one core.
+
+    A block is scanned by itself, and the scans are merged in the order of the blocks: the result does not
+    depend on the number of cores.
+
+    Args:
+        source: in raw units. rows: int64 [n] row ids. elements: as of `host_rows.in_parallel`.
+
+    Raises:
+        InputError: NaN or infinity in x, or a negative or non-finite weight, with its location.
+    """
+    p = len(source.feature_names)
+    scans = [_none(source)]
+    of_block = functools.partial(_of_block, source=source)
+    for found in host_rows.in_parallel(of_block, source, rows, elements):
+        scans.append(found)
+        if len(scans) > max(1, _MOST_KEPT // p):
+            scans = [moments.merged(scans)]
+    return moments.merged(scans)
+
+
+def _none(source: Source) -> moments.Scan:
+    """The scan of no rows."""
+    zeros = np.zeros(len(source.feature_names))
+    return moments.Scan(0.0, zeros, zeros, np.zeros(len(source.class_names)), zeros)
+
+
+def _of_block(batch: Batch, source: Source) -> moments.Scan:
+    """The scan of a block of rows, which stays in a core's cache; raises what `scan` raises.
+
+    The sums are about zero, which needs no copy of x. Columns far from zero, whose digits would cancel, are
+    summed again about their mean.
+    """
+    x, weight = batch.x, batch.weight
+    ones = (weight == 1).all()
+    class_weight_sum = np.bincount(batch.y, None if ones else weight, len(source.class_names))
+    if not ones:
+        _check_weight(weight, batch.row, source)
+        if not weight.all():
+            _check(x, _sums(np.ones((1, len(x))), x)[1][0], batch.row, source)
+            x, weight = x[weight > 0], weight[weight > 0]
+            if not len(x):
+                return _none(source)
+    # Sums of squares without weights, the last row, tell how large the numbers are.
+    weights = np.ones((1, len(x))) if ones else np.stack([weight, np.ones_like(weight)]).astype(np.float64)
+    first, square = _sums(weights, x)
+    _check(x, square[-1], batch.row, source)
+    largest = _largest(x, square[-1])
+    exponent = units.exponents(largest)
+    if exponent.any():
+        # In units of the column, so that no square underflows.
+        x = np.ldexp(x.astype(np.float64), -exponent)
+        first, square = _sums(weights, x)
+    total = weights[0].sum()
+    mean, variance = _mean_and_variance(total, first[0], square[0])
+    far = np.flatnonzero((np.square(mean) >= _FAR**2 * variance) & (largest > 0))
+    if far.size:
+        # Taking most columns out would take longer than to work on all.
+        part = far if 4 * far.size < x.shape[1] else slice(None)
+        origin = mean[part].copy()
+        step, variance[part] = _mean_and_variance(
+            total, *(a[0] for a in _sums(weights[:1], x[:, part], origin))
+        )
+        mean[part] += step
+    # Rounding gives a constant column a tiny deviation; dividing by it would amplify noise.
+    alike = np.flatnonzero((variance <= _ROUNDING * np.square(mean)) & (largest > 0))
+    alike = alike[(x[:, alike] == x[:1, alike]).all(axis=0)]
+    mean[alike], variance[alike] = x[0, alike], 0.0
+    deviation = np.ldexp(np.sqrt(variance), exponent)
+    return moments.Scan(total, np.ldexp(mean, exponent), deviation, class_weight_sum, largest)
+
+
+def _sums(
+    weights: np.ndarray, x: np.ndarray, origin: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sums weights @ x and weights @ x^2 about an origin [p], zero when None: [r, p] float64 each.
+
+    Args:
+        weights: [r, B] float64. x: [B, p].
+    """
+    first, square = np.zeros((2, len(weights), x.shape[1]))
+    step = max(1, _PIECE // x.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):  # NaN and infinity are reported by the caller
+        for start in range(0, len(x), step):
+            part, of_rows = x[start : start + step], weights[:, start : start + step]
+            part = part.astype(np.float64, copy=origin is not None)
+            if origin is not None:
+                part -= origin
+            first += of_rows @ part
+            square += of_rows @ np.square(part)
+    return first, square
+
+
+def _mean_and_variance(total: float, first: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[p] each, from the sums of the weights, of the values and of their squares."""
+    mean = first / total
+    return mean, np.maximum(square / total - np.square(mean), 0)
+
+
+def _largest(x: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """`Scan.largest` of the columns of x [B, p] from their sums of squares [p]."""
+    # Of B numbers the largest is at least their root mean square.
+    largest = np.sqrt(square / max(len(x), 1))
+    low = np.flatnonzero(~(largest > 2 * units.SMALLEST_ORDINARY))
+    if x.dtype == np.float32:  # whose squares do not underflow: a sum of zero is that of zeros
+        low = low[square[low] > 0]
+    if low.size:
+        part = x[:, low]
+        largest[low] = np.maximum(part.max(axis=0, initial=0.0), -part.min(axis=0, initial=0.0))
+    return largest
+
+
+def _check(x: np.ndarray, square: np.ndarray, row: np.ndarray, source: Source) -> None:
+    """InputError at the first number of x [B, p] that cannot be used; square [p] has the sums of squares."""
+    if (square < _LARGEST**2).all():  # so is each number
+        return
+    bad = np.argwhere(~(np.abs(x) < _LARGEST))
+    if bad.size:
+        i, j = bad[0]
+        expected = "finite numbers" if not np.isfinite(x[i, j]) else f"magnitudes below {_LARGEST:.0e}"
+        raise InputError(
+            f"x: expected {expected}. Received: {np.float64(x[i, j])} in {source.place(row[i])}, "
+            f"column {names.told_apart(source.feature_names)[j]!r}."
+        )
+
+
+def _check_weight(weight: np.ndarray, row: np.ndarray, source: Source) -> None:
+    """InputError at the first weight that cannot be used."""
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if bad.size:
+        raise InputError(
+            f"weight: expected finite numbers >= 0. "
+            f"Received: {np.float64(weight[bad[0]])} in {source.place(row[bad[0]])}."
+        )
