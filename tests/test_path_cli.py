@@ -49,8 +49,8 @@ def test_a_path_leaves_its_files_and_the_chosen_fit(command, arrays, tmp_path, o
     means = np.mean(found["scores"], axis=1)
     assert found["choice"] == means.argmin()
     assert (
-        f"l2={found['chosen']:.3g}, number {found['choice'] + 1} of 4: held-out log loss {means.min():.6f}"
-        in out
+        f"l2={found['chosen']:.3g} (C={found['C'][found['choice']]:.3g}), number {found['choice'] + 1} of 4: "
+        f"held-out log loss {means.min():.6f}" in out
     )
     assert found["chosen"] == found["values"][found["choice"]]
     with np.load(run / "path.npz") as saved:
@@ -133,7 +133,7 @@ BAD = {
     "infinite": (["--config.path.values=(1e999,1.0)", *PATH], "path.values: expected finite numbers >= 0"),
     "words": (["--config.path.values=('a','b')", *PATH], "path.values: expected finite numbers >= 0"),
     "ratio": (["--config.path.ratio=1.0", *PATH], "path.ratio: expected a fraction in (0, 1)"),
-    "unknown penalty": (["--config.path.penalty=l3", "--config.cv.folds=3"], "expected 'l1', 'l2' or ''"),
+    "unknown penalty": (["--config.path.penalty=l3", "--config.cv.folds=3"], "expected 'l1', 'l2', 'elastic_net' or ''"),
     "one fold": (["--config.path.penalty=l2", "--config.cv.folds=1"], "cv.folds: expected 0 or a whole number >= 2"),
     "more folds than rows of a class": (["--config.path.penalty=l2", "--config.cv.folds=99"], "the training rows of class"),
     "nothing to choose by": (["--config.path.penalty=l2", "--config.cv.folds=0"], "expected cv.folds, data.validation_fraction or"),
@@ -141,7 +141,7 @@ BAD = {
     "the penalty twice": ([*PATH, "--config.l2=0.1"], "l2: expected 0.0 with path.penalty='l2'"),
     "minibatch": ([*PATH, "--config.solver.name=minibatch"], "path.penalty: expected ''"),
     "a smooth method": (["--config.path.penalty=l1", "--config.cv.folds=3", "--config.solver.name=lbfgs"], "proximal_newton"),
-    "unknown metric": ([*PATH, "--config.cv.metric=accuracy"], "cv.metric: expected 'log_loss'"),
+    "unknown metric": ([*PATH, "--config.cv.metric=f1"], "cv.metric: expected one of log_loss, accuracy"),
     "unknown choice": ([*PATH, "--config.cv.choose=median"], "expected one of best, one_standard_error"),
     "no error of one": (
         ["--config.path.penalty=l2", "--config.cv.choose=one_standard_error", "--config.data.validation_fraction=0.1"],

@@ -164,11 +164,21 @@ def _choice(path: dict) -> str:
     """A line with the chosen strength, and a second one if it is the first or last that was tried."""
     scores = path["scores"][path["choice"]]
     mean = None if None in scores else sum(scores) / len(scores)
+    metric = path.get("metric", "log_loss").replace("_", " ")
     line = (
-        f"  {path['penalty']}={path['chosen']:.3g}, number {path['choice'] + 1} of {len(path['values'])}: "
-        f"held-out log loss {_shown(mean, '.6f')} (all in path.csv, path.png)."
+        f"  {_penalty(path)}, number {path['choice'] + 1} of {len(path['values'])}: "
+        f"held-out {metric} {_shown(mean, '.6f')} (all in path.csv, path.png)."
     )
     return line + (f"\n  {path['note'][0].upper()}{path['note'][1:]}" if path.get("note") else "")
+
+
+def _penalty(path: dict) -> str:
+    """The chosen penalty, 'l2=0.01 (C=2.5)'; results of older versions have no C."""
+    name, choice = path["penalty"], path["choice"]
+    others = [] if path.get("C", [None])[choice:][:1] in ([], [None]) else [f"C={path['C'][choice]:.3g}"]
+    if name == "elastic_net":
+        name, others = "l1 + l2", [*others, f"l1_ratio={path['l1_ratio'][choice]:.3g}"]
+    return f"{name}={path['chosen']:.3g}" + (f" ({', '.join(others)})" if others else "")
 
 
 def _table(numbers: dict[str, dict]) -> str:

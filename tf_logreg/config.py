@@ -53,9 +53,12 @@ def get_config() -> ConfigDict:
     config.model.bias = True
 
     # Penalties of F = mean log loss (nats) + l2 / 2 * ||W||^2 + l1 * ||W||_1; never on the bias.
-    # scikit-learn's C is 1 / (l2 * sum of weights).
     config.l1 = 0.0
     config.l2 = 0.0
+    # scikit-learn's C > 0 instead of both, by the sum of the training weights, class weights included:
+    # l2 = (1 - l1_ratio) / (C * sum) and l1 = l1_ratio / (C * sum). 0.0 for none given.
+    config.C = 0.0
+    config.l1_ratio = 0.0
     # Multiplies both penalties by feature, p numbers >= 0 (0 = unpenalised); () for ones.
     config.penalty_factor = ()
     # Weights by class in the objective: '', 'balanced' or 'name=weight,...'.
@@ -80,13 +83,18 @@ def get_config() -> ConfigDict:
     config.solver.warm_start = ""
 
     config.path = ConfigDict()
-    # Which penalty is tried at many strengths, 'l1' or 'l2'; '' for the one that is given above. The
-    # best by held-out rows is refitted on all training rows.
+    # Which penalty is tried at many strengths, 'l1', 'l2' or 'elastic_net', which is both; '' for the one
+    # that is given above. The best by held-out rows is refitted on all training rows.
     config.path.penalty = ""
     # Its strengths, in the units above, from the strongest to the weakest; () for `num` of them on a log
     # scale, from the weakest l1 that leaves no coefficient (a thousand times that for l2) down to `ratio`
     # of it, and on by the same step while the weakest has the lowest held-out loss, up to 3 * num.
     config.path["values"] = ()  # as an item: `values` alone is the ConfigDict's own method
+    # Or by scikit-learn's C, from the smallest to the largest, instead of path.values: beside a fold C is
+    # divided by the sum of the weights that train there.
+    config.path.C = ()
+    # With 'elastic_net' each strength is tried with each of these shares of l1, in [0, 1].
+    config.path.l1_ratios = ()
     config.path.num = 20
     config.path.ratio = 1e-4
 
@@ -94,7 +102,9 @@ def get_config() -> ConfigDict:
     # How many folds are held out in turn, drawn class by class, by data.group or forward in data.time;
     # 0 to choose by the validation rows.
     config.cv.folds = 0
-    # What is compared: the mean held-out loss, with the user's row weights, without class weights.
+    # What is compared on held-out rows, with the user's row weights, without class weights: log_loss,
+    # accuracy, balanced_accuracy (the mean recall of the classes) or roc_auc (with more than two classes the
+    # mean of each against the rest).
     config.cv.metric = "log_loss"
     # 'best', or 'one_standard_error': the strongest penalty within one standard error of the best.
     config.cv.choose = "best"
@@ -179,10 +189,11 @@ def from_json(values: dict) -> ConfigDict:
 
 
 def settle(config: ConfigDict, given: Collection[str]) -> None:
-    """Settles what a config file leaves open to a path that the command line asks for, and says so.
+    """Settles what a config file leaves open to a penalty that the command line asks for, and says so.
 
-    The single strength of the penalty that the path tries is not looked at, and 5 folds choose where there
-    are neither folds nor validation rows. From Python nothing is settled: `validate` says what contradicts.
+    Of C on one side, l1 and l2 on the other, what the command line gives counts. With a path the single
+    strength of the penalty that it tries is not looked at, and 5 folds choose where there are neither folds
+    nor validation rows. From Python nothing is settled: `validate` says what contradicts.
 
     Args:
         config: changed in place.
@@ -191,11 +202,19 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
     if any(faults.structure_faults(config, get_config())):
         return  # `validate` names them
     penalty, data = config.path.penalty, config.data
-    if penalty in ("l1", "l2") and config[penalty] and penalty not in given:
-        log.info(
-            "%s=%g of the config file is not looked at: path.penalty tries many.", penalty, config[penalty]
-        )
-        config[penalty] = 0.0
+    for name in ("C", "l1", "l2"):
+        others = ("l1", "l2") if name == "C" else ("C",)
+        tried = penalty and (name in (penalty, "C") or penalty == "elastic_net")
+        if config[name] and name not in given and (tried or any(other in given for other in others)):
+            why = "path.penalty tries many" if tried else f"the command line gives {' or '.join(others)}"
+            log.info("%s=%g of the config file is not looked at: %s.", name, config[name], why)
+            config[name] = 0.0
+    for name, other in (("values", "C"), ("C", "values")):
+        if f"path.{name}" in given and config.path[other] and f"path.{other}" not in given:
+            log.info(
+                "path.%s of the config file is not looked at: the command line gives path.%s.", other, name
+            )
+            config.path[other] = ()
     chooses = config.cv.folds or data.validation_fraction or data.validation_split
     if penalty and not chooses and "cv.folds" not in given:
         log.info("cv.folds=5, as there are no validation rows to choose by.")
@@ -227,7 +246,15 @@ def _refuse(lines: Iterable[str]) -> None:
 
 
 def num_problems(config: ConfigDict, num_classes: int) -> int:
-    """K: how many problems a full-batch run of this config solves at once, strengths x folds x classes."""
-    strengths = (len(config.path["values"]) or config.path.num) if config.path.penalty else 1
+    """K: how many problems a full-batch run of this config solves at once, penalties x folds x classes."""
     classes = num_classes if config.model.output == "one_vs_rest" else 1
-    return strengths * max(config.cv.folds, 1) * classes
+    return num_penalties(config) * max(config.cv.folds, 1) * classes
+
+
+def num_penalties(config: ConfigDict) -> int:
+    """N: how many penalties a run of this config tries; 1 without a path."""
+    path = config.path
+    if not path.penalty:
+        return 1
+    strengths = len(path["values"]) or len(path.C) or path.num
+    return strengths * (len(path.l1_ratios) if path.penalty == "elastic_net" else 1)

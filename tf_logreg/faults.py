@@ -93,6 +93,12 @@ def _objective_faults(config: ConfigDict) -> Iterator[str]:
     yield from _check(config, "model.output", OUTPUTS.__contains__, f"one of {', '.join(OUTPUTS)}")
     for field in ("l1", "l2"):
         yield from _check(config, field, lambda v: 0 <= v < _INFINITY, "a finite number >= 0")
+    yield from _check(config, "C", lambda v: 0 <= v < _INFINITY, "a finite number > 0, or 0.0 for none")
+    yield from _check(config, "l1_ratio", lambda v: 0 <= v <= 1, "a share in [0, 1]")
+    if config.C and (config.l1 or config.l2):
+        yield f"C: expected 0.0 beside l1 or l2. Received: {config.C}, l1={config.l1}, l2={config.l2}."
+    if config.l1_ratio and not config.C:
+        yield f"l1_ratio: expected 0.0 without C, of which it is a share. Received: {config.l1_ratio}."
     if not all(isinstance(v, int | float) and 0 <= v < _INFINITY for v in config.penalty_factor):
         yield f"penalty_factor: expected finite numbers >= 0. Received: {config.penalty_factor!r}."
     if config.class_weight and config.correct_prior and not config.model.bias:
@@ -116,10 +122,12 @@ def _solver_faults(config: ConfigDict) -> Iterator[str]:
     yield from _check(config, "solver.name", SOLVERS.__contains__, f"one of {', '.join(SOLVERS)}")
     yield from _check(config, "solver.tol", lambda v: 0 <= v < _INFINITY, "a finite number >= 0")
     yield from _check(config, "solver.max_passes", lambda v: v >= 0, "a whole number >= 0")
-    if config.l1 > 0 and name in solvers.known() and name not in taking_l1:
+    l1 = {field: config[field] for field in ("l1", "l1_ratio") if config[field] > 0}
+    if l1 and name in solvers.known() and name not in taking_l1:
+        given = ", ".join(f"{field}={value}" for field, value in l1.items())
         yield (
             f"solver.name: expected auto, {', '.join(taking_l1)} or minibatch with l1 > 0. Received: "
-            f"{name!r}, l1={config.l1}."
+            f"{name!r}, {given}."
         )
     if name == "minibatch":
         yield from _check(config, "penalty_factor", lambda v: v == (), "() with solver 'minibatch'")
@@ -136,7 +144,7 @@ def _minibatch_faults(config: ConfigDict) -> Iterator[str]:
     from tf_logreg.fit.minibatch import optimizers, schedules  # imports Keras
 
     options, data = config.minibatch, config.data
-    l1 = config.l1 if config.solver.name == "minibatch" else 0.0
+    l1 = config.l1 or config.l1_ratio if config.solver.name == "minibatch" else 0.0
     yield from optimizers.faults(options.optimizer, options.optimizer_args, l1)
     yield from _check(config, "minibatch.clip_norm", lambda v: 0 <= v < _INFINITY, "a finite number >= 0")
     yield from _check(config, "minibatch.learning_rate", lambda v: 0 < v < _INFINITY, "a finite number > 0")
@@ -167,22 +175,15 @@ def _minibatch_faults(config: ConfigDict) -> Iterator[str]:
 
 def _path_faults(config: ConfigDict) -> Iterator[str]:
     """What is wrong with the sections path and cv."""
-    options, cv, data = config.path, config.cv, config.data
-    if options.penalty not in ("", "l1", "l2"):
-        yield f"path.penalty: expected 'l1', 'l2' or ''. Received: {options.penalty!r}."
-    values = options["values"]
-    if not all(isinstance(v, int | float) and 0 <= v < _INFINITY for v in values):
-        yield f"path.values: expected finite numbers >= 0. Received: {values!r}."
-    elif any(a <= b for a, b in itertools.pairwise(values)):
-        yield f"path.values: expected numbers in decreasing order, each once. Received: {values!r}."
-    if not values and options.num < 2:
-        yield f"path.num: expected a whole number >= 2 without path.values. Received: {options.num}."
-    if not 0 < options.ratio < 1:
-        yield f"path.ratio: expected a fraction in (0, 1). Received: {options.ratio!r}."
+    options, cv, data, known = config.path, config.cv, config.data, ("l1", "l2", "elastic_net")
+    if options.penalty not in ("", *known):
+        yield f"path.penalty: expected {', '.join(map(repr, known))} or ''. Received: {options.penalty!r}."
+    yield from _strength_faults(options)
     if cv.folds < 0 or cv.folds == 1:
         yield f"cv.folds: expected 0 or a whole number >= 2. Received: {cv.folds}."
-    if cv.metric != "log_loss":
-        yield f"cv.metric: expected 'log_loss'. Received: {cv.metric!r}."
+    yield from _check(
+        config, "cv.metric", strengths.METRICS.__contains__, f"one of {', '.join(strengths.METRICS)}"
+    )
     if cv.choose not in strengths.CHOICES:
         yield f"cv.choose: expected one of {', '.join(strengths.CHOICES)}. Received: {cv.choose!r}."
     if cv.choose == "one_standard_error" and not cv.folds:
@@ -190,20 +191,25 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
     if not options.penalty:
         if cv.folds:
             yield f"cv.folds: expected 0 without path.penalty. Received: {cv.folds}."
-        if values:
-            yield f"path.values: expected () without path.penalty. Received: {values!r}."
+        for name in ("values", "C", "l1_ratios"):
+            if options[name]:
+                yield f"path.{name}: expected () without path.penalty. Received: {options[name]!r}."
         return
-    if options.penalty in ("l1", "l2") and config[options.penalty]:
-        yield (
-            f"{options.penalty}: expected 0.0 with path.penalty={options.penalty!r}, which tries many. "
-            f"Received: {config[options.penalty]}."
-        )
+    for name in ("l1", "l2", "C"):
+        if config[name] and (name in (options.penalty, "C") or options.penalty == "elastic_net"):
+            yield (
+                f"{name}: expected 0.0 with path.penalty={options.penalty!r}, which tries many. "
+                f"Received: {config[name]}."
+            )
     if config.solver.name == "minibatch":
         yield f"path.penalty: expected '' with solver.name='minibatch'. Received: {options.penalty!r}."
-    elif options.penalty == "l1" and config.solver.name not in ("auto", *solvers.taking_l1()):
+    elif options.penalty in ("l1", "elastic_net") and config.solver.name not in (
+        "auto",
+        *solvers.taking_l1(),
+    ):
         yield (
-            f"solver.name: expected auto or {', '.join(solvers.taking_l1())} with path.penalty='l1'. "
-            f"Received: {config.solver.name!r}."
+            f"solver.name: expected auto or {', '.join(solvers.taking_l1())} with "
+            f"path.penalty={options.penalty!r}. Received: {config.solver.name!r}."
         )
     if config.solver.warm_start:
         yield f"solver.warm_start: expected '' with path.penalty. Received: {config.solver.warm_start!r}."
@@ -212,3 +218,33 @@ def _path_faults(config: ConfigDict) -> Iterator[str]:
             "path.penalty: expected cv.folds, data.validation_fraction or data.validation_split beside it. "
             f"Received: {options.penalty!r} alone."
         )
+
+
+def _strength_faults(options: ConfigDict) -> Iterator[str]:
+    """What is wrong with the strengths of the section path."""
+    values, inverse, ratios = options["values"], options.C, options.l1_ratios
+    if not all(isinstance(v, int | float) and 0 <= v < _INFINITY for v in values):
+        yield f"path.values: expected finite numbers >= 0. Received: {values!r}."
+    elif any(a <= b for a, b in itertools.pairwise(values)):
+        yield f"path.values: expected numbers in decreasing order, each once. Received: {values!r}."
+    if not all(isinstance(v, int | float) and 0 < v < _INFINITY for v in inverse):
+        yield f"path.C: expected finite numbers > 0. Received: {inverse!r}."
+    elif any(a >= b for a, b in itertools.pairwise(inverse)):
+        yield f"path.C: expected numbers in increasing order, each once. Received: {inverse!r}."
+    if values and inverse:
+        yield f"path.C: expected () beside path.values. Received: {inverse!r}."
+    if not all(isinstance(v, int | float) and 0 <= v <= 1 for v in ratios):
+        yield f"path.l1_ratios: expected shares in [0, 1]. Received: {ratios!r}."
+    elif len(set(ratios)) < len(ratios):
+        yield f"path.l1_ratios: expected each share once. Received: {ratios!r}."
+    if options.penalty == "elastic_net":
+        if not ratios:
+            yield "path.l1_ratios: expected shares in [0, 1] with path.penalty='elastic_net'. Received: ()."
+        if not values and not inverse:
+            yield "path.C: expected numbers, or path.values, with path.penalty='elastic_net'. Received: ()."
+    elif ratios and options.penalty:
+        yield f"path.l1_ratios: expected () without path.penalty='elastic_net'. Received: {ratios!r}."
+    if not (values or inverse) and options.num < 2:
+        yield f"path.num: expected a whole number >= 2 without path.values. Received: {options.num}."
+    if not 0 < options.ratio < 1:
+        yield f"path.ratio: expected a fraction in (0, 1). Received: {options.ratio!r}."

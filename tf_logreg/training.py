@@ -255,6 +255,7 @@ def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds
         records.Result(
             status=fit.status,
             message="; ".join(filter(None, (fit.message, _absent_classes(dataset)))),
+            **fit.penalty._asdict(),
             objective=trained.objective,
             # Both bounds hold for the weights in float64. The saved weights are rounded to weights_dtype,
             # which moves logits by 1e-4 at most.

@@ -35,7 +35,8 @@ def path():
     """What a path of two strengths beside three folds has in `result.json`."""
     numbers = np.arange(6.0).reshape(2, 3)
     found = paths.Path(
-        penalty="l2", values=np.array([1.0, 0.1]), scores=numbers, choice=1, kernel=np.zeros((2, 3, 4, 1)),
+        penalty="l2", values=np.array([1.0, 0.1]), C=np.array([1.0, np.inf]), l1_ratio=np.zeros(2), l1=numbers,
+        l2=numbers, metric="log_loss", scores=numbers, choice=1, kernel=np.zeros((2, 3, 4, 1)),
         bias=np.zeros((2, 3, 1)), status=np.full((2, 3), "optimal"), objective=numbers, nonzeros=np.full((2, 3), 4),
         certified_gap=np.array([[np.nan, 0, 0], [0, np.inf, 0]]), passes=numbers, iterations=9, note="",
     )  # fmt: skip

@@ -21,7 +21,7 @@ from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.choices import DTYPES, KINDS
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
-from tf_logreg.fit import class_weight
+from tf_logreg.fit import penalties
 from tf_logreg.fit.full_batch import optimum
 from tf_logreg.model import head as heads
 
@@ -137,29 +137,15 @@ def penalise(settings: ConfigDict, dataset: Dataset, C: float, l1_ratio: float, 
     Raises:
         InputError: the solver gives no exact zeros, which an l1 needs.
     """
-    total = weight_sum(settings, dataset)
-    settings.l1, settings.l2 = l1_ratio / (C * total), (1 - l1_ratio) / (C * total)
+    total = penalties.sum_of_weights(settings.class_weight, dataset.source, dataset.all_moments)
+    strength = float(penalties.strength_of(C, total))
+    settings.l1, settings.l2 = l1_ratio * strength, (1 - l1_ratio) * strength
     name = SOLVERS[solver]
     if settings.l1 > 0 and name not in ("auto", "proximal_newton"):
         raise InputError(
             f"solver: expected 'auto', 'saga' or 'proximal_newton' with l1_ratio > 0. Received: {solver!r}."
         )
     settings.solver.name = optimum.method_name(name, l1=settings.l1 > 0)
-
-
-def weight_sum(settings: ConfigDict, dataset: Dataset, class_sum: np.ndarray | None = None) -> float:
-    """The sum of row weights times class weights; of one problem, with one-vs-rest.
-
-    Args:
-        settings: class_weight and model.output are read.
-        dataset: the rows.
-        class_sum: [C], sums of row weights by class, of some of the rows; None for all training rows.
-    """
-    class_sum = dataset.all_moments.class_weight_sum if class_sum is None else class_sum
-    head = heads.resolve(settings.model.output, dataset.num_classes)
-    weights = class_weight.parse(settings.class_weight, dataset.source.class_names, class_sum, head)
-    total = class_sum.sum() if weights is None else (weights * class_sum).sum(axis=-1).flat[0]
-    return float(np.ldexp(total, dataset.source.weight_exponent))
 
 
 def class_weight_text(weights: Any, class_names: tuple[str, ...], labels: np.ndarray) -> str:

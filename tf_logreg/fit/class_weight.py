@@ -39,14 +39,30 @@ def parse(
         return np.where(np.eye(len(own), dtype=bool), total / (2 * own), rest)
     if text == "balanced":
         return class_weight_sum.sum() / (len(class_names) * class_weight_sum)
+    weights = _named(text, class_names)
+    # A common factor changes nothing, but weights of 1e-40 would become zero in float32.
+    return np.ldexp(weights, -units.exponents(weights.max()))
+
+
+def total(text: str, class_names: tuple[str, ...], class_weight_sum: np.ndarray) -> float:
+    """The sum of all row weights times the weights of their classes, as they are given.
+
+    'balanced' leaves the sum as it is, also that of each class against the others. Arguments are `parse`'s.
+    """
+    if not text or text == "balanced":
+        return float(class_weight_sum.sum())
+    return float(_named(text, class_names) @ class_weight_sum)
+
+
+def _named(text: str, class_names: tuple[str, ...]) -> np.ndarray:
+    """[C] weights of 'name=weight,...'."""
     parts, known = _parts(text), dict.fromkeys(class_names)
     given = dict(_named_weight(part, text, known) for part in parts)
     if len(given) < len(parts):
         raise InputError(f"class_weight: expected each class once. Received: {text!r}.")
     weights = np.ones(len(class_names))
     weights[names.positions(tuple(given), class_names, "class_weight")] = list(given.values())
-    # A common factor changes nothing, but weights of 1e-40 would become zero in float32.
-    return np.ldexp(weights, -units.exponents(weights.max()))
+    return weights
 
 
 def _parts(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import load as engines
 from tf_logreg.errors import InterruptError, RunError
-from tf_logreg.fit import class_weight
+from tf_logreg.fit import class_weight, penalties
 from tf_logreg.fit.full_batch import memory, optimum
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import choice
@@ -33,13 +33,14 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
     """
     head = heads.resolve(settings.model.output, dataset.num_classes)
     _class_weight(settings, dataset, head)
+    settings = penalties.of_mean(settings, _sum_of_weights(settings, dataset))
     if settings.solver.name == "minibatch":
         from tf_logreg.fit.minibatch import training  # imports Keras, which nothing else here needs
 
         training.length_of_run(settings, len(dataset.train), devices.replicas)
         training.columns_of(settings, dataset)
         return
-    method = optimum.method_name(settings.solver.name, l1=_has_l1(settings))
+    method = optimum.method_name(settings.solver.name, l1=penalties.takes_l1(settings))
     optimum.penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     memory.check(method, head, dataset, devices, bias=settings.model.bias)
     if settings.path.penalty:
@@ -65,6 +66,9 @@ def learn(
     """
     head = heads.resolve(settings.model.output, dataset.num_classes)
     weights = _class_weight(settings, dataset, head)
+    given, settings = settings, penalties.of_mean(settings, _sum_of_weights(settings, dataset))
+    if given.C:
+        log.info("C=%g is l1=%.6g, l2=%.6g.", given.C, settings.l1, settings.l2)
     task = Task(_with_method(settings), dataset, devices, monitor, head, weights)
     fit = _by_minibatches(task) if settings.solver.name == "minibatch" else _to_the_optimum(task, start)
     return _checked(fit, dataset, devices)
@@ -104,6 +108,7 @@ def _to_the_optimum(task: Task, start: Model | None) -> Fit:
         start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, task.head)
         chosen = dataclasses.replace(task, settings=path.chosen(settings))
         trained = optimum.fit(chosen, engine, columns, start)
+        task = chosen
     fit = _fit_of(trained, task, columns)
     path = None if path is None else path.in_raw_units(dataset.exponent)
     return dataclasses.replace(fit, path=path)
@@ -118,7 +123,9 @@ def _fit_of(trained: Trained, task: Task, columns: moments.Affine) -> Fit:
         raise InterruptError(f"Interrupted after {trained.passes:.1f} passes over the rows: {explained}.")
     model = _model(task, columns, trained.kernel, trained.bias)
     message = trained.message or trained.status.explain()
-    return Fit(model, trained.status, message, trained, task.settings.solver.name, trained.relative_gap)
+    settings = task.settings
+    penalty = penalties.penalty(settings, _sum_of_weights(settings, task.dataset))
+    return Fit(model, trained.status, message, trained, settings.solver.name, trained.relative_gap, penalty)
 
 
 def _with_method(settings: ConfigDict) -> ConfigDict:
@@ -126,14 +133,14 @@ def _with_method(settings: ConfigDict) -> ConfigDict:
     if settings.solver.name != "auto":
         return settings
     settings = settings.copy_and_resolve_references()
-    settings.solver.name = optimum.method_name("auto", l1=_has_l1(settings))
-    why = "exact zeros" if _has_l1(settings) else "a smooth objective"
+    settings.solver.name = optimum.method_name("auto", l1=penalties.takes_l1(settings))
+    why = "exact zeros" if penalties.takes_l1(settings) else "a smooth objective"
     log.info("solver.name='auto' takes %s, for %s.", settings.solver.name, why)
     return settings
 
 
-def _has_l1(settings: ConfigDict) -> bool:
-    return settings.l1 > 0 or settings.path.penalty == "l1"
+def _sum_of_weights(settings: ConfigDict, dataset: Dataset) -> float:
+    return penalties.sum_of_weights(settings.class_weight, dataset.source, dataset.all_moments)
 
 
 def _class_weight(settings: ConfigDict, dataset: Dataset, head: heads.Head) -> np.ndarray | None:

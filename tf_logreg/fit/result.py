@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_logreg.exact.certificate import Certificate
+from tf_logreg.fit.penalties import Penalty
 from tf_logreg.model.model import Model
 
 
@@ -79,6 +80,7 @@ class Fit:
         trained: the weights in training columns, and figures of the fit.
         solver: 'minibatch' or one of `solvers.load.known()`.
         relative_gap: the certified gap over the null model's loss; None without a certified gap.
+        penalty: of the model.
         path: `fit.path.path.Path` if a penalty was chosen, else None.
     """
 
@@ -88,4 +90,5 @@ class Fit:
     trained: Trained
     solver: str
     relative_gap: float | None
+    penalty: Penalty
     path: Any = None

@@ -65,25 +65,35 @@ def pooled_gram(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor
     )
 
 
-def held_out_loss(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sums over each problem's held-out rows of the user's row weights [K], and of weighted log losses [K].
+def held_out(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:
+    """Sums over each problem's held-out rows, by which models are compared.
 
-    Class weights are left out: they say what to fit, not what a prediction is worth.
+    They are the user's row weights by class [K, C], weighted log losses [K] in nats, and the weights by class
+    of the rows whose most probable class is their own [K, C]. Class weights are left out: they say what to
+    fit, not what a prediction is worth.
     """
-    loss, _ = losses.loss_and_error(_logits(w, rows), rows.y[:, None] if w.shape[2] == 1 else rows.y)
-    return _held_out_sums(loss, problems, rows)
+    return _held_out_sums(_logits(w, rows), problems, rows)
 
 
-def held_out_loss_one_vs_rest(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+def held_out_one_vs_rest(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:
     """The same for models [K, q, C] of one sigmoid a class, whose probabilities are made to sum to one."""
-    loss, _ = losses.loss_and_error(tf.math.log_sigmoid(_logits(w, rows)), rows.y)
-    return _held_out_sums(loss, problems, rows)
+    return _held_out_sums(tf.math.log_sigmoid(_logits(w, rows)), problems, rows)
 
 
-def _held_out_sums(loss: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+def _held_out_sums(logits: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, ...]:
+    outputs = logits.shape[2]
+    loss, _ = losses.loss_and_error(logits, rows.y[:, None] if outputs == 1 else rows.y)
     mine = tf.cast(rows.fold[:, None] == problems.held_out[None, :], loss.dtype)
     weight = tf.cast(rows.weight, loss.dtype)[:, None] * mine
-    return tf.reduce_sum(weight, axis=0), tf.reduce_sum(weight * loss, axis=0)
+    first = logits[..., 0] > 0 if outputs == 1 else tf.argmax(logits, axis=-1, output_type=tf.int32)
+    correct = weight * tf.cast(tf.cast(first, tf.int32) == rows.y[:, None], loss.dtype)
+    classes = tf.one_hot(rows.y, max(outputs, 2), dtype=loss.dtype)
+    # C^T W, transposed: a sum by class is a product with the classes' indicators.
+    return (
+        linear.matmul(weight, classes, transpose_a=True),
+        tf.reduce_sum(weight * loss, axis=0),
+        linear.matmul(correct, classes, transpose_a=True),
+    )
 
 
 def _logits(w: tf.Tensor, rows: Rows) -> tf.Tensor:

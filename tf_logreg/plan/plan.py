@@ -10,7 +10,8 @@ from tf_logreg import config as configs
 from tf_logreg.data import dataset
 from tf_logreg.errors import InputError
 from tf_logreg.exact import host, normal_equations
-from tf_logreg.fit.path import batches
+from tf_logreg.fit import penalties
+from tf_logreg.fit.path import batches, grid
 from tf_logreg.plan import chips, compiler, counting, estimate, programs
 
 # Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
@@ -49,6 +50,7 @@ def plan(
     compiler.check()
     configs.validate(config)
     sizes = _sizes(config, num_rows, num_features, num_classes)
+    config = penalties.of_mean(config, float(sizes[0]))  # rows of weight 1
     job = _Job(config, topology.partition(":")[0], slice_, *sizes, dtype)
     compiled, found = _passes(job, log)
     step, steps = _minibatch(job)
@@ -106,10 +108,9 @@ class _Job:
     @property
     def num_problems(self) -> int:
         """How many of them share every pass; one batch of them follows the other."""
-        path = self.config.path
-        strengths = (len(path["values"]) or path.num) if path.penalty else 1
         shape = self.num_features, self.outputs
-        worth = batches.worth_at_once(shape, self.config.model.bias, self.problems_in_all // strengths)
+        together = self.problems_in_all // configs.num_penalties(self.config)
+        worth = batches.worth_at_once(shape, self.config.model.bias, together)
         return min(self.problems_in_all, worth)
 
     @property
@@ -198,11 +199,14 @@ def _full_batch(
 
 
 def _single(config: ConfigDict) -> ConfigDict:
-    """A path's config at the strength in its middle, whose passes and certificate stand for all."""
+    """A path's config at the penalty in its middle, whose passes and certificate stand for all."""
     values = config.path["values"]
     if config.path.penalty and values:
+        strength, shares = values[len(values) // 2], grid.shares(config)
+        share = float(shares[len(shares) // 2])
         config = config.copy_and_resolve_references()
-        config[config.path.penalty], config.path.penalty = values[len(values) // 2], ""
+        config.l1, config.l2 = config.l1 + share * strength, config.l2 + (1 - share) * strength
+        config.path.penalty = ""
     return config
 
 

@@ -31,22 +31,41 @@ def weight_images(kernel: np.ndarray, shape: tuple[int, int], class_names: tuple
     return figure
 
 
-def path(penalty: str, values: np.ndarray, scores: np.ndarray, nonzeros: np.ndarray, choice: int) -> Figure:
-    """Held-out loss and number of non-zero coefficients by strength, with the chosen strength marked.
+def path(
+    penalty: str,
+    values: np.ndarray,
+    scores: np.ndarray,
+    nonzeros: np.ndarray,
+    choice: int,
+    *,
+    metric: str = "log_loss",
+    ratios: tuple[float, ...] = (1.0,),
+) -> Figure:
+    """Held-out score and number of non-zero coefficients by strength, with the chosen penalty marked.
 
     Args:
-        penalty: its name. values: [N] strengths.
-        scores: [N, F] nats. nonzeros: [N, F].
-        choice: the index of the chosen strength.
+        penalty: its name. values: [N] strengths, each once for every one of `ratios`.
+        scores: [N, F]; log losses in nats. nonzeros: [N, F].
+        choice: the index of the chosen penalty.
+        metric: what the scores are.
+        ratios: [R], shares of l1; a line each.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axis = figure.subplots()
-    mean = scores.mean(axis=1)
-    axis.plot(values, scores, color="tab:blue", alpha=0.25, linewidth=0.8)
-    axis.plot(values, mean, "o-", color="tab:blue", markersize=3)
-    if scores.shape[1] > 1:
-        error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
-        axis.fill_between(values, mean - error, mean + error, color="tab:blue", alpha=0.15, linewidth=0)
+    other, mean, x = axis.twinx(), scores.mean(axis=1), values[:: len(ratios)]
+    for r, ratio in enumerate(ratios):
+        some = slice(r, None, len(ratios))
+        faint = 1 - 0.7 * r / len(ratios)
+        axis.plot(x, scores[some], color="tab:blue", alpha=0.25 * faint, linewidth=0.8)
+        label = f"l1_ratio={ratio:g}" if len(ratios) > 1 else None
+        axis.plot(x, mean[some], "o-", color="tab:blue", alpha=faint, markersize=3, label=label)
+        if scores.shape[1] > 1:
+            error = scores[some].std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
+            band = mean[some] - error, mean[some] + error
+            axis.fill_between(x, *band, color="tab:blue", alpha=0.15 * faint, linewidth=0)
+        other.plot(x, nonzeros[some].mean(axis=1), color="tab:orange", alpha=faint, linewidth=1)
+    if len(ratios) > 1:
+        axis.legend(fontsize="small")
     axis.axvline(values[choice], color="black", linestyle="--", linewidth=0.8)
     # The axis runs from the strongest: the label goes towards the middle, and stays in the picture.
     side = (
@@ -62,9 +81,8 @@ def path(penalty: str, values: np.ndarray, scores: np.ndarray, nonzeros: np.ndar
     ))  # fmt: skip
     axis.invert_xaxis()  # strongest first, like the path
     axis.set_xlabel(f"{penalty}, from strong to weak")
-    axis.set_ylabel("held-out log loss, nats", color="tab:blue")
-    other = axis.twinx()
-    other.plot(values, nonzeros.mean(axis=1), color="tab:orange", linewidth=1)
+    unit = ", nats" if metric == "log_loss" else ""
+    axis.set_ylabel(f"held-out {metric.replace('_', ' ')}{unit}", color="tab:blue")
     other.set_ylim(bottom=0)
     other.set_ylabel("non-zero coefficients", color="tab:orange")
     return figure

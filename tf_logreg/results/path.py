@@ -18,11 +18,15 @@ def write(folder: storage.Folder, path, columns: tuple[str, ...], class_names: t
 
     Args:
         folder: the work directory.
-        path: N strengths x F folds, as `fit.path.path.Path` has them.
+        path: N penalties x F folds, as `fit.path.path.Path` has them.
         columns: p names. class_names: C names.
     """
     arrays = {
         "values": path.values,
+        "C": path.C,
+        "l1_ratio": path.l1_ratio,
+        "l1": path.l1,
+        "l2": path.l2,
         "scores": path.scores,
         "choice": np.array(path.choice),
         "kernel": path.kernel,
@@ -41,16 +45,17 @@ def write(folder: storage.Folder, path, columns: tuple[str, ...], class_names: t
 
 
 def table(path) -> str:
-    """CSV with one line per strength and fold; empty where there is no number."""
+    """CSV with one line per penalty and fold; empty where there is no number."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([path.penalty, "fold", *_COLUMNS, "chosen"])
+    writer.writerow(["C", "l1", "l2", "fold", *_COLUMNS, "chosen"])
     columns = (path.status, path.scores, path.nonzeros, path.objective, path.certified_gap, path.passes)
-    for i, value in enumerate(path.values.tolist()):
+    for i, inverse in enumerate(path.C.tolist()):
         for f in range(path.scores.shape[1]):
-            cells = [column[i, f].item() for column in columns]
-            cells = ["" if cell != cell else cell for cell in cells]
-            writer.writerow([value, f + 1, *cells, int(i == path.choice)])
+            cells = [column[i, f].item() for column in (path.l1, path.l2)]
+            found = [column[i, f].item() for column in columns]
+            found = ["" if cell != cell else cell for cell in found]
+            writer.writerow([inverse, *cells, f + 1, *found, int(i == path.choice)])
     return text.getvalue()
 
 
@@ -63,9 +68,14 @@ def summary(path) -> record.Path:
     return {
         "penalty": path.penalty,
         "values": path.values.tolist(),
+        "C": plain(path.C[None])[0],
+        "l1_ratio": path.l1_ratio.tolist(),
+        "l1": path.l1.tolist(),
+        "l2": path.l2.tolist(),
         "choice": path.choice,
         "chosen": float(path.values[path.choice]),
         "note": path.note,
+        "metric": path.metric,
         "scores": plain(path.scores),
         "status": [[str(value) for value in row] for row in path.status],
         "certified_gap": plain(path.certified_gap),
@@ -78,4 +88,7 @@ def summary(path) -> record.Path:
 
 def picture(path) -> Figure:
     """The score and the number of non-zero coefficients against the strength."""
-    return figures.path(path.penalty, path.values, path.scores, path.nonzeros, path.choice)
+    ratios = tuple(dict.fromkeys(path.l1_ratio.tolist()))
+    return figures.path(
+        path.penalty, path.values, path.scores, path.nonzeros, path.choice, metric=path.metric, ratios=ratios
+    )

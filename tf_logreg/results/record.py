@@ -56,14 +56,19 @@ class Dependence(TypedDict):
 
 
 class Path(TypedDict):
-    """Fits of every strength with every fold held out; lists [N][F] over N strengths and F folds."""
+    """Fits of every penalty with every fold held out; lists [N][F] over N penalties and F folds."""
 
-    penalty: str  # 'l1' or 'l2'
-    values: list[float]  # [N] strengths, the strongest first
-    choice: int  # index of the chosen strength
-    chosen: float  # the chosen strength
+    penalty: str  # 'l1', 'l2' or 'elastic_net'
+    values: list[float]  # [N] strengths on all training rows, the strongest first
+    C: list[float | None]  # [N] 1 / (strength * sum of all training weights)
+    l1_ratio: list[float]  # [N] share of a strength that is l1
+    l1: list[list[float]]  # of each fit
+    l2: list[list[float]]  # of each fit
+    choice: int  # index of the chosen penalty
+    chosen: float  # its strength
     note: str  # message about a choice at an end of the strengths; '' for none
-    scores: list[list[float | None]]  # held-out log loss, nats
+    metric: str  # what the scores are: log_loss, in nats, accuracy, balanced_accuracy or roc_auc
+    scores: list[list[float | None]]  # of the rows held out
     status: list[list[str]]  # how each fit ended
     certified_gap: list[list[float | None]]  # nats
     objective: list[list[float | None]]  # nats
@@ -78,6 +83,9 @@ class Result:
 
     status: str  # how the fit ended: a value of `fit.result.Status`
     message: str  # the status explained, with the remedy
+    l1: float  # penalty of the mean loss
+    l2: float  # likewise
+    C: float | None  # 1 / ((l1 + l2) * sum of the training weights, class weights included)
     objective: float | None  # F of the saved weights: mean loss and penalty, nats
     certified_gap: float | None  # upper bound on F - F*, nats, of the weights in float64
     relative_gap: float | None  # the same over the null model's F

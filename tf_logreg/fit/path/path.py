@@ -8,12 +8,16 @@ from ml_collections import ConfigDict
 
 @dataclasses.dataclass(frozen=True)
 class Path:
-    """N strengths x F folds, and which strength was chosen.
+    """N penalties x F folds, and which penalty was chosen.
 
     Attributes:
-        penalty: 'l1' or 'l2'.
-        values: [N], strongest first.
-        scores: [N, F] held-out log loss, nats. choice: index of the chosen strength.
+        penalty: 'l1', 'l2' or 'elastic_net'.
+        values: [N], strengths on all training rows, strongest first; each once for every l1_ratio.
+        C: [N], 1 / (strength * the sum of all training weights).
+        l1_ratio: [N], the share of a strength that is l1.
+        l1, l2: [N, F], the penalties of each fit: by path.C a fold's own sum of weights divides them.
+        metric: one of `strengths.METRICS`. scores: [N, F], of the rows held out; log losses in nats.
+        choice: index of the chosen penalty.
         kernel, bias: [N, F, p, m] and [N, F, m], in the dataset's units, without the prior's correction.
         status: [N, F] strings. certified_gap, objective: [N, F] nats, NaN where there is none.
         nonzeros: [N, F], number of non-zero coefficients. passes: [N, F] reads of the rows.
@@ -22,6 +26,11 @@ class Path:
 
     penalty: str
     values: np.ndarray
+    C: np.ndarray
+    l1_ratio: np.ndarray
+    l1: np.ndarray
+    l2: np.ndarray
+    metric: str
     scores: np.ndarray
     choice: int
     kernel: np.ndarray
@@ -35,9 +44,10 @@ class Path:
     note: str
 
     def chosen(self, config: ConfigDict) -> ConfigDict:
-        """The config of the single fit at the chosen strength."""
+        """The config of the single fit with the chosen penalty."""
         config = config.copy_and_resolve_references()
-        config[self.penalty] = float(self.values[self.choice])
+        value, ratio = self.values[self.choice].item(), self.l1_ratio[self.choice].item()
+        config.l1, config.l2 = config.l1 + ratio * value, config.l2 + (1 - ratio) * value
         return config
 
     @property

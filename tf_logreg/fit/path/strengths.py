@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 CHOICES = ("best", "one_standard_error")
+METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc")
 _FURTHER = 4  # a grid is extended by a quarter of its original length at a time
 MOST_GRIDS = 3  # up to three times that length
 
@@ -14,9 +15,14 @@ def grid(num: int, ratio: float, largest: float) -> np.ndarray:
     return np.geomspace(largest, ratio * largest, num)
 
 
-def still_falls(scores: np.ndarray) -> bool:
+def losses(metric: str, scores: np.ndarray) -> np.ndarray:
+    """Scores by one of METRICS as numbers of which the lowest is the best."""
+    return scores if metric == "log_loss" else -scores
+
+
+def still_falls(losses: np.ndarray) -> bool:
     """Whether the last of N strengths has the lowest mean of the held-out losses [N, F]."""
-    mean = scores.mean(axis=1)
+    mean = losses.mean(axis=1)
     return not np.isnan(mean[-1]) and int(np.nanargmin(mean)) == len(mean) - 1
 
 
@@ -27,23 +33,26 @@ def next_values(values: np.ndarray, num: int) -> np.ndarray:
     return values[-1] * step ** np.arange(1, count + 1)
 
 
-def at_an_end(penalty: str, values: np.ndarray, choice: int, *, given: bool) -> str:
+def at_an_end(penalty: str, values: np.ndarray, choice: int, *, given: str) -> str:
     """Message about a choice at either end of the strengths, '' for any other.
 
     Args:
-        penalty: 'l1' or 'l2'.
+        penalty: 'l1', 'l2' or 'elastic_net'.
         values: [N], strongest first. choice: an index.
-        given: whether path.values named them.
+        given: the field that named them, 'path.values' or 'path.C'; '' for the default ones.
     """
     if len(values) == 1 or 0 < choice < len(values) - 1 or values[choice] == 0:
         return ""
-    if choice == 0:
-        end, remedy = "strongest", "the best may lie beyond: give stronger path.values"
-        if penalty == "l1" and not given:
-            remedy = "it leaves no coefficient, so the features tell nothing of the held-out rows"
-    else:
-        end, remedy = "weakest", "the best may lie beyond: give weaker path.values"
-        remedy += "" if given else ", or a smaller path.ratio"
+    strongest = choice == 0
+    further = "stronger" if strongest else "weaker"
+    if given == "path.C":
+        further = "a smaller" if strongest else "a larger"
+    remedy = f"the best may lie beyond: give {further} {given or 'path.values'}"
+    end = "strongest" if strongest else "weakest"
+    if not strongest and not given:
+        remedy += ", or a smaller path.ratio"
+    if strongest and penalty == "l1" and not given:
+        remedy = "it leaves no coefficient, so the features tell nothing of the held-out rows"
     return f"{penalty}={values[choice]:.3g} is the {end} that was tried; {remedy}."
 
 
@@ -65,17 +74,17 @@ def largest_penalty(penalty: str, gradient: np.ndarray, factor: np.ndarray) -> f
     return float(steepest.max(initial=0.0)) * (1 + 1e-6) * (1.0 if penalty == "l1" else 1000.0)
 
 
-def choose(scores: np.ndarray, how: str) -> int:
+def choose(losses: np.ndarray, how: str) -> int:
     """The index of the chosen strength.
 
     Args:
-        scores: [N, F] held-out losses, the strongest penalty first; lower is better.
+        losses: [N, F], held out, the strongest penalty first; lower is better.
         how: 'best', the lowest mean over folds, or 'one_standard_error', the strongest penalty whose mean is
             within one standard error of the lowest (Hastie, Tibshirani and Friedman, 2009, sec. 7.10).
     """
-    mean = scores.mean(axis=1)
+    mean = losses.mean(axis=1)
     best = int(np.nanargmin(mean))
     if how == "best":
         return best
-    error = scores[best].std(ddof=1) / math.sqrt(scores.shape[1])
+    error = losses[best].std(ddof=1) / math.sqrt(losses.shape[1])
     return int(np.flatnonzero(mean <= mean[best] + error)[0])
