@@ -15,7 +15,14 @@ from tf_logreg.objective.records import Problems
 
 ROWS = 3000
 CLOSE = {"float64": 1e-12, "float32": 1e-5}  # relative to the sum of absolute terms
-PROGRAMS = ("value_and_gradient", "hessian_product", "hessian", "pooled_gram", "held_out_loss")
+PROGRAMS = (
+    "value_and_gradient",
+    "hessian_product",
+    "hessian",
+    "pooled_gram",
+    "held_out",
+    "held_out_one_vs_rest",
+)
 
 
 def hard_rows(classes, dtype):

@@ -79,27 +79,29 @@ def pooled_gram(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarra
     return [weight.sum(axis=1)[own], _transposed(rows.x, d), grams]
 
 
-def held_out_loss(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
-    """Sums over each problem's held-out rows of the user's weights [K], and of weighted log losses [K]."""
+def held_out(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """Sums over each problem's held-out rows: weights by class [K, C], losses [K], correct weights [K, C]."""
+    return _held_out_sums(_logits(w, rows), problems, rows)
+
+
+def held_out_one_vs_rest(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """The same for models [K, q, C] of one sigmoid a class, whose probabilities are made to sum to one."""
     z = _logits(w, rows)
-    if z.shape[1] == 1:
+    return _held_out_sums(np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z))), problems, rows)
+
+
+def _held_out_sums(z: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    outputs = z.shape[1]
+    fold = 0 if rows.fold is None else rows.fold
+    weight = np.where(fold == problems.held_out[:, None], rows.weight, 0).astype(z.dtype)
+    first = z[:, 0] > 0 if outputs == 1 else z.argmax(axis=1)
+    correct = weight * (first == rows.y)
+    if outputs == 1:
         loss, _ = _sigmoid_loss_and_error(z[:, 0], (1 - 2 * rows.y).astype(z.dtype))
     else:
         loss, _ = _softmax_loss_and_error(z, rows.y)
-    return _held_out_sums(loss, problems, rows)
-
-
-def held_out_loss_one_vs_rest(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
-    """The same for models [K, q, C] of one sigmoid a class, whose probabilities are made to sum to one."""
-    z = _logits(w, rows)
-    logs = np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
-    loss, _ = _softmax_loss_and_error(logs, rows.y)
-    return _held_out_sums(loss, problems, rows)
-
-
-def _held_out_sums(loss: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
-    weight = np.where(rows.fold == problems.held_out[:, None], rows.weight, 0).astype(loss.dtype)
-    return [weight.sum(axis=1), np.einsum("kb,kb->k", weight, loss)]
+    classes = (rows.y[:, None] == np.arange(max(outputs, 2))).astype(z.dtype)
+    return [weight @ classes, np.einsum("kb,kb->k", weight, loss), correct @ classes]
 
 
 def _products(x: np.ndarray, w: np.ndarray) -> np.ndarray:
