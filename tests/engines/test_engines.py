@@ -5,9 +5,8 @@ import pytest
 from problems import random_problem
 
 from tf_logreg import machine
-from tf_logreg.data import moments
+from tf_logreg.data import moments, scan
 from tf_logreg.data.arrays import from_arrays
-from tf_logreg.data.host_rows import host_batches
 from tf_logreg.data.source import with_offset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import on_devices, on_host
@@ -39,8 +38,8 @@ def hard_rows(classes, dtype):
 
 
 def columns_of(source):
-    scan = moments.scan(host_batches(source, np.arange(ROWS)), source)
-    return moments.affine(scan, standardize=True, bias=True, dtype=source.x_dtype)
+    found = scan.scan(source, np.arange(ROWS))
+    return moments.affine(found, standardize=True, bias=True, dtype=source.x_dtype)
 
 
 def problems_of(classes, count):
