@@ -64,7 +64,7 @@ def _job(values: flags.FlagValues) -> dict[str, Any]:
         for name in nested:
             fields.update({f"{name}.{key}": value for key, value in fields.pop(name).items()})
     return {
-        **{f"--{name}": values[name].value for name in ("mode", "dtype", "deterministic")},
+        **{f"--{name}": values[name].value for name in ("mode", "dtype", "engine", "deterministic")},
         **{f"--config.{name}": value for name, value in fields.items()},
     }
 
@@ -86,6 +86,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
             strategy=strategy,
             dtype=values.dtype,
             device_memory_fraction=values.device_memory_fraction,
+            engine=values.engine,
             overwrite=values.overwrite,
             record={"flags": {**where, "deterministic": values.deterministic}},
         )
@@ -96,7 +97,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         return
 
     if values.mode == "selftest":
-        block = selftest.run(Devices(strategy, values.dtype))
+        block = selftest.run(Devices(strategy, values.dtype, engine=values.engine))
         print(block)
         if values.workdir:
             team.from_chief(

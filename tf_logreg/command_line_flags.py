@@ -92,6 +92,14 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "tpu", "", "TPU name or grpc:// address; '' or local for one in this machine.", flag_values=values
     )
     flags.DEFINE_enum("dtype", "float32", choices.DTYPES, "How X is kept while training.", flag_values=values)
+    flags.DEFINE_enum(
+        "engine",
+        "auto",
+        choices.ENGINES,
+        "What makes the passes of a full-batch fit: NumPy on the host, or TensorFlow on the devices; "
+        "auto: the host where a process has only its CPU.",
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "device_memory_fraction",
         0.5,

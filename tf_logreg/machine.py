@@ -38,8 +38,8 @@ def in_parallel(function: Callable, blocks: Iterable) -> Iterator:
     """
     blocks = iter(blocks)
     first = list(itertools.islice(blocks, 2))
-    if len(first) < 2 or cores() == 1:
-        yield from map(function, itertools.chain(first, blocks))
+    if len(first) < 2:
+        yield from map(function, first)
         return
     with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
         waiting = collections.deque()

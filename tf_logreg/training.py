@@ -44,6 +44,7 @@ def train_and_evaluate(
     strategy: tf.distribute.Strategy | None = None,
     dtype: str = "float32",
     device_memory_fraction: float = 0.5,
+    engine: str = "auto",
     overwrite: bool = False,
     record: dict | None = None,
 ) -> dict:
@@ -58,6 +59,8 @@ def train_and_evaluate(
         dtype: of X while training: float32, float64 or bfloat16 (weights stay float32).
         device_memory_fraction: training rows that take at most this share of the devices' memory are
             placed there once; otherwise they are streamed.
+        engine: what makes the passes of a full-batch fit: 'host' (NumPy), 'devices' (TensorFlow), or 'auto',
+            which is the host where each process has only its CPU.
         overwrite: replace the run in workdir, even an unfinished one of the same config.
         record: further facts (the flags) to keep in `config.json`.
 
@@ -71,7 +74,7 @@ def train_and_evaluate(
             `overwrite` resumes from it.
     """
     check_surroundings(strategy)
-    devices = Devices(strategy or make_strategy(), dtype, device_memory_fraction)
+    devices = Devices(strategy or make_strategy(), dtype, device_memory_fraction, engine)
     clock = progress.Clock()
     devices.together(lambda: _check(config, devices))
     record = _record(config, devices, record or {})
@@ -283,6 +286,7 @@ def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds
                 "keras": keras.__version__,
             },
             strategy=type(devices.strategy).__name__,
+            engine="devices" if fit.solver == "minibatch" else devices.engine,
             num_replicas=devices.replicas,
             num_workers=devices.workers.count,
             communication=_communication(fit, devices, reductions, seconds["fit"]),

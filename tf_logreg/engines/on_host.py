@@ -7,7 +7,7 @@ shapes alone: repeats are bit-equal, on any number of cores.
 Rows that lie in memory one after another in the dtype of the fit are used where they lie. Their columns are
 not shifted and scaled; weights and sums are, which is the same by algebra:
 ((x - shift) scale) w = x (scale w) - shift (scale w). Columns whose mean is far above their deviation would
-lose digits that way, and are shifted in a copy of the block.
+lose digits that way, and are shifted in a copy of the block. So are all columns for products of columns.
 """
 
 import dataclasses
@@ -22,7 +22,6 @@ from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
-from tf_logreg.engines.rows import held_rows
 from tf_logreg.objective import host_sums
 from tf_logreg.objective.records import Rows
 
@@ -44,25 +43,24 @@ def placed_or_streamed(
         columns: the map from raw to training columns.
         folds: int32 [n], or None when no problem holds a fold out.
     """
-    whole = _where_they_lie(devices, source, rows)
-    if whole is None and not devices.has_room(len(rows), len(source.feature_names)):
+    split = _Split.of(columns, devices.dtype)
+    if (whole := _where_they_lie(devices, source, rows)) is not None:
+        x, y, weight, offset, _ = whole
+    elif devices.has_room(len(rows), len(source.feature_names)):
+        folds = None if folds is None else _own(devices, folds)
+        x, y, weight, offset = _copied(source, _own(devices, rows), split)
+        split = dataclasses.replace(split, near=None)
+    else:
         log.info("The training rows take more than the share of memory: each pass streams them.")
         return streamed(devices, source, rows, columns, folds)
-    if whole is None:
-        (positions,), ((x, y, weight, offset),) = held_rows(devices, source, rows, columns)
-        folds = None if folds is None else folds[positions]
-        columns = Affine(np.zeros(x.shape[1]), np.ones(x.shape[1]))
-    else:
-        x, y, weight, offset, _ = whole
-    return _over(devices, Rows(x, y, weight, _offset(offset, devices), folds), columns)
+    return _over(devices, Rows(x, y, weight, _offset(offset, devices), folds), split)
 
 
 def streamed(
     devices: Devices, source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
 ) -> Engine:
     """Passes over rows that are read again each time; arguments as of `placed_or_streamed`."""
-    mine = shards.rows_of(rows, devices.workers.replicas, devices.replicas)
-    fold = None if folds is None else shards.rows_of(folds, devices.workers.replicas, devices.replicas)
+    mine, fold = _own(devices, rows), None if folds is None else _own(devices, folds)
 
     def blocks(size: int, every: int) -> Iterator[Rows]:
         start = 0
@@ -74,7 +72,12 @@ def streamed(
                 yield _some(Rows(*batch[:3], _offset(batch.offset, devices), part), taken)
             start = stop
 
-    return _engine(devices, blocks, columns)
+    return _engine(devices, blocks, _Split.of(columns, devices.dtype))
+
+
+def _own(devices: Devices, array: np.ndarray) -> np.ndarray:
+    """The part of an array [n, ...] over all rows that belongs to this worker's rows."""
+    return shards.rows_of(array, devices.workers.replicas, devices.replicas)
 
 
 def _where_they_lie(devices: Devices, source: Source, rows: np.ndarray) -> Batch | None:
@@ -86,7 +89,20 @@ def _where_they_lie(devices: Devices, source: Source, rows: np.ndarray) -> Batch
     return source.host(rows) if first.dtype == devices.dtype and not first.flags.owndata else None
 
 
-def _over(devices: Devices, rows: Rows, columns: Affine) -> Engine:
+def _copied(source: Source, rows: np.ndarray, split: "_Split") -> tuple[np.ndarray, ...]:
+    """x, labels, weights and offsets of some rows, read once; columns that are far are shifted."""
+    n = len(rows)
+    x = np.empty((n, len(source.feature_names)), split.dtype)
+    y, weight = np.empty(n, np.int32), np.empty(n, np.float32)
+    offset, start = np.empty((n, source.offset_columns), source.x_dtype), 0
+    for batch in host_rows.host_batches(source, rows):
+        part = slice(start, start + len(batch.y))
+        x[part], y[part], weight[part], offset[part] = split.columns(batch.x), *batch[1:4]
+        start = part.stop
+    return x, y, weight, offset
+
+
+def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
     """Passes over rows in memory."""
     num_rows = len(rows.y)
 
@@ -96,23 +112,23 @@ def _over(devices: Devices, rows: Rows, columns: Affine) -> Engine:
             block = _some(rows, slice(start, stop))
             yield block if every == 1 else _some(block, _sampled(start, stop, num_rows, every))
 
-    return _engine(devices, blocks, columns)
+    return _engine(devices, blocks, split)
 
 
-def _engine(devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], columns: Affine) -> Engine:
+def _engine(devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], split: "_Split") -> Engine:
     """Passes over `blocks(rows in a block, every)`."""
-    dtype, p = np.dtype(devices.dtype), len(columns.shift)
-    none = np.empty(0, np.int32)
-    empty = Rows(np.empty((0, p), dtype), none, np.empty(0, np.float32), None, none)
+    p, none = len(split.shift), np.empty(0, np.int32)
+    empty = Rows(np.empty((0, p), split.dtype), none, np.empty(0, np.float32), None, none)
 
     def sums(name, arguments, problems, width, every=1):
-        program, split = getattr(host_sums, name), _Split.of(columns, dtype, name in host_sums.STANDARDIZED)
-        weights = [split.weights(one) for one in arguments]
-        size = _block_rows(dtype.itemsize * (p + width))
+        program, standardized = getattr(host_sums, name), name in host_sums.STANDARDIZED
+        weights = [w.astype(split.dtype) if standardized else split.weights(w) for w in arguments]
+        size = _block_rows(split.dtype.itemsize * (p + width))
 
         def of_block(block: Rows) -> list[np.ndarray]:
-            found = program(*weights, problems, block._replace(x=split.columns(block.x)))
-            return [part.astype(np.float64) for part in found]
+            x = split.columns(block.x)
+            x = split.training_columns(x) if standardized else x
+            return [part.astype(np.float64) for part in program(*weights, problems, block._replace(x=x))]
 
         total = None
         for found in machine.in_parallel(of_block, blocks(size, every)):
@@ -168,46 +184,48 @@ def _offset(offset: np.ndarray, devices: Devices) -> np.ndarray | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Split:
-    """Training columns in two steps: blocks (x - near) * unit, and weights and sums for the rest.
+    """Training columns in two steps: blocks x - near, then (x - shift) scale.
+
+    The second step is left to weights and sums where a program allows it.
 
     Attributes:
         dtype: of the blocks.
-        near, unit: [p] in blocks; None where blocks are the rows as they lie.
-        shift, scale: [p] float64, of columns that a block has.
+        near: [p] float64, what is subtracted from a block's columns; None for nothing.
+        shift, scale: [p] float64.
     """
 
     dtype: np.dtype
     near: np.ndarray | None
-    unit: np.ndarray | None
     shift: np.ndarray
     scale: np.ndarray
 
     @classmethod
-    def of(cls, columns: Affine, dtype: np.dtype, standardized: bool) -> "_Split":
-        """`standardized`: whether blocks are in training columns, with nothing left for the weights."""
-        plain = np.zeros_like(columns.shift), np.ones_like(columns.scale)
-        if standardized:
-            return cls(dtype, columns.shift, columns.scale.astype(dtype), *plain)
+    def of(cls, columns: Affine, dtype: str) -> "_Split":
+        """Columns that are far are shifted in blocks."""
         if columns.far is None or not columns.far.any():
-            return cls(dtype, None, None, columns.shift, columns.scale)
+            return cls(np.dtype(dtype), None, columns.shift, columns.scale)
         near = np.where(columns.far, columns.shift, 0.0)
-        return cls(dtype, near, None, columns.shift - near, columns.scale)
+        return cls(np.dtype(dtype), near, columns.shift - near, columns.scale)
 
     def columns(self, x: np.ndarray) -> np.ndarray:
-        """A block of rows [B, p] in its own dtype -> what a program is given."""
-        if self.near is None:
-            return x.astype(self.dtype, copy=False)
-        # Subtracted in the rows' own dtype, in which the shift is exact.
-        x = np.subtract(x, self.near.astype(x.dtype), dtype=x.dtype).astype(self.dtype, copy=False)
-        return x if self.unit is None else np.multiply(x, self.unit, out=x)
+        """A block of rows [B, p] in its own dtype -> x - near in the dtype of the fit."""
+        if self.near is not None:
+            # In the rows' own dtype, in which the shift is exact.
+            x = x - self.near.astype(x.dtype)
+        return x.astype(self.dtype, copy=False)
+
+    def training_columns(self, x: np.ndarray) -> np.ndarray:
+        """What `columns` gives -> training columns."""
+        x = x - self.shift.astype(self.dtype)
+        return np.multiply(x, self.scale.astype(self.dtype), out=x)
 
     def weights(self, w: np.ndarray) -> np.ndarray:
-        """Weights [K, q, m] of training columns -> of a block's."""
+        """Weights [K, q, m] of training columns -> of what `columns` gives."""
         kernel = w[:, :-1] * self.scale[:, None]
-        bias = w[:, -1:] - self.shift @ kernel[:, None]
-        return np.concatenate([kernel, bias.reshape(w[:, -1:].shape)], axis=1).astype(self.dtype)
+        bias = w[:, -1] - np.einsum("p,kpm->km", self.shift, kernel)
+        return np.concatenate([kernel, bias[:, None]], axis=1).astype(self.dtype)
 
     def gradient(self, sums: np.ndarray) -> np.ndarray:
-        """Sums [K, q, m] of residuals times a block's columns -> times training columns."""
+        """Sums [K, q, m] of residuals times what `columns` gives -> times training columns."""
         kernel = (sums[:, :-1] - self.shift[:, None] * sums[:, -1:]) * self.scale[:, None]
         return np.concatenate([kernel, sums[:, -1:]], axis=1)

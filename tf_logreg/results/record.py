@@ -104,7 +104,8 @@ class Result:
     metrics: dict[str, Metrics]  # by split: train, validation, test
     seconds: dict[str, float]  # by phase: setup, data, fit, evaluate, export
     versions: dict[str, str]  # of tf_logreg, tensorflow and keras
-    strategy: str  # the class of the tf.distribute strategy
+    strategy: str  # the class of the tf.distribute strategy, '' where there is none
+    engine: str  # what made the passes over the rows, host or devices
     num_replicas: int
     num_workers: int
     communication: float | None  # share of the fit's time, of several workers
