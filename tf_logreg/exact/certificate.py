@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_logreg import machine
-from tf_logreg.exact import host, projection, sums
+from tf_logreg.exact import host, logits, projection, sums
 from tf_logreg.exact.host import Block, Problem
 
 _EPS = np.finfo(np.float64).eps
@@ -159,22 +158,24 @@ def _dual_pass(
 ) -> dict[int, _Dual]:
     """The dual points pi = p (1 - t), t = v - p.v, v = x delta, of some problems."""
     duals = {k: _Dual(gradient=np.zeros(problems[k].w.shape)) for k in delta}
+    view = logits.View([problems[k] for k in delta])
+    moves = view.kernels(list(delta.values()))
 
     def part_of(block: Block) -> list[tuple]:
-        which, x, labels, weights, weighting, z = host.seen_by(problems, block, only=delta)
-        moved, most, divergence = np.empty_like(z), [], []
-        for i, k in enumerate(which):
-            p, error, _ = host.probabilities(z[i], labels[i])
-            t = _relative_move(x, p, delta[k])
-            share = weights[weighting[i]] / totals[k].weight
+        seen, most, divergence = view.of(block), [], []
+        v = view.products(moves, seen.x, "moves")
+        moved = host.scratch("errors", *v.shape)
+        for i, k in enumerate(delta):
+            p, error, _ = logits.probabilities(seen.logits[i], seen.labels[seen.labelling[i]])
+            t = _relative_move(v[i], p)
+            share = seen.weight[seen.weighting[i]] / totals[k].weight
             np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
             most.append(np.where(share > 0, t.max(axis=0), 0.0).max(initial=0.0))
             divergence.append(share @ (p * _entropy_term(t)).sum(axis=0))
-        return list(
-            zip(which, most, divergence, host.transposed(x, moved, problems[0].has_bias), strict=True)
-        )
+        gradients = logits.transposed(seen.x, moved, problems[0].has_bias)
+        return list(zip(delta, most, divergence, gradients, strict=True))
 
-    for found in machine.in_parallel(part_of, blocks()):
+    for found in host.in_parallel(part_of, blocks()):
         for k, most, divergence, gradient in found:
             duals[k].most = np.maximum(duals[k].most, most)  # NaN stays, as `max` would not have it
             duals[k].divergence += divergence
@@ -239,14 +240,8 @@ def _sums_rounding(problem: Problem, total: sums.Sums, objective: float) -> floa
     return _EPS * (16 * objective + total.magnitude @ np.abs(problem.w).max(axis=1))
 
 
-def _relative_move(x: np.ndarray, p: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    """T [C, B] of pi = p (1 - t): v - p.v with v = x delta (and 0 for class 0 of a sigmoid)."""
-    columns = x.shape[1]
-    v = np.zeros((delta.shape[1], len(x)))
-    if delta[:columns].any():
-        v = delta[:columns].T @ x.T
-    if len(delta) > columns:
-        v = v + delta[columns][:, None]
+def _relative_move(v: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """T [C, B] of pi = p (1 - t): v - p.v with v = x delta [m, B] (and 0 for class 0 of a sigmoid)."""
     if len(v) == 1:
         return np.stack([-p[1] * v[0], p[0] * v[0]])
     return v - (p * v).sum(axis=0)
@@ -267,14 +262,17 @@ def _scaled_divergence(
     blocks, problem: Problem, total: sums.Sums, delta: np.ndarray, scale: float, gather: sums.Gather
 ) -> float:
     """Sum a_i KL(scale pi_i + (1 - scale) e_y || p_i)."""
+    view = logits.View([problem])
+    moves = view.kernels([delta])
 
     def part_of(block: Block) -> float:
-        _, x, (y,), (weight,), _, (z,) = host.seen_by([problem], block)
+        x, (y,), _, (weight,), _, (z,) = view.of(block)
+        (v,) = view.products(moves, x, "moves")
         counts = weight > 0  # the others may have left the simplex
-        x, y, weight, z = x[counts], y[counts], weight[counts], z[:, counts]
-        p, _, loss = host.probabilities(z, y)
+        y, weight, z, v = y[counts], weight[counts], z[:, counts], v[:, counts]
+        p, _, loss = logits.probabilities(z, y)
         rows = np.arange(len(y))
-        pi = scale * p * (1 - _relative_move(x, p, delta))
+        pi = scale * p * (1 - _relative_move(v, p))
         pi[y, rows] += 1 - scale
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(pi > 0, np.log(pi) - np.log(p), 0)
@@ -282,7 +280,7 @@ def _scaled_divergence(
         ratio[y, rows] = np.log(pi[y, rows]) + loss
         return weight / total.weight @ (pi * ratio).sum(axis=0)
 
-    return sums.summed(gather, sum(machine.in_parallel(part_of, blocks())))[0]
+    return sums.summed(gather, sum(host.in_parallel(part_of, blocks())))[0]
 
 
 def _fenchel_young(w: np.ndarray, h: np.ndarray, l1: np.ndarray, l2: np.ndarray) -> np.ndarray:

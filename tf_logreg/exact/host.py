@@ -4,13 +4,16 @@ NumPy alone, so that what checks a solver shares no code with it.
 """
 
 import dataclasses
-from collections.abc import Iterator
-from typing import NamedTuple
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-_SMALL = 2**15  # numbers of an array that malloc keeps between two uses (measured with glibc)
-_MOST_LOGITS = 2**20  # of many problems in a block
+from tf_logreg import machine
+
+_BLOCK = 2**17  # numbers in a block: in float64 half of a core's cache, beside what is computed from them
+_MOST_LOGITS = 2**18  # of many problems in a block
 _MOST_ELEMENTS = 2**22  # of a block's rows, or of its logits, that a large gradient may ask for
 
 
@@ -52,8 +55,14 @@ class Problem:
 
     def weights(self, block: Block) -> np.ndarray:
         """The weights of a block's rows in this problem, [B]; 0 for those held out."""
-        use = (block.fold != self.held_out) & (block.fold <= self.latest)
-        return np.where(use, block.weight * self.class_weight[block.y], 0.0)
+        by_class = self.class_weight
+        alike = (by_class == by_class[0]).all()
+        weight = block.weight * (by_class[0] if alike else by_class[block.y])
+        if self.held_out >= 0:
+            weight *= block.fold != self.held_out
+        if self.latest < np.iinfo(np.int32).max:
+            weight *= block.fold <= self.latest
+        return weight
 
     def labels(self, y: np.ndarray) -> np.ndarray:
         """The classes that the problem tells apart, [B]."""
@@ -87,99 +96,28 @@ def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
     problems would take more memory than the rows, or where either would take too much of it.
     """
     enough = max(1, min(4 * outputs, _MOST_ELEMENTS // num_features, _MOST_ELEMENTS // outputs))
-    rows = max(2**18 // num_features, enough)
+    rows = max(_BLOCK // num_features, enough)
     return num_features * min(rows, max(_MOST_LOGITS // (count * outputs), enough))
 
 
-class Seen(NamedTuple):
-    """A block's rows as k problems see them."""
-
-    which: list[int]  # k problems
-    x: np.ndarray  # [B, p] float64, centred
-    labels: list[np.ndarray]  # k of [B]
-    weight: np.ndarray  # [u, B], the weightings that differ; 0 for rows that do not count
-    weighting: np.ndarray  # [k], which of them is a problem's
-    logits: np.ndarray  # [k, m, B]
+def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
+    """function(block) of each block, in order: the same for any number of cores, of one block too."""
+    with machine.one_blas_thread():
+        yield from machine.in_parallel(function, blocks)
 
 
-def seen_by(problems: list[Problem], block: Block, only=None) -> Seen:
-    """A block's rows, read once for all problems, or `only` some: 50 of them in 5 folds share a product by x.
+_held = threading.local()
 
-    Classes come first: sums over them then run along rows, which is how NumPy is fast.
+
+def scratch(name: str, *shape: int) -> np.ndarray:
+    """This thread's float64 array of a name, of any contents, until the thread asks for that name again.
+
+    Memory for a new array of a block's size comes from the operating system page by page, which takes longer
+    than to fill it.
     """
-    which = list(range(len(problems))) if only is None else sorted(only)
-    mine, centre = [problems[k] for k in which], problems[0].centre
-    x = (
-        np.subtract(block.x, centre, dtype=np.float64)
-        if centre.any()
-        else block.x.astype(np.float64, copy=False)
-    )
-    p = x.shape[1]
-    kernels = np.hstack([problem.w[:p] for problem in mine])
-    z = (kernels.T @ x.T).reshape(len(which), -1, len(x))
-    z += block.offset.T
-    for logits, problem in zip(z, mine, strict=True):
-        if problem.has_bias:
-            logits += problem.w[p][:, None]
-    alike = [(problem.held_out, problem.latest, problem.class_weight.tobytes()) for problem in mine]
-    distinct = dict(zip(alike, mine, strict=True))
-    place = {key: i for i, key in enumerate(distinct)}
-    return Seen(
-        which,
-        x,
-        [problem.labels(block.y) for problem in mine],
-        np.stack([problem.weights(block) for problem in distinct.values()]),
-        np.array([place[key] for key in alike]),
-        z,
-    )
-
-
-def few_at_a_time(count: int, num_rows: int) -> Iterator[slice]:
-    """Slices of problems such that arrays [slice, num_rows] stay small.
-
-    Memory for larger ones comes from the operating system anew each time, page by page: sigmoids of 50
-    problems took 26 ns a number at once, 6 ns by 12.
-    """
-    size = max(1, _SMALL // num_rows)
-    return (slice(a, a + size) for a in range(0, count, size))
-
-
-def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities of all classes [C, B], p - e_y of the outputs [m, B], and the loss [B]."""
-    if len(z) == 1:
-        error, small, loss = sigmoid_terms(z[0], y)
-        other = np.abs(error)
-        own = np.where(other > 0.5, small, 1.0) / (1 + small)
-        p = np.where(y == 1, [other, own], [own, other])
-        return p, error[None], loss
-    rows = np.arange(len(y))
-    shifted = z - z.max(axis=0)
-    p = np.exp(shifted)
-    total = p.sum(axis=0)
-    loss = np.log(total) - shifted[y, rows]
-    p /= total
-    error = p.copy()
-    # p_y - 1 from the other probabilities: it keeps its digits when p_y rounds to 1, where
-    # log(total) has lost them too.
-    error[y, rows] = 0
-    error[y, rows] = -error.sum(axis=0)
-    sure = error[y, rows] > -1e-3
-    loss[sure] = -np.log1p(error[y[sure], rows[sure]])
-    return p, error, loss
-
-
-def sigmoid_terms(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The error p - y, exp(-|z|) and the loss of one output, each of the shape of z; y is 0 or 1."""
-    sign = 1.0 - 2.0 * y
-    t = sign * z  # the logit of the other class
-    small = np.exp(-np.abs(t))
-    error = np.where(t > 0, 1.0, small)
-    error /= 1 + small
-    error *= sign
-    return error, small, np.maximum(t, 0) + np.log1p(small)
-
-
-def transposed(x: np.ndarray, r: np.ndarray, bias: bool) -> np.ndarray:
-    """[X, 1]^T R_k of residuals r [k, m, B]: [k, q, m]."""
-    product = (r.reshape(-1, len(x)) @ x).reshape(*r.shape[:2], -1).transpose(0, 2, 1)
-    return np.concatenate([product, r.sum(axis=2)[:, None]], axis=1) if bias else product
+    size = math.prod(shape)
+    held = getattr(_held, name, None)
+    if held is None or held.size < size:
+        held = np.empty(size)
+        setattr(_held, name, held)
+    return held[:size].reshape(shape)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import scipy.linalg
 
-from tf_logreg.exact import host
+from tf_logreg.exact import logits
 from tf_logreg.exact.host import Block, Problem
 
 _MOST_PROJECTED = 10_000  # columns that the projection may fix: A takes 800 MB, and its factor as much
@@ -173,18 +173,21 @@ def normal_matrix(
 
 def _many_rows(blocks: Iterable[Block], problem: Problem, least: int):
     """(x, weight, p) of blocks put together until they have so many rows, the last but for."""
-    waiting, size = [], 0
+    waiting, size, view = [], 0, logits.View([problem])
+
+    def together() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        x, weight, p = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
+        return x, weight, p.T
+
     for block in blocks:
-        _, x, (y,), (weight,), _, (z,) = host.seen_by([problem], block)
-        waiting.append((x, weight, host.probabilities(z, y)[0].T))
+        x, (y,), _, (weight,), _, (z,) = view.of(block)
+        waiting.append((x.copy(), weight, logits.probabilities(z, y)[0].T))
         size += len(y)
         if size >= least:
-            x, weight, p = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
-            yield x, weight, p.T
+            yield together()
             waiting, size = [], 0
     if waiting:
-        x, weight, p = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
-        yield x, weight, p.T
+        yield together()
 
 
 def _add_gram(total: np.ndarray, rows: np.ndarray, sign: float) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_logreg import machine
-from tf_logreg.exact import host, normal_equations, projection
+from tf_logreg.exact import host, logits, normal_equations, projection
 from tf_logreg.exact.host import Block, Problem
 
 # array -> [workers, *shape]: every worker's array, where each reads rows of its own.
@@ -61,14 +60,16 @@ def first_pass(
     # Where the bias is all that has an equation, this pass says what the dual pass would.
     bias_alone = project and all(_only_bias(problem) for problem in problems)
 
+    view = logits.View(problems)
+
     def part_of(block: Block) -> tuple[int, list[tuple]]:
-        seen = host.seen_by(problems, block)
+        seen = view.of(block)
         terms = _terms_and_bias_moves(seen) if bias_alone else _terms_and_designs(seen, problems, project)
         return len(block.y), _parts(seen, *terms, magnitudes=project)
 
-    for count, parts in machine.in_parallel(part_of, blocks()):
+    for count, parts in host.in_parallel(part_of, blocks()):
         num_rows += count
-        for k, part, design in parts:
+        for k, (part, design) in enumerate(parts):
             totals[k].add(part)
             if design is not None:
                 before = designs.get(k)
@@ -99,45 +100,48 @@ def first_pass(
     return totals
 
 
-def _terms_and_bias_moves(seen: host.Seen) -> tuple[list, np.ndarray, np.ndarray, list]:
+def _terms_and_bias_moves(seen: logits.Seen) -> tuple[list, np.ndarray, np.ndarray, list]:
     """Of sigmoids: weighted losses k, gradients [k, q, 1], what the bias moves [k, q]; and no designs."""
-    both, losses = np.empty((len(seen.which), 2, len(seen.x))), []
-    for at in host.few_at_a_time(len(seen.which), len(seen.x)):
-        error, small, loss = host.sigmoid_terms(seen.logits[at, 0], np.stack(seen.labels[at]))
+    count, num_rows = len(seen.logits), len(seen.x)
+    both, losses = host.scratch("errors", count, 2, num_rows), []
+    for at in logits.few_at_a_time(count, num_rows):
+        error, move = both[at, 0], both[at, 1]
+        loss = logits.sigmoid_terms(seen.logits[at, 0], seen.labels[seen.labelling[at]], error, move)
         weight = seen.weight[seen.weighting[at]]
         losses.extend(np.einsum("kb,kb->k", weight, loss))
-        np.multiply(weight, error, out=both[at, 0])
-        # p (1 - p) of the other class's probability, without the cancellation of 1 - p.
-        np.multiply(weight, small / np.square(1 + small), out=both[at, 1])
-    both = host.transposed(seen.x, both, True)
-    return losses, both[:, :, :1], both[:, :, 1], [None] * len(losses)
+        error *= weight
+        move *= weight
+    both = logits.transposed(seen.x, both, True)
+    return losses, both[:, :, :1], both[:, :, 1], [None] * count
 
 
 def _terms_and_designs(
-    seen: host.Seen, problems: list[Problem], project: bool
+    seen: logits.Seen, problems: list[Problem], project: bool
 ) -> tuple[list, np.ndarray, list, list]:
     """Weighted losses k, gradients [k, q, m], no bias moves; and k designs, each None but to `project`."""
-    errors, losses, designs = np.empty_like(seen.logits), [], []
-    for i, k in enumerate(seen.which):
-        p, error, loss = host.probabilities(seen.logits[i], seen.labels[i])
-        weight = seen.weight[seen.weighting[i]]
-        np.multiply(weight, error, out=errors[i])
+    errors, losses, designs = host.scratch("errors", *seen.logits.shape), [], []
+    for k, problem in enumerate(problems):
+        p, error, loss = logits.probabilities(seen.logits[k], seen.labels[seen.labelling[k]])
+        weight = seen.weight[seen.weighting[k]]
+        np.multiply(weight, error, out=errors[k])
         losses.append(weight @ loss)
-        designs.append(normal_equations.design(seen.x, weight, p, problems[k]) if project else None)
-    gradients = host.transposed(seen.x, errors, problems[0].has_bias)
+        designs.append(normal_equations.design(seen.x, weight, p, problem) if project else None)
+    gradients = logits.transposed(seen.x, errors, problems[0].has_bias)
     return losses, gradients, [0.0] * len(losses), designs
 
 
-def _parts(seen: host.Seen, losses, gradients, bias_moves, designs, *, magnitudes: bool) -> list[tuple]:
-    """(k, its `Sums`, its design) of each problem that sees a block."""
+def _parts(seen: logits.Seen, losses, gradients, bias_moves, designs, *, magnitudes: bool) -> list[tuple]:
+    """The `Sums` and the design of each problem that sees a block."""
     weights = seen.weight.sum(axis=1)[seen.weighting]
-    found = (seen.weight @ np.abs(seen.x))[seen.weighting] if magnitudes else [0.0] * len(losses)
+    found = [0.0] * len(losses)
+    if magnitudes:
+        found = (seen.weight @ np.abs(seen.x))[seen.weighting]
     rows = zip(weights, losses, gradients, found, bias_moves, strict=True)
     sums = [
         Sums(weight, loss, gradient, magnitude=magnitude, bias_move=move)
         for weight, loss, gradient, magnitude, move in rows
     ]
-    return list(zip(seen.which, sums, designs, strict=True))
+    return list(zip(sums, designs, strict=True))
 
 
 def summed(gather: Gather, *parts: float | np.ndarray) -> list:

@@ -17,6 +17,7 @@ from tf_logreg.exact import certificate, dependence, host, recession, separation
 from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
 
 _MOST_WEAK = 2000  # most coefficients for which those with a weak l2 are projected
+_FAR = 8  # deviations of a column's mean from zero, from where on it is subtracted from the rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Certified:
             start, folds = 0, None if self.folds is None else mine(self.folds)
             for batch in host_rows.host_batches(self.source, mine(self.rows), elements):
                 stop = start + len(batch.y)
-                fold = np.zeros(stop - start, int) if folds is None else folds[start:stop]
+                fold = np.broadcast_to(0, stop - start) if folds is None else folds[start:stop]
                 yield host.Block(batch.x, batch.y, batch.weight, batch.offset, fold)
                 start = stop
 
@@ -92,24 +93,43 @@ class Certified:
         )
 
     def certify(self, w: np.ndarray, which: np.ndarray) -> list[certificate.Certificate]:
-        """Certificates of the problems `which` [k] at w [k, P]."""
-        return certificate.certify(
-            self.blocks(which),
-            [self.problem(one, k) for one, k in zip(w, which, strict=True)],
-            self.devices.gather,
-        )
+        """Certificates of the problems `which` [k] at w [k, P]; gradients are in columns `_as_given`."""
+        problems = self._as_given([self.problem(one, k) for one, k in zip(w, which, strict=True)])
+        return certificate.certify(self.blocks(which), problems, self.devices.gather)
 
     def exact(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Float64 values [k] and gradients [k, P] of the smooth part, in training columns."""
-        problems = [self.problem(one, k) for one, k in zip(w, which, strict=True)]
+        centred = [self.problem(one, k) for one, k in zip(w, which, strict=True)]
+        given, p = self._as_given(centred), self.problems.shape[0]
         values, gradients = [], []
-        found = sums.first_pass(self.blocks(which), problems, self.devices.gather)
-        for problem, total in zip(problems, found, strict=True):
-            gradient = total.gradient + problem.l2 * problem.w
-            gradient[: len(self.columns.scale)] *= self.columns.scale[:, None]
+        found = sums.first_pass(self.blocks(which), given, self.devices.gather)
+        for problem, seen, total in zip(centred, given, found, strict=True):
+            gradient = total.gradient
+            if problem.has_bias:
+                gradient[:p] -= np.outer(problem.centre - seen.centre, gradient[p])
+            gradient += problem.l2 * problem.w
+            gradient[:p] *= self.columns.scale[:, None]
             values.append(total.loss + (problem.l2 / 2 * np.square(problem.w)).sum())
             gradients.append(gradient.ravel())
         return np.array(values), np.array(gradients)
+
+    def _as_given(self, problems: list[host.Problem]) -> list[host.Problem]:
+        """The same problems in columns of which only those are centred whose mean is far from zero.
+
+        The bias takes the other means, which saves a copy of the rows. Unpenalised columns stay
+        centred: their projection is the more accurate.
+        """
+        one, p = problems[0], self.problems.shape[0]
+        if not one.has_bias or ((one.l1 == 0) & (one.l2 == 0))[:p].any():
+            return problems
+        near = np.abs(one.centre) * self.columns.scale < _FAR
+
+        def given(problem: host.Problem) -> host.Problem:
+            w = problem.w.copy()
+            w[p] -= problem.centre[near] @ w[:p][near]
+            return dataclasses.replace(problem, w=w, centre=np.where(near, 0.0, problem.centre))
+
+        return [given(problem) for problem in problems]
 
     def separated(self, w: np.ndarray, k: int) -> tuple[np.ndarray | None, bool]:
         """`separation.separating_direction` of problem k at w [P].
