@@ -38,7 +38,7 @@ def path():
         penalty="l2", values=np.array([1.0, 0.1]), C=np.array([1.0, np.inf]), l1_ratio=np.zeros(2), l1=numbers,
         l2=numbers, metric="log_loss", scores=numbers, choice=1, kernel=np.zeros((2, 3, 4, 1)),
         bias=np.zeros((2, 3, 1)), status=np.full((2, 3), "optimal"), objective=numbers, nonzeros=np.full((2, 3), 4),
-        certified_gap=np.array([[np.nan, 0, 0], [0, np.inf, 0]]), passes=numbers, iterations=9, note="",
+        certified_gap=np.array([[np.nan, 0, 0], [0, np.inf, 0]]), passes=numbers, steps=numbers, iterations=9, note="",
     )  # fmt: skip
     return path_files.summary(found)
 

@@ -74,6 +74,7 @@ def of_rows(
     devices: Devices,
     *,
     files: dict | None = None,
+    folds: make_folds.Folds | None = None,
 ) -> Dataset:
     """The dataset of a source whose rows are already split.
 
@@ -83,6 +84,7 @@ def of_rows(
         settings: its section cv, data.group, data.time and the seed are read.
         devices: as in `prepare`.
         files: digests, as in `Dataset`.
+        folds: cv.folds of them; None to draw them.
 
     Raises:
         InputError: rows cannot be used, or folds cannot be made.
@@ -93,11 +95,12 @@ def of_rows(
         )
     others = {role: scan_rows(source, ids, devices) for role, ids in rows.items() if role != "train"}
     del others  # every number was looked at
-    train, folds = rows["train"], make_folds.none(len(rows["train"]))
+    train = rows["train"]
     check_classes_to_learn(source, rows, np.bincount(source.labels(train), minlength=len(source.class_names)))
-    if settings.cv.folds:
+    if folds is None and settings.cv.folds:
         by = {"group": settings.data.group, "time": settings.data.time, "seed": settings.seed}
         folds = devices.together(lambda: make_folds.make(source, train, settings.cv.folds, **by))
+    folds = folds or make_folds.none(len(train))
     by_fold = [train[folds.fold == f] for f in range(folds.fold.max() + 1)] if settings.cv.folds else [train]
     parts = [scan_rows(source, ids, devices) for ids in by_fold]
     whole = parts[0] if len(parts) == 1 else moments.merged(parts)

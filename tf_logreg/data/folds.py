@@ -1,4 +1,4 @@
-"""Folds for cross-validation: drawn class by class, whole groups at a time, or forward in time.
+"""Folds for cross-validation: drawn class by class, whole groups at a time, or forward in time; or given.
 
 Each row has the number of one fold; a problem holds one fold out. Forward in time it also leaves out
 later rows, so that fold h is predicted from its past alone, and the rows of fold 0 are never held out.
@@ -87,6 +87,19 @@ def make(
     for number, (_, test) in enumerate(parts):
         fold[test] = number
     return Folds(fold, np.arange(count, dtype=np.int32), last)
+
+
+def given(tests: list[np.ndarray], num_rows: int) -> Folds:
+    """Folds that someone else has drawn.
+
+    Args:
+        tests: F arrays of row numbers, which do not overlap; all other rows train beside each.
+        num_rows: n; a row that is in none of them always trains.
+    """
+    fold, count = np.full(num_rows, len(tests), np.int32), len(tests)
+    for number, test in enumerate(tests):
+        fold[test] = number
+    return Folds(fold, np.arange(count, dtype=np.int32), np.full(count, np.iinfo(np.int32).max, np.int32))
 
 
 def check_classes(folds: Folds, class_weight_sums: np.ndarray, class_names: tuple[str, ...]) -> None:

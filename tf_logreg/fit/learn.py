@@ -10,11 +10,13 @@ from tf_logreg.data import moments
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import load as engines
+from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InterruptError, RunError
 from tf_logreg.fit import class_weight, penalties
 from tf_logreg.fit.full_batch import memory, optimum
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import choice
+from tf_logreg.fit.path.path import Path
 from tf_logreg.fit.result import Fit, Status, Trained
 from tf_logreg.fit.task import Task
 from tf_logreg.model import head as heads
@@ -64,14 +66,28 @@ def learn(
         RunError: the fit diverged, or no strength of a path could be scored.
         InterruptError: the monitor ended the fit; its state is saved.
     """
+    task = _task(settings, dataset, devices, monitor)
+    fit = _by_minibatches(task) if settings.solver.name == "minibatch" else _to_the_optimum(task, start)
+    return _checked(fit, dataset, devices)
+
+
+def explore(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor) -> Path:
+    """Fits a path alone, without the fit to all training rows that follows its choice.
+
+    Arguments and errors are those of `learn`; settings.path.penalty is given.
+    """
+    task = _task(settings, dataset, devices, monitor)
+    path, _ = _path(task, optimum.columns_of(task.settings, dataset))
+    return path.in_raw_units(dataset.exponent)
+
+
+def _task(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor) -> Task:
     head = heads.resolve(settings.model.output, dataset.num_classes)
     weights = _class_weight(settings, dataset, head)
     given, settings = settings, penalties.of_mean(settings, _sum_of_weights(settings, dataset))
     if given.C:
         log.info("C=%g is l1=%.6g, l2=%.6g.", given.C, settings.l1, settings.l2)
-    task = Task(_with_method(settings), dataset, devices, monitor, head, weights)
-    fit = _by_minibatches(task) if settings.solver.name == "minibatch" else _to_the_optimum(task, start)
-    return _checked(fit, dataset, devices)
+    return Task(_with_method(settings), dataset, devices, monitor, head, weights)
 
 
 def _by_minibatches(task: Task) -> Fit:
@@ -97,14 +113,7 @@ def _to_the_optimum(task: Task, start: Model | None) -> Fit:
         engine = engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
         trained = optimum.fit(task, engine, columns, start)
     else:
-        # Memory is measured before the rows take their part of it.
-        at_once = choice.problems_at_once(settings, dataset, devices, task.head)
-        engine = scored = engines.placed_or_streamed(
-            devices, dataset.source, dataset.train, columns, dataset.folds.fold
-        )
-        if not settings.cv.folds:
-            scored = engines.streamed(devices, dataset.source, dataset.rows["validation"], columns)
-        path = choice.fit(task, engine, scored, columns, at_once)
+        path, engine = _path(task, columns)
         start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, task.head)
         chosen = dataclasses.replace(task, settings=path.chosen(settings))
         trained = optimum.fit(chosen, engine, columns, start)
@@ -112,6 +121,19 @@ def _to_the_optimum(task: Task, start: Model | None) -> Fit:
     fit = _fit_of(trained, task, columns)
     path = None if path is None else path.in_raw_units(dataset.exponent)
     return dataclasses.replace(fit, path=path)
+
+
+def _path(task: Task, columns: moments.Affine) -> tuple[Path, Engine]:
+    """The path in the dataset's units, and the passes over the training rows."""
+    settings, dataset, devices = task.settings, task.dataset, task.devices
+    # Memory is measured before the rows take their part of it.
+    at_once = choice.problems_at_once(settings, dataset, devices, task.head)
+    engine = scored = engines.placed_or_streamed(
+        devices, dataset.source, dataset.train, columns, dataset.folds.fold
+    )
+    if not settings.cv.folds:
+        scored = engines.streamed(devices, dataset.source, dataset.rows["validation"], columns)
+    return choice.fit(task, engine, scored, columns, at_once), engine
 
 
 def _fit_of(trained: Trained, task: Task, columns: moments.Affine) -> Fit:

@@ -53,7 +53,7 @@ class Outcome:
     Attributes:
         w: [K, P]. status: list of K. certificates: list of K, the last certificate of each problem.
         running_off: list of K, None or the direction [q, m] along which a separated problem has no optimum.
-        passes: [K] reads of the rows. iterations: steps of the method.
+        passes: [K] reads of the rows. steps: [K] of the method. iterations: steps of the slowest problem.
         history: (passes of the slowest problem, its objective, its estimated gap) after each step.
     """
 
@@ -62,6 +62,7 @@ class Outcome:
     certificates: list[Certificate]
     running_off: list[np.ndarray | None]
     passes: np.ndarray
+    steps: np.ndarray
     iterations: int
     history: list[tuple[float, float, float]]
 
@@ -126,9 +127,11 @@ def solve(
                 saving.after_pass()
             if loop.state.finished.all():
                 break
+            stepping = core.active(loop.state)
             with penalized.blas_threads():
                 loop.state = method.step(fns, loop.state)
             loop.iterations += 1
+            loop.steps[stepping] += 1
             loop.passes[:] = passes
             loop.note_progress()
             tape.clear()
@@ -151,7 +154,7 @@ class _Loop:
         self.iterations, self.exact = 0, False
         self.history: list[tuple[float, float, float]] = []
         self.target, self.threshold = target, target.copy()
-        self.passes, self.refusals = np.zeros(count), np.zeros(count, int)
+        self.passes, self.refusals, self.steps = np.zeros(count), np.zeros(count, int), np.zeros(count, int)
         self.least, self.since = np.full(count, np.inf), np.zeros(count, int)
         self.status: list[str] = [""] * count
         self.certificates: list[Certificate | None] = [None] * count
@@ -204,6 +207,7 @@ class _Loop:
             self.certificates,
             self.running_off,
             self.passes.copy(),
+            self.steps,
             self.iterations,
             self.history,
         )
@@ -257,6 +261,7 @@ class _Loop:
             "threshold": self.threshold,
             "passes": self.passes,
             "refusals": self.refusals,
+            "steps": self.steps,
             "least": self.least,
             "since": self.since,
             "status": np.array(self.status, "U16"),
@@ -269,6 +274,7 @@ class _Loop:
         self.history = [tuple(row) for row in arrays["history"].tolist()]
         for name in ("threshold", "passes", "refusals", "least", "since"):
             setattr(self, name, arrays[name].copy())
+        self.steps = arrays.get("steps", self.steps).copy()  # versions up to 0.7 did not count them
         self.status, self.exact = arrays["status"].tolist(), bool(arrays["exact"])
         self.iterations = int(arrays["iterations"])
         state = _below(arrays, "state/")

@@ -159,9 +159,8 @@ def _found(task: grid.PathTask, values: np.ndarray, problems: Penalized, solved:
     shape = len(values) * len(shares), len(task.dataset.moments)
     kernel, bias = _models(solved.w, problems, shape)
     found = task.scored.scores(kernel, bias - _prior_shift_by_fold(task, problems))
-    status, gap, value, reads = (
-        array.reshape(*shape, -1) for array in (solved.status, solved.gap, solved.objective, solved.passes)
-    )
+    names = ("status", "gap", "objective", "passes", "steps")
+    status, gap, value, reads, steps = (getattr(solved, name).reshape(*shape, -1) for name in names)
     # With one against the rest, the model has the status of the first class that is not optimal.
     first_bad = (status != Status.OPTIMAL).argmax(axis=2)[:, :, None]
     status = np.take_along_axis(status, first_bad, axis=2)[:, :, 0]
@@ -182,6 +181,7 @@ def _found(task: grid.PathTask, values: np.ndarray, problems: Penalized, solved:
         "objective": value.sum(axis=2),
         "nonzeros": np.count_nonzero(kernel, axis=(2, 3)),
         "passes": reads.max(axis=2),
+        "steps": steps.max(axis=2),
     }
 
 

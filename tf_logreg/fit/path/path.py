@@ -21,7 +21,8 @@ class Path:
         kernel, bias: [N, F, p, m] and [N, F, m], in the dataset's units, without the prior's correction.
         status: [N, F] strings. certified_gap, objective: [N, F] nats, NaN where there is none.
         nonzeros: [N, F], number of non-zero coefficients. passes: [N, F] reads of the rows.
-        iterations: steps of the method. note: message about the choice, '' for none.
+        steps: [N, F], of the method. iterations: its steps for all fits together.
+        note: message about the choice, '' for none.
     """
 
     penalty: str
@@ -40,6 +41,7 @@ class Path:
     objective: np.ndarray
     nonzeros: np.ndarray
     passes: np.ndarray
+    steps: np.ndarray
     iterations: int
     note: str
 

@@ -26,7 +26,7 @@ class Solved:
 
     Attributes:
         w: [K, P]. status: [K] strings, '' for unsolved. gap, objective: [K] nats; NaN where there is none.
-        passes: [K] reads of the rows.
+        passes: [K] reads of the rows. steps: [K] of the method.
         iterations: steps of the method, over all batches.
     """
 
@@ -35,6 +35,7 @@ class Solved:
     gap: np.ndarray
     objective: np.ndarray
     passes: np.ndarray
+    steps: np.ndarray
     iterations: int = 0
 
     @classmethod
@@ -42,11 +43,11 @@ class Solved:
         """No results yet, for problems that start at `start` [K, P]."""
         count = len(start)
         nothing = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count)
-        return cls(start.copy(), np.full(count, "", "U16"), *nothing)
+        return cls(start.copy(), np.full(count, "", "U16"), *nothing, np.zeros(count, int))
 
     def add(self, part: np.ndarray, outcome: loop.Outcome) -> None:
         """Adds the results of the problems `part` [k], except w, which the caller sets."""
-        self.passes[part] = outcome.passes
+        self.passes[part], self.steps[part] = outcome.passes, outcome.steps
         self.status[part] = [one.value for one in outcome.status]
         self.iterations += outcome.iterations
         for k, one, found in zip(part, outcome.status, outcome.certificates, strict=True):
@@ -61,8 +62,10 @@ class Solved:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Solved":
         """From `arrays`."""
+        steps = {"steps": np.zeros(len(arrays["passes"]), int)}  # versions up to 0.7 did not count them
         return cls(
-            **{name: array.copy() for name, array in arrays.items()}
+            **steps
+            | {name: array.copy() for name, array in arrays.items()}
             | {"iterations": int(arrays["iterations"])}
         )
 
