@@ -1,5 +1,8 @@
 """One look at rows: moments, constant columns and faults, whatever the blocks, layouts and cores."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -136,3 +139,30 @@ def test_a_block_without_weight_is_passed_over():
     weight[:140] = 0
     assert_moments(scanned(BASE, weight), BASE, weight)
     assert scanned(BASE, np.zeros(N)).weight_sum == 0
+
+
+def test_arrays_need_no_tensorflow():
+    """Rows with offsets, classes and columns in another order, and columns in units of their own."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[[1e-200,", "3.0]]", "[1]", "[[7.0]]", "False"]
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+import numpy as np
+from tf_logreg import config
+from tf_logreg.data import dataset, source, views
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.devices.devices import Devices
+
+rows = from_arrays(
+    np.array([[3.0, 1e-200], [4.0, -1e-200]]), np.array([0, 1]), class_names=("a", "b"), feature_names=("u", "v"),
+    extras={"o": np.array([7.0, 8.0])},
+)
+rows = views.with_columns(views.with_positive_class(source.with_offset(rows, "o", 1), "a"), ("v", "u"))
+found = dataset.of_rows(rows, {"train": np.arange(2)}, config.get_config(), Devices())
+first = found.source.host(np.arange(1))
+print(np.ldexp(first.x, found.exponent).tolist(), first.y.tolist(), first.offset.tolist(), "tensorflow" in sys.modules)
+"""

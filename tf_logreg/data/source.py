@@ -8,6 +8,7 @@ resumed run is exact.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -93,8 +94,6 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
     Raises:
         InputError: no such extra, another shape, or a value that is not a finite number.
     """
-    import tensorflow as tf
-
     if name not in source.extras:
         raise InputError(
             f"data.offset: expected one of the source's further columns "
@@ -126,15 +125,21 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
             f"data.offset: expected a finite number in each row, as {source.x_dtype} holds it. Received: "
             f"{values[row, output]} in {source.place(row)}."
         )
-    values = rounded
-    with tf.device("CPU:0"):
-        offsets = tf.convert_to_tensor(values)
+
+    @functools.cache
+    def tensor() -> tf.Tensor:
+        import tensorflow as tf
+
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.convert_to_tensor(rounded)
 
     def read(rows: tf.Tensor) -> Batch:
-        return source.read(rows)._replace(offset=tf.gather(offsets, rows))
+        import tensorflow as tf
+
+        return source.read(rows)._replace(offset=tf.gather(tensor(), rows))
 
     def host(rows: np.ndarray) -> Batch:
-        return source.host(rows)._replace(offset=values[rows])
+        return source.host(rows)._replace(offset=rounded[rows])
 
     return dataclasses.replace(source, read=read, offset_columns=num_outputs, host=source.host and host)
 

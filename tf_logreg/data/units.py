@@ -41,8 +41,6 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
     """
     if not exponent.any():
         return source
-    import tensorflow as tf
-
     if source.host is None:
         lost = np.flatnonzero(exponent < -_ORDINARY)
         if lost.size and source.x_dtype == np.float32:
@@ -55,6 +53,8 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
         second = np.exp2(-(exponent - exponent // 2).astype(float))
 
         def read(rows: tf.Tensor) -> Batch:
+            import tensorflow as tf
+
             batch = source.read(rows)
             x = tf.cast(batch.x, tf.float64) * first * second
             return batch._replace(x=tf.cast(tf.clip_by_value(x, -_FURTHEST, _FURTHEST), batch.x.dtype))
@@ -69,6 +69,8 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
 
     @functools.cache
     def scaled() -> tf.Tensor:
+        import tensorflow as tf
+
         num_rows = max(split.stop for split in source.splits.values())
         x = memory.empty((num_rows, len(source.feature_names)), source.x_dtype)
         for start in range(0, num_rows, _BLOCK_ROWS):
@@ -78,6 +80,8 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
             return memory.tensor(x)
 
     def gathered(rows: tf.Tensor) -> Batch:
+        import tensorflow as tf
+
         return source.read(rows)._replace(x=tf.gather(scaled(), rows))
 
     return dataclasses.replace(source, read=gathered, host=host)

@@ -25,8 +25,6 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
     Raises:
         InputError: the source has other features, or has two of the same name in another order.
     """
-    import tensorflow as tf
-
     if source.feature_names == columns:
         return source
     missing, other = (
@@ -51,6 +49,8 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
     order = np.array([at[name] for name in columns])
 
     def read(rows: tf.Tensor) -> Batch:
+        import tensorflow as tf
+
         batch = source.read(rows)
         return batch._replace(x=tf.gather(batch.x, order, axis=1))
 
@@ -88,8 +88,6 @@ def with_classes(source: Source, class_names: tuple[str, ...], present: np.ndarr
     Raises:
         InputError: the source has a class that is not among them, or a name that several classes share.
     """
-    import tensorflow as tf
-
     if source.class_names == class_names:
         return source
     there = np.arange(len(source.class_names)) if present is None else np.flatnonzero(present)
@@ -114,6 +112,8 @@ def with_classes(source: Source, class_names: tuple[str, ...], present: np.ndarr
     places = [own.get(c, by_name.get(name, -1)) for c, name in enumerate(class_names)]
 
     def read(rows: tf.Tensor) -> Batch:
+        import tensorflow as tf
+
         batch = source.read(rows)
         return batch._replace(y=tf.gather(index, batch.y))
 
