@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from sklearn import datasets, linear_model
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import check_estimator
 
 from tf_logreg import LogisticRegression
 
@@ -10,6 +12,14 @@ from tf_logreg import LogisticRegression
 def reference(**options) -> linear_model.LogisticRegression:
     """scikit-learn's own, as exact as it goes."""
     return linear_model.LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=10_000, **options)
+
+
+def planted(num_rows: int, num_features: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of known weights, two classes."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(num_rows, num_features))
+    logits = x @ rng.normal(size=num_features) / np.sqrt(num_features)
+    return x, (logits > rng.logistic(size=num_rows)).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -22,3 +32,40 @@ def test_probabilities_are_those_of_scikit_learn(load):
     np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-3)
     assert ours.coef_.shape == theirs.coef_.shape
     assert ours.certified_gap_ <= 1e-6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"l1_ratio": 0.5}, {"output": "one_vs_rest"}, {"output": "softmax", "class_weight": "balanced"}],
+    ids=str,
+)
+def test_scikit_learn_accepts_it(options):
+    found = check_estimator(LogisticRegression(**options), on_fail=None, on_skip=None)
+    failed = {
+        one["check_name"]: one["exception"] for one in found if one["status"] not in ("passed", "skipped")
+    }
+    assert not failed
+    # Arrays of other libraries are looked at only where SciPy's switch for them is on.
+    assert {one["check_name"] for one in found if one["status"] == "skipped"} <= {"check_array_api_input"}
+    assert len(found) > 40
+
+
+@pytest.mark.parametrize("method", ["newton", "lbfgs", "gradient_descent"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_problems_are_solved_to_the_last_digits(method, dtype):
+    x, y = datasets.load_iris(return_X_y=True)
+    ours = LogisticRegression(solver=method, dtype=dtype, max_iter=10_000).fit(x, y)
+    theirs = reference().fit(x, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-9, atol=1e-9)
+
+
+def test_the_time_limit_gives_the_best_model_so_far_with_its_gap():
+    x, y = planted(3000, 200)
+    with pytest.warns(ConvergenceWarning, match=r"the gap is at most .* within time_limit: raise it"):
+        hurried = LogisticRegression(C=0.1, time_limit=1e-9).fit(x, y)
+    assert hurried.status_ == "time_limit"
+    done = LogisticRegression(C=0.1).fit(x, y)
+    loss = [-np.log(model.predict_proba(x)[np.arange(len(y)), y]).mean() for model in (hurried, done)]
+    null = -np.log([1 - y.mean(), y.mean()]) @ [1 - y.mean(), y.mean()]
+    assert 1e-6 < (loss[0] - loss[1]) / null <= hurried.certified_gap_ < 100

@@ -79,6 +79,9 @@ def get_config() -> ConfigDict:
     config.solver.tol = 1e-6
     # Reads of the training rows, certificates included, after which a fit ends without one.
     config.solver.max_passes = 1000
+    # Steps of the method, and seconds, after which it ends without one too; 0 for any number.
+    config.solver.max_steps = 0
+    config.solver.time_limit = 0.0
     # Work directory of a run over the same features and classes to start from; '' for zeros.
     config.solver.warm_start = ""
 

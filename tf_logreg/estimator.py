@@ -89,7 +89,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     certified_gap_ : float
         Bound on F - min F, relative to the F of the best model without features; NaN without one.
     status_ : str
-        How the fit ended: 'optimal', 'max_passes', 'separated', 'rounded'.
+        How the fit ended: 'optimal', 'max_passes', 'time_limit', 'separated', 'rounded'.
     result_ : dict
         What the fit found, with the fields of a run's `result.json`.
     """  # noqa: D416 - scikit-learn shows the parameters of such a docstring
@@ -165,6 +165,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         start = self._start() if self.warm_start else None
         source, labels = inputs.rows_of(self, X, y, sample_weight, offset)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
+        parameters.penalise(settings, self.C, self.l1_ratio, self.solver)
         if offset is not None:
             settings.data.offset = "offset"
         devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
@@ -174,7 +175,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         except InputError:
             check_values(self, source)
             raise
-        parameters.penalise(settings, dataset, self.C, self.l1_ratio, self.solver)
         learn.check(settings, dataset, devices)
         fit = learn.learn(settings, dataset, devices, Monitor(), start)
         self.classes_ = labels.classes
@@ -183,13 +183,14 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X):  # noqa: N803
-        """Logits: [n] of the second class for a sigmoid, else [n, C]."""
+        """Log odds of the second class, [n], where there are two; else logits [n, C]."""
         found = self._logits(X)
-        return found[:, 0] if found.shape[1] == 1 else found
+        return self._model.head.log_odds(found) if len(self.classes_) == 2 else found
 
     def predict_proba(self, X):  # noqa: N803
         """Probabilities, [n, C] in the order of `classes_`."""
-        return self._model.head.probabilities(self._logits(X))
+        found = self._logits(X)
+        return self._model.head.probabilities(found)
 
     def predict_log_proba(self, X):  # noqa: N803
         """Logarithms of the probabilities, [n, C]."""
@@ -197,26 +198,29 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):  # noqa: N803
         """The most probable class of each row, [n]."""
-        return self.classes_[self._model.head.classes(self._logits(X))]
+        found = self._logits(X)
+        return self.classes_[self._model.head.classes(found)]
 
     def to_keras(self):
         """The fitted model as a `keras.Sequential`; imports TensorFlow."""
-        check_is_fitted(self)
-        return self._model.to_keras()
+        return self._fitted().to_keras()
 
     def export(self, path):
         """Writes the fitted model as a SavedModel; imports TensorFlow."""
-        check_is_fitted(self)
-        self._model.export(path)
+        self._fitted().export(path)
 
     def _logits(self, X) -> np.ndarray:  # noqa: N803
         """[n, m] float64."""
-        check_is_fitted(self)
-        x = inputs.columns_of(self, X)
-        found = self._model.logits(x)
+        model, x = self._fitted(), inputs.columns_of(self, X)
+        found = model.logits(x)
         if not np.isfinite(found).all():
             inputs.check_finite(self, x)
         return found
+
+    def _fitted(self) -> Model:
+        """The model; scikit-learn's NotFittedError before `fit`."""
+        check_is_fitted(self, "coef_")
+        return self._model
 
     def _start(self) -> Model | None:
         """The last fit's model, None before the first."""
@@ -274,7 +278,8 @@ def in_our_words(message: str) -> str:
 
 
 _NAMES = {
-    "solver.max_passes": "max_iter",
+    "solver.max_passes and solver.max_steps": "max_iter",
+    "solver.time_limit": "time_limit",
     "solver.tol": "tol",
     "--dtype=float64": "dtype='float64'",
     "add some l2": "lower C",

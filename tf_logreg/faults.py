@@ -121,7 +121,9 @@ def _solver_faults(config: ConfigDict) -> Iterator[str]:
     name, taking_l1 = config.solver.name, solvers.taking_l1()
     yield from _check(config, "solver.name", SOLVERS.__contains__, f"one of {', '.join(SOLVERS)}")
     yield from _check(config, "solver.tol", lambda v: 0 <= v < _INFINITY, "a finite number >= 0")
-    yield from _check(config, "solver.max_passes", lambda v: v >= 0, "a whole number >= 0")
+    for field in ("solver.max_passes", "solver.max_steps"):
+        yield from _check(config, field, lambda v: v >= 0, "a whole number >= 0")
+    yield from _check(config, "solver.time_limit", lambda v: 0 <= v < _INFINITY, "seconds >= 0 (0 = any)")
     l1 = {field: config[field] for field in ("l1", "l1_ratio") if config[field] > 0}
     if l1 and name in solvers.known() and name not in taking_l1:
         given = ", ".join(f"{field}={value}" for field, value in l1.items())

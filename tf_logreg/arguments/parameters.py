@@ -6,7 +6,6 @@ that nobody believes that they did something.
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import math
 import numbers
@@ -17,7 +16,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.choices import DTYPES, KINDS
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
@@ -37,7 +35,7 @@ SOLVERS = {
     "proximal_newton": "proximal_newton",
     "gradient_descent": "gradient_descent",
 }
-_PASSES_PER_STEP = 10  # reads of the rows that a step of a method may take, on average
+_PASSES_PER_STEP = 250  # reads of the rows, more than a step takes: steps alone are limited
 # Parameters that scikit-learn has or had, with the values that are taken.
 _AT_DEFAULT = {
     "dual": (False,),
@@ -76,7 +74,7 @@ def check(estimator: Any) -> None:
     if not isinstance(estimator.max_iter, numbers.Integral) or estimator.max_iter < 1:
         raise InputError(f"max_iter: expected a whole number >= 1. Received: {estimator.max_iter!r}.")
     if estimator.time_limit is not None:
-        _number(estimator, "time_limit", 0, math.inf, "seconds > 0, or None", closed=(False, True))
+        _number(estimator, "time_limit", 0, math.inf, "seconds > 0, or None", closed=(False, False))
     strategy = estimator.strategy
     known = strategy.lower() in ("auto", *KINDS) if isinstance(strategy, str) else _is_strategy(strategy)
     if not known:
@@ -99,7 +97,7 @@ def check_penalty(C: float, l1_ratio: float) -> None:  # noqa: N803
 
 
 def settings_of(estimator: Any, class_names: tuple[str, ...], labels: np.ndarray) -> ConfigDict:
-    """The settings of a fit, but for its penalties, which need the rows' weights (`penalise`).
+    """The settings of a fit, but for its penalty and method, see `penalise`.
 
     Args:
         estimator: with parameters that `check` has seen.
@@ -118,34 +116,32 @@ def settings_of(estimator: Any, class_names: tuple[str, ...], labels: np.ndarray
     if estimator.penalty_factor is not None:
         settings.penalty_factor = _factors(estimator.penalty_factor)
     settings.solver.tol = float(estimator.tol)
+    settings.solver.max_steps = int(estimator.max_iter)
+    settings.solver.time_limit = float(estimator.time_limit or 0.0)
     settings.solver.max_passes = _PASSES_PER_STEP * int(estimator.max_iter)
     return settings
 
 
-def penalise(settings: ConfigDict, dataset: Dataset, C: float, l1_ratio: float, solver: str) -> None:  # noqa: N803
-    """Sets the penalties, and the method for them.
-
-    scikit-learn's objective is the sum of losses and ||w||^2 (1 - l1_ratio) / (2 C) + ||w||_1 l1_ratio / C.
-    Ours is that over the sum of the weights.
+def penalise(settings: ConfigDict, C: float, l1_ratio: float, solver: str) -> None:  # noqa: N803
+    """Sets the penalty, and the method for it.
 
     Args:
         settings: changed in place.
-        dataset: the rows.
         C, l1_ratio: from `check_penalty`.
         solver: one of SOLVERS.
 
     Raises:
         InputError: the solver gives no exact zeros, which an l1 needs.
     """
-    total = penalties.sum_of_weights(settings.class_weight, dataset.source, dataset.all_moments)
-    strength = float(penalties.strength_of(C, total))
-    settings.l1, settings.l2 = l1_ratio * strength, (1 - l1_ratio) * strength
+    l1 = C < math.inf and l1_ratio > 0
+    if C < math.inf:
+        settings.C, settings.l1_ratio = float(C), float(l1_ratio)
     name = SOLVERS[solver]
-    if settings.l1 > 0 and name not in ("auto", "proximal_newton"):
+    if l1 and name not in ("auto", "proximal_newton"):
         raise InputError(
             f"solver: expected 'auto', 'saga' or 'proximal_newton' with l1_ratio > 0. Received: {solver!r}."
         )
-    settings.solver.name = optimum.method_name(name, l1=settings.l1 > 0)
+    settings.solver.name = optimum.method_name(name, l1=l1)
 
 
 def class_weight_text(weights: Any, class_names: tuple[str, ...], labels: np.ndarray) -> str:
@@ -190,8 +186,7 @@ def devices_of(strategy: Any, dtype: str) -> Devices:
     Raises:
         InputError: the strategy cannot be had on this machine.
     """
-    plain = dataclasses.fields(Devices)[0].default is None
-    if strategy == "auto" and dtype != "bfloat16" and not _has_accelerator() and plain:
+    if strategy == "auto" and dtype != "bfloat16" and not _has_accelerator():
         return Devices(None, dtype)
     if isinstance(strategy, str):
         from tf_logreg.devices import strategies  # imports TensorFlow

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import time
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -87,6 +88,7 @@ def _task(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Mon
     given, settings = settings, penalties.of_mean(settings, _sum_of_weights(settings, dataset))
     if given.C:
         log.info("C=%g is l1=%.6g, l2=%.6g.", given.C, settings.l1, settings.l2)
+    monitor = _within(settings.solver.time_limit, devices, monitor)
     return Task(_with_method(settings), dataset, devices, monitor, head, weights)
 
 
@@ -150,6 +152,14 @@ def _fit_of(trained: Trained, task: Task, columns: moments.Affine) -> Fit:
     return Fit(model, trained.status, message, trained, settings.solver.name, trained.relative_gap, penalty)
 
 
+def _within(seconds: float, devices: Devices, monitor: Monitor) -> Monitor:
+    """The monitor that ends a fit after some seconds from now; 0 for any number."""
+    if not seconds:
+        return monitor
+    end = time.monotonic() + seconds
+    return dataclasses.replace(monitor, late=lambda: devices.any(time.monotonic() > end))
+
+
 def _with_method(settings: ConfigDict) -> ConfigDict:
     """The settings with the method that solver.name='auto' stands for."""
     if settings.solver.name != "auto":
@@ -196,7 +206,11 @@ def _checked(fit: Fit, dataset: Dataset, devices: Devices) -> Fit:
         log.info("float32 cannot hold these coefficients: they are saved in float64, for float64 features.")
     kernel = np.ldexp(model.kernel, dataset.exponent[:, None])
     rounding = moments.rounding(kernel, model.bias, dataset.all_moments, model.dtype)
-    if rounding <= _MOST_ROUNDING or fit.status in (Status.MAX_PASSES, Status.SEPARATED):
+    if rounding <= _MOST_ROUNDING or fit.status in (
+        Status.MAX_PASSES,
+        Status.TIME_LIMIT,
+        Status.SEPARATED,
+    ):
         return fit
     message = f"{Status.ROUNDED.explain()}. In raw units its logits are off by up to {rounding:.0e}"
     log.warning(message)

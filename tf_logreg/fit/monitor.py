@@ -27,6 +27,7 @@ class Monitor:
         record: called with (name, value, step) for TensorBoard.
         listen: a context manager that yields `interrupted`; within it signals do not interrupt the work.
         interrupted: called after each pass or loop; if True, the state is saved and the fit ends.
+        late: called after each pass of a full-batch fit; if True, it ends with the weights that it has.
         validation_metric: a model in raw units -> the metric of early stopping, None where it is undefined.
     """
 
@@ -34,6 +35,7 @@ class Monitor:
     record: Callable[[str, float, int], None] = _silent
     listen: Callable[[], contextlib.AbstractContextManager[Callable[[], bool]]] = _undisturbed
     interrupted: Callable[[], bool] = lambda: False
+    late: Callable[[], bool] = lambda: False
     validation_metric: Callable[[Model], float | None] = lambda model: None
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ class Status(enum.StrEnum):
     STOPPED_EARLY = "stopped_early"
     OPTIMAL = "optimal"
     MAX_PASSES = "max_passes"
+    TIME_LIMIT = "time_limit"
     SEPARATED = "separated"
     ROUNDED = "rounded"
     DIVERGED = "diverged"
@@ -29,8 +30,9 @@ class Status(enum.StrEnum):
             Status.FINISHED: "all epochs were run; nothing is claimed about the distance to the optimum",
             Status.STOPPED_EARLY: "the validation metric stopped improving (minibatch.early_stopping)",
             Status.OPTIMAL: "the gap to the optimum is certified to be at most solver.tol",
-            Status.MAX_PASSES: "not certified: raise solver.max_passes, set standardize=True, give "
-            "--dtype=float64, or add some l2",
+            Status.MAX_PASSES: "not certified: raise solver.max_passes and solver.max_steps, set "
+            "standardize=True, give --dtype=float64, or add some l2",
+            Status.TIME_LIMIT: "not certified within solver.time_limit: raise it",
             Status.SEPARATED: "the classes can be separated, so the loss falls for ever as coefficients "
             "grow: add some l2",
             Status.ROUNDED: "what is saved does not score as what was fitted: means far above the spread of "

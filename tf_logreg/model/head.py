@@ -74,6 +74,13 @@ class Head:
             found = scipy.special.softmax(logits, axis=1)
         return np.where(answered, found, np.nan)
 
+    def log_odds(self, logits: np.ndarray) -> np.ndarray:
+        """Log of the odds of class 1 of two, [n] float64, from logits [n, m]."""
+        if self.outputs == 1:
+            return logits[:, 0]
+        logs = scipy.special.log_expit(logits) if self.is_one_vs_rest else logits
+        return logs[:, 1] - logs[:, 0]
+
     def classes(self, logits: np.ndarray) -> np.ndarray:
         """Index of the most probable class, [n] int64; the lower one in a tie, -1 for logits not finite."""
         answered = np.isfinite(logits).all(axis=1)

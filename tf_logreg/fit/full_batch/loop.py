@@ -12,10 +12,11 @@ from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.full_batch.saving import Saving
+from tf_logreg.fit.full_batch.saving import OutOfTime, Saving
 from tf_logreg.fit.full_batch.tape import Tape
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
@@ -35,15 +36,23 @@ class Goal:
         gap: [K] target of the certified gap, nats.
         max_passes: reads of the rows after which a problem is given up.
         noise: relative rounding error of the devices' values; smaller progress is not visible.
+        max_steps: steps of the method after which all problems are given up.
     """
 
     gap: np.ndarray
     max_passes: int
     noise: float
+    max_steps: int = 2**62
 
     def some(self, which: np.ndarray) -> "Goal":
         """The goal of the problems `which`."""
         return dataclasses.replace(self, gap=self.gap[which])
+
+
+def goal_of(solver: ConfigDict, null: np.ndarray, noise: float) -> Goal:
+    """The goal of problems by a config's section solver; `null` [K] are the null models' losses."""
+    limits = {"max_steps": solver.max_steps} if solver.max_steps else {}
+    return Goal(solver.tol * null, solver.max_passes, noise, **limits)
 
 
 @dataclasses.dataclass
@@ -97,13 +106,13 @@ def solve(
     """
     loop, passes = _Loop(w, goal.gap), certified.problems.passes
     saving = Saving(monitor, loop, passes)
-    tape = saving.tape = Tape(certified.problems.sums, saving.after_pass)
+    tape = saving.tape = Tape(certified.problems.sums, saving.after_pass_of_step)
     penalized = certified.problems.through(tape)
     fns = penalized.functions(goal.gap, goal.noise)
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = certified.exact(w, problems)
-        saving.after_pass()
+        saving.after_pass_of_step()
         return found
 
     try:
@@ -118,7 +127,7 @@ def solve(
             loop.passes[:] = passes
             tape.clear()
         while True:
-            if loop.certify(certified, goal.max_passes):
+            if loop.certify(certified, goal, late=monitor.late()):
                 if loop.wants_exact():
                     log.info("Rounding in --dtype hides further progress: gradients in float64 from here on.")
                     fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
@@ -128,8 +137,12 @@ def solve(
             if loop.state.finished.all():
                 break
             stepping = core.active(loop.state)
-            with penalized.blas_threads():
-                loop.state = method.step(fns, loop.state)
+            try:
+                with penalized.blas_threads():
+                    loop.state = method.step(fns, loop.state)
+            except OutOfTime:
+                tape.clear()
+                continue  # the weights before this step are certified
             loop.iterations += 1
             loop.steps[stepping] += 1
             loop.passes[:] = passes
@@ -166,14 +179,16 @@ class _Loop:
         ready = (state.gap <= self.threshold) | state.stalled | (self.since >= _STEPS_WITHOUT_PROGRESS)
         return np.flatnonzero(~state.finished & (ready | spent))
 
-    def certify(self, certified: Certified, max_passes: int) -> bool:
+    def certify(self, certified: Certified, goal: Goal, *, late: bool) -> bool:
         """Certifies and judges the problems that are due; whether there were any."""
         passes = certified.problems.passes
-        due = self.due(passes >= max_passes)
+        spent = (passes >= goal.max_passes) | (self.iterations >= goal.max_steps)
+        due = self.due(spent | late)
         if not due.size:
             return False
+        ending = Status.TIME_LIMIT if late else Status.MAX_PASSES
         for k, certificate in zip(due, certified.certify(self.state.w[due], due), strict=True):
-            self.judge(k, certificate, certified.separated, spent=passes[k] >= max_passes)
+            self.judge(k, certificate, certified.separated, ending if spent[k] or late else None)
         return True
 
     def go_on_in_float64(self, certified: Certified) -> None:
@@ -212,8 +227,14 @@ class _Loop:
             self.history,
         )
 
-    def judge(self, k: int, certificate: Certificate, separation: Callable, *, spent: bool) -> None:
-        """Ends problem k, or lowers the estimated gap at which it is certified next."""
+    def judge(self, k: int, certificate: Certificate, separation: Callable, ending: Status | None) -> None:
+        """Ends problem k, or lowers the estimated gap at which it is certified next.
+
+        Args:
+            k: the problem. certificate: at its weights.
+            separation: `Certified.separated`.
+            ending: its status if it misses the target now; None while it may go on.
+        """
         state, before = self.state, self.certificates[k]
         self.certificates[k] = certificate
         self.least[k], self.since[k] = np.inf, 0
@@ -229,8 +250,8 @@ class _Loop:
             self.end(k, Status.SEPARATED)
         elif certificate.gap is not None and certificate.gap <= self.target[k] and settled:
             self.end(k, Status.OPTIMAL)
-        elif spent or self.refusals[k] >= _MOST_REFUSALS or (self.exact and state.stalled[k]):
-            self.end(k, Status.MAX_PASSES)
+        elif ending or self.refusals[k] >= _MOST_REFUSALS or (self.exact and state.stalled[k]):
+            self.end(k, ending or Status.MAX_PASSES)
         else:
             halved = before and before.gap and certificate.gap and certificate.gap < before.gap / 2
             self.refusals[k] += not halved

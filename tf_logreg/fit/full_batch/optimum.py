@@ -13,7 +13,7 @@ from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
 from tf_logreg.fit import progress
-from tf_logreg.fit.full_batch import loop, penalized, sample, sampled_start
+from tf_logreg.fit.full_batch import loop, penalized, polish, sample, sampled_start
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.result import Status, Trained
 from tf_logreg.fit.task import Task
@@ -67,7 +67,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     offset = bool(settings.data.offset)
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
     method = solvers.load(settings.solver.name)
-    goal = loop.Goal(settings.solver.tol * null, settings.solver.max_passes, devices.noise)
+    goal = loop.goal_of(settings.solver, null, devices.noise)
     with progress.gap_bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)
@@ -79,6 +79,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
             monitor.record("train/objective", value, int(number))
 
         outcome = loop.solve(method, certified, w, goal=goal, monitor=monitor, report=report)
+        polish.polish(certified, outcome, goal, monitor)
     return _trained(outcome, certified, dataset, float(null.sum()))
 
 
@@ -131,7 +132,7 @@ def _trained(outcome: loop.Outcome, certified: Certified, dataset: Dataset, null
     kernel, bias = np.concatenate(list(w[:, :-1]), axis=1), w[:, -1].ravel()
     kernel[problems.l2[0] == LARGEST_PENALTY] = 0
     message = status.explain()
-    if status is Status.MAX_PASSES:
+    if status in (Status.MAX_PASSES, Status.TIME_LIMIT):
         gap = "unknown" if found.gap is None else f"at most {found.gap / null:.1e} of the null model's loss"
         remedy = f"not certified: {found.remedy}" if found.remedy else message
         message = f"after {passes:.0f} passes the gap is {gap} ({found.reason}); {remedy}"
@@ -215,7 +216,7 @@ def null_models(
 
 def _worst(status: list[Status]) -> int:
     """Index of the problem with the worst status, which is the status of the model."""
-    order = (Status.OPTIMAL, Status.MAX_PASSES, Status.SEPARATED, Status.DIVERGED)
+    order = (Status.OPTIMAL, Status.TIME_LIMIT, Status.MAX_PASSES, Status.SEPARATED, Status.DIVERGED)
     return max(range(len(status)), key=lambda k: order.index(status[k]))
 
 

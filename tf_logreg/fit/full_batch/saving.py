@@ -13,6 +13,10 @@ from tf_logreg.fit.result import Status
 _SECONDS_BETWEEN_CHECKPOINTS = 1.0
 
 
+class OutOfTime(Exception):  # noqa: N818 - no error: the loop ends with the weights before the step
+    """The time limit came within a step."""
+
+
 class Saving:
     """Saves the loop's state when a second has passed, or on a signal."""
 
@@ -33,6 +37,12 @@ class Saving:
                 f"Interrupted after {self._passes.max():.1f} passes over the rows: "
                 f"{Status.INTERRUPTED.explain()}."
             )
+
+    def after_pass_of_step(self) -> None:
+        """`after_pass`; OutOfTime when the monitor's time is over."""
+        self.after_pass()
+        if self._loop.state is not None and self._monitor.late():
+            raise OutOfTime
 
     def at_end(self) -> None:
         """Saves the final state when it is due, as the run may be killed after the fit."""

@@ -145,7 +145,7 @@ def _fit_strengths(
             start,
             batches.batches(problems, together, task.at_once),
             values=values,
-            goal=loop.Goal(settings.solver.tol * null, settings.solver.max_passes, task.devices.noise),
+            goal=loop.goal_of(settings.solver, null, task.devices.noise),
             monitor=monitor,
             report=show,
         )
