@@ -19,7 +19,6 @@ from tf_logreg import config as configs
 from tf_logreg.devices.choices import DTYPES, KINDS
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
-from tf_logreg.fit import penalties
 from tf_logreg.fit.full_batch import optimum
 from tf_logreg.model import head as heads
 
@@ -133,8 +132,9 @@ def penalise(settings: ConfigDict, C: float, l1_ratio: float, solver: str) -> No
     Raises:
         InputError: the solver gives no exact zeros, which an l1 needs.
     """
-    l1 = C < math.inf and l1_ratio > 0
-    if C < math.inf:
+    is_penalised = not math.isinf(C)
+    l1 = is_penalised and l1_ratio > 0
+    if is_penalised:
         settings.C, settings.l1_ratio = float(C), float(l1_ratio)
     name = SOLVERS[solver]
     if l1 and name not in ("auto", "proximal_newton"):
