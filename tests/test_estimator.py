@@ -69,3 +69,32 @@ def test_the_time_limit_gives_the_best_model_so_far_with_its_gap():
     loss = [-np.log(model.predict_proba(x)[np.arange(len(y)), y]).mean() for model in (hurried, done)]
     null = -np.log([1 - y.mean(), y.mean()]) @ [1 - y.mean(), y.mean()]
     assert 1e-6 < (loss[0] - loss[1]) / null <= hurried.certified_gap_ < 100
+
+
+def test_coefficients_can_be_written_to():
+    x, y = datasets.load_iris(return_X_y=True)
+    model = LogisticRegression().fit(x, y)
+    model.coef_[:] = 0
+    model.intercept_[:] = [0, 1, 2]
+    np.testing.assert_allclose(model.decision_function(x), np.tile([0.0, 1, 2], (150, 1)))
+
+
+def test_coefficients_have_the_precision_of_x():
+    x, y = datasets.load_iris(return_X_y=True)
+    found = LogisticRegression().fit(x, y)
+    assert found.coef_.dtype == found.intercept_.dtype == np.float64
+    single = LogisticRegression().fit(x.astype(np.float32), y)
+    assert single.coef_.dtype == single.intercept_.dtype == np.float32
+    np.testing.assert_allclose(single.coef_, found.coef_, atol=1e-3)
+    # What float32 cannot hold keeps its digits.
+    far = LogisticRegression().fit((x + 1e4).astype(np.float32), y)
+    assert far.coef_.dtype == np.float64
+
+
+def test_predictions_do_not_suffer_from_the_rounding_of_coefficients():
+    x, y = datasets.load_breast_cancer(return_X_y=True)
+    model = LogisticRegression(C=100).fit(x.astype(np.float32), y)
+    rounded = x @ model.coef_[0].astype(float) + model.intercept_.astype(float)
+    exact = model.decision_function(x)
+    assert 0 < np.abs(rounded - exact).max() < 1e-3
+    np.testing.assert_array_equal(exact, model._model.decision_function(x))

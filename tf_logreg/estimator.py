@@ -7,6 +7,7 @@ without accelerators it imports no TensorFlow.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import warnings
 from typing import Any
 
@@ -75,7 +76,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients of the columns as they are, float64.
+        Coefficients of the columns as they are: float32 where X is, unless that moves logits by more than
+        1e-4; else float64. Predictions take the float64 that was found, until they are written to.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     classes_ : ndarray of shape (n_classes,)
@@ -178,7 +180,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         learn.check(settings, dataset, devices)
         fit = learn.learn(settings, dataset, devices, Monitor(), start)
         self.classes_ = labels.classes
-        set_fitted(self, fit)
+        set_fitted(self, fit, dtype_of("auto", source, X))
         warn(fit)
         return self
 
@@ -218,13 +220,21 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return found
 
     def _fitted(self) -> Model:
-        """The model; scikit-learn's NotFittedError before `fit`."""
+        """The model, with what has been written into `coef_` and `intercept_` since `fit`.
+
+        Raises:
+            NotFittedError: scikit-learn's, before `fit`.
+        """
         check_is_fitted(self, "coef_")
-        return self._model
+        model = self._model
+        if all(map(np.array_equal, (self.coef_, self.intercept_), as_attributes(model, self.coef_.dtype))):
+            return model
+        kernel = np.ascontiguousarray(self.coef_.T, np.float64)
+        return dataclasses.replace(model, kernel=kernel, bias=np.asarray(self.intercept_, np.float64))
 
     def _start(self) -> Model | None:
         """The last fit's model, None before the first."""
-        return getattr(self, "_model", None)
+        return self._fitted() if hasattr(self, "coef_") else None
 
     def __sklearn_clone__(self):
         """A copy without what was fitted, which keeps the strategy itself."""
@@ -254,11 +264,23 @@ def check_values(estimator: Any, source: Source) -> None:
     inputs.check_finite(estimator, source.host(rows).x)
 
 
-def set_fitted(estimator: Any, fit: Fit) -> None:
-    """Sets the attributes that end in an underscore, but for `classes_`."""
+def as_attributes(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A model's `coef_` and `intercept_`: copies in a dtype."""
+    return model.kernel.T.astype(dtype), model.bias.astype(dtype)
+
+
+def set_fitted(estimator: Any, fit: Fit, dtype: str = "float64") -> None:
+    """Sets the attributes that end in an underscore, but for `classes_`.
+
+    Args:
+        estimator: to be set.
+        fit: what `learn` found.
+        dtype: of X, and of the coefficients unless float32 would move logits by more than 1e-4.
+    """
     model, trained = fit.model, fit.trained
     estimator._model = model
-    estimator.coef_, estimator.intercept_ = model.kernel.T.copy(), model.bias.copy()
+    coefficients = as_attributes(model, "float32" if dtype == model.dtype == "float32" else "float64")
+    estimator.coef_, estimator.intercept_ = coefficients
     estimator.n_iter_ = np.array([trained.iterations], np.int32)
     estimator.certified_gap_ = np.nan if fit.relative_gap is None else float(fit.relative_gap)
     estimator.status_ = str(fit.status)
