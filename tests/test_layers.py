@@ -24,6 +24,8 @@ ALLOWED = {
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
     },
+    "estimator_cv": {"estimator", "search", "arguments", "fit", "data", "model", "errors"},
+    "search": {"arguments", "fit", "data", "model", "devices", "errors"},
     "estimator": {
         "arguments", "training", "results", "fit", "data", "model", "devices", "storage", "signals", "errors",
     },
@@ -197,6 +199,7 @@ LISTS = {
 CONSTRUCTORS = {
     ("devices/strategies.py", "make_strategy"),  # public; its parameters are the flags
     ("estimator.py", "__init__"),  # and here scikit-learn's
+    ("estimator_cv.py", "__init__"),
 }
 
 

@@ -17,6 +17,7 @@ __version__ = "0.7.0"
 # (PEP 562): most of them need TensorFlow, which takes seconds to import.
 __all__ = [  # noqa: RUF022
     "LogisticRegression",
+    "LogisticRegressionCV",
     "train",
     "config",
     "load",
@@ -28,6 +29,7 @@ __all__ = [  # noqa: RUF022
 ]
 _PLACES = {
     "LogisticRegression": "estimator.LogisticRegression",
+    "LogisticRegressionCV": "estimator_cv.LogisticRegressionCV",
     "train": "training.train_and_evaluate",
     "config": "config",
     "load": "results.workdir.load",

@@ -133,15 +133,23 @@ def penalise(settings: ConfigDict, C: float, l1_ratio: float, solver: str) -> No
         InputError: the solver gives no exact zeros, which an l1 needs.
     """
     is_penalised = not math.isinf(C)
-    l1 = is_penalised and l1_ratio > 0
     if is_penalised:
         settings.C, settings.l1_ratio = float(C), float(l1_ratio)
+    settings.solver.name = method_of(solver, l1=is_penalised and l1_ratio > 0)
+
+
+def method_of(solver: str, *, l1: bool) -> str:
+    """The method that one of SOLVERS names.
+
+    Raises:
+        InputError: it gives no exact zeros, which an l1 needs.
+    """
     name = SOLVERS[solver]
     if l1 and name not in ("auto", "proximal_newton"):
         raise InputError(
             f"solver: expected 'auto', 'saga' or 'proximal_newton' with l1_ratio > 0. Received: {solver!r}."
         )
-    settings.solver.name = optimum.method_name(name, l1=l1)
+    return optimum.method_name(name, l1=l1)
 
 
 def class_weight_text(weights: Any, class_names: tuple[str, ...], labels: np.ndarray) -> str:

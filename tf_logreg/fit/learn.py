@@ -116,6 +116,8 @@ def _to_the_optimum(task: Task, start: Model | None) -> Fit:
         trained = optimum.fit(task, engine, columns, start)
     else:
         path, engine = _path(task, columns)
+        if path.note:
+            log.warning("path: %s", path.note)
         start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, task.head)
         chosen = dataclasses.replace(task, settings=path.chosen(settings))
         trained = optimum.fit(chosen, engine, columns, start)

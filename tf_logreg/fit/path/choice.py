@@ -103,8 +103,6 @@ def fit(task: Task, engine: Engine, scored: Engine, columns: moments.Affine, at_
     choice = strengths.choose(strengths.losses(metric, found["scores"]), settings.cv.choose)
     shares, field = len(grid.shares(settings)), "path.C" if options.C else "path.values" if given else ""
     note = strengths.at_an_end(options.penalty, found["values"][::shares], choice // shares, given=field)
-    if note:
-        log.warning("path: %s", note)
     if options.C:
         found["C"] = np.repeat(np.array(options.C, float), shares)
     return Path(

@@ -1,0 +1,314 @@
+"""`LogisticRegressionCV`: scikit-learn's scores, choices and shapes, over splits of every kind."""
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import sklearn
+from problems import random_problem
+from sklearn import linear_model
+from sklearn.base import clone
+from sklearn.metrics import get_scorer, make_scorer
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    LeaveOneOut,
+    PredefinedSplit,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+)
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tf_logreg import LogisticRegression, LogisticRegressionCV
+from tf_logreg.arguments import splits
+from tf_logreg.arguments.scoring import scorer_of
+from tf_logreg.errors import InputError
+from tf_logreg.fit import learn
+
+CS = [1e-2, 10.0, 0.1]  # neither sorted
+NEW = {"use_legacy_attributes": False}
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def rows(request):
+    """x [147, 4], y [147] texts and weights [147] of two or three classes; folds of unequal weights."""
+    x, y, weight = random_problem(147, 4, request.param)
+    return x, np.array(["no", "or", "yes"])[y], weight
+
+
+def peer(x, y, weight=None, **options):
+    """scikit-learn's own, as exact as it goes; its scores are [F, S, R] here."""
+    given = {"Cs": CS, "solver": "newton-cholesky", "tol": 1e-12, "max_iter": 10_000} | options
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = linear_model.LogisticRegressionCV(**given).fit(x, y, weight)
+    scores = np.array(
+        next(iter(found.scores_.values())) if isinstance(found.scores_, dict) else found.scores_
+    )
+    return found, scores.reshape(*scores.shape[:2], -1)
+
+
+@parametrize_with_checks([LogisticRegressionCV(), LogisticRegressionCV(scoring="neg_log_loss", cv=3, **NEW)])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    [None, "accuracy", "neg_log_loss", "balanced_accuracy", "neg_brier_score", "roc_auc_ovr", "f1_macro"],
+)
+@pytest.mark.parametrize("weighted", [True, False])
+def test_scores_and_choice_are_scikit_learns(rows, scoring, weighted):
+    x, y, weight = rows
+    weight = weight if weighted else None
+    if len(set(y)) == 2:
+        scoring = {"roc_auc_ovr": "roc_auc", "f1_macro": "matthews_corrcoef"}.get(scoring, scoring)
+    ours = LogisticRegressionCV(Cs=CS, scoring=scoring, cv=4, tol=1e-13, **NEW).fit(x, y, weight)
+    theirs, scores = peer(x, y, weight, scoring=scoring, cv=4)
+    np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
+    assert np.ravel(theirs.C_)[0] == ours.C_
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+    score = scorer_of(scoring, np.unique(y))
+    assert ours.score(x, y, weight) == pytest.approx(score(theirs, x, y, sample_weight=weight), rel=1e-6)
+    assert ours.status_ == "optimal"
+    assert ours.certified_gap_ <= 1e-6
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"no": 3.0, "or": 0.5}])
+def test_class_weights_are_those_of_all_rows_in_every_split(rows, class_weight):
+    x, y, weight = rows
+    options = {"class_weight": class_weight, "scoring": "neg_log_loss", "cv": 3}
+    ours = LogisticRegressionCV(Cs=CS, tol=1e-13, **options, **NEW).fit(x, y, weight)
+    theirs, scores = peer(x, y, weight, **options)
+    np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.parametrize("ratios", [None, [0.5, 0.0]])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_shapes(rows, refit, ratios, intercept):
+    """Those of scikit-learn 1.9, whichever is installed."""
+    x, y, _ = rows
+    labels = sorted(set(y))
+    m, dof, points = 1 if len(labels) == 2 else 3, 4 + intercept, len(ratios or [0])
+    options = {"Cs": CS, "l1_ratios": ratios, "cv": 3, "refit": refit, "fit_intercept": intercept}
+    new = LogisticRegressionCV(**options, **NEW).fit(x, y)
+    old = LogisticRegressionCV(**options).fit(x, y)
+    assert new.scores_.shape == new.n_iter_.shape == (3, points, 3)
+    assert new.coefs_paths_.shape == (3, points, 3, m, dof)
+    assert type(new.C_) is type(new.l1_ratio_) is float
+    assert new.coef_.shape == old.coef_.shape == (m, 4)
+    assert new.intercept_.shape == (m,)
+    assert new.n_iter_.max() > new.n_iter_.min() >= 1
+    axis = () if ratios is None else (points,)
+    assert old.C_.shape == old.l1_ratio_.shape == (m,)
+    assert (old.C_ == new.C_).all()
+    assert list(old.scores_) == list(old.coefs_paths_) == (labels if m > 1 else labels[1:])
+    assert old.n_iter_.shape == (1, 3, 3, *axis)
+    assert old.Cs_.tolist() == CS
+    assert old.l1_ratios_.tolist() == ([None] if ratios is None else ratios)
+    for c, label in enumerate(old.scores_):
+        assert old.coefs_paths_[label].shape == (3, 3, *axis, dof)
+        scores = old.scores_[label].reshape(3, 3, points)
+        np.testing.assert_array_equal(scores, np.swapaxes(new.scores_, 1, 2))
+        path = old.coefs_paths_[label].reshape(3, 3, points, dof)
+        np.testing.assert_array_equal(path, np.swapaxes(new.coefs_paths_[:, :, :, c], 1, 2))
+
+
+def test_without_refit_the_best_of_each_split_are_averaged(rows):
+    x, y, _ = rows
+    options = {"scoring": "neg_log_loss", "cv": 4, "refit": False}
+    ours = LogisticRegressionCV(Cs=CS, tol=1e-13, **options, **NEW).fit(x, y)
+    theirs, _ = peer(x, y, **options)
+    assert np.ravel(theirs.C_)[0] == pytest.approx(ours.C_, rel=1e-12)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-5)
+    assert ours.status_ == "averaged"
+    assert np.isnan(ours.certified_gap_)
+
+
+def test_an_elastic_net_is_a_grid_search(rows):
+    x, y, _ = rows
+    grid, cv = {"C": [0.3, 0.02], "l1_ratio": [1.0, 0.3, 0.0]}, StratifiedKFold(3)
+    ours = LogisticRegressionCV(
+        Cs=grid["C"], l1_ratios=grid["l1_ratio"], cv=cv, scoring="neg_log_loss", tol=1e-12, **NEW
+    ).fit(x, y)
+    theirs = GridSearchCV(LogisticRegression(tol=1e-12), grid, cv=cv, scoring="neg_log_loss").fit(x, y)
+    assert theirs.best_params_ == {"C": ours.C_, "l1_ratio": ours.l1_ratio_}
+    scores = np.array([theirs.cv_results_[f"split{f}_test_score"] for f in range(3)]).reshape(3, 2, 3)
+    np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
+    np.testing.assert_allclose(ours.coef_, theirs.best_estimator_.coef_, atol=1e-6)
+
+
+SPLITTERS = {
+    "partitions": (RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0), [3, 3]),
+    "draws": (ShuffleSplit(3, test_size=0.3, random_state=0), [1, 1, 1]),
+    "parts of the rows": (PredefinedSplit(np.arange(147) % 3 - 1), [2]),
+    "masks": ([(np.arange(147) % 3 != f, np.arange(147) % 3 == f) for f in range(3)], [3]),
+    "some rows nowhere": ([(np.arange(0, 100), np.arange(100, 140)), (np.arange(60, 147), np.arange(60))], [1, 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SPLITTERS.values(), ids=SPLITTERS)
+def test_splits_of_every_kind(rows, case, monkeypatch):
+    """Those of a partition share a path; none of that shows in the answers."""
+    (x, y, weight), (cv, expected) = rows, case
+    paths, explore = [], learn.explore
+    monkeypatch.setattr(
+        learn, "explore", lambda settings, *a: paths.append(settings.cv.folds or 1) or explore(settings, *a)
+    )
+    ours = LogisticRegressionCV(Cs=CS, cv=cv, scoring="neg_log_loss", tol=1e-13, **NEW).fit(x, y, weight)
+    assert paths == expected
+    theirs, scores = peer(x, y, weight, cv=cv, scoring="neg_log_loss")
+    np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+
+
+def test_tests_that_overlap_are_not_solved_together():
+    every = np.arange(6)
+    cut = [(np.setdiff1d(every, test), np.array(test)) for test in ([0, 1], [1, 2], [0, 3])]
+    assert [batch.which for batch in splits.batches(cut, 6)] == [[0], [1, 2]]
+
+
+def test_an_infinite_inverse_is_no_penalty():
+    x, y, _ = random_problem(120, 3, 2)
+    ours = LogisticRegressionCV(Cs=[np.inf, 1e-3], cv=3, scoring="neg_log_loss", tol=1e-12, **NEW).fit(x, y)
+    theirs, scores = peer(x, y, Cs=[np.inf, 1e-3], cv=3, scoring="neg_log_loss")
+    assert np.isinf(ours.C_)
+    np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+
+
+def test_a_number_of_inverses_is_scikit_learns_grid():
+    x, y, _ = random_problem(60, 2, 2)
+    assert LogisticRegressionCV(Cs=4, cv=2).fit(x, y).Cs_ == pytest.approx(np.logspace(-4, 4, 4))
+    np.testing.assert_array_equal(LogisticRegressionCV(cv=2).fit(x, y).Cs_, np.logspace(-4, 4, 10))
+
+
+def test_a_scorer_sees_fitted_estimators():
+    """One a penalty and split, with their test rows and weights."""
+    x, y, weight = random_problem(90, 3, 2)
+    seen = []
+
+    def scorer(estimator, x, y, sample_weight):
+        seen.append((estimator.C, len(x), sample_weight.sum()))
+        assert estimator.predict_proba(x).shape == (len(y), 2)
+        return -abs(estimator.C - 10)
+
+    found = LogisticRegressionCV(Cs=CS, cv=3, scoring=scorer, **NEW).fit(x, y, weight)
+    assert found.C_ == 10
+    assert [c for c, *_ in seen] == CS * 3
+    assert sum(total for *_, total in seen) == pytest.approx(3 * weight.sum())
+
+
+def test_labels_that_a_test_lacks():
+    """Rows by class in the tests, all classes in training: scores that take the labels have all of them."""
+    x, y, _ = random_problem(90, 3, 3)
+    tests = [np.flatnonzero(y == c)[:5] for c in range(3)]
+    cv = [(np.setdiff1d(np.arange(90), test), test) for test in tests]
+    for scoring in ("neg_log_loss", "neg_brier_score"):
+        ours = LogisticRegressionCV(Cs=CS, cv=cv, scoring=scoring, tol=1e-13, **NEW).fit(x, y)
+        if scoring == "neg_log_loss" or sklearn.__version__ >= "1.7":
+            np.testing.assert_allclose(
+                np.swapaxes(ours.scores_, 1, 2), peer(x, y, cv=cv, scoring=scoring)[1], rtol=1e-6
+            )
+
+
+def test_metadata_is_routed():
+    x, y, weight = random_problem(90, 3, 2)
+    groups = np.arange(90) // 9
+    with sklearn.config_context(enable_metadata_routing=True):
+        plain, weighted = (
+            get_scorer("accuracy").set_score_request(sample_weight=asked) for asked in (False, True)
+        )
+        found = {}
+        for name, scorer in (("plain", plain), ("weighted", weighted)):
+            model = LogisticRegressionCV(Cs=CS, cv=GroupKFold(3), scoring=scorer, **NEW)
+            found[name] = model.fit(x, y, sample_weight=weight, groups=groups)
+        cut = list(GroupKFold(3).split(x, y, groups))
+        test = cut[0][1]
+        coef, intercept = (
+            found["plain"].coefs_paths_[0, 0, 1, 0, :3],
+            found["plain"].coefs_paths_[0, 0, 1, 0, 3],
+        )
+        hits = (x[test] @ coef + intercept > 0) == y[test]
+        assert found["plain"].scores_[0, 0, 1] == pytest.approx(hits.mean())
+        assert found["weighted"].scores_[0, 0, 1] == pytest.approx(np.average(hits, weights=weight[test]))
+        with pytest.raises(TypeError, match="not routed to any object"):
+            found["plain"].score(x, y, sample_weight=weight)
+        named = (model.predict(x) == y) @ weight / weight.sum()
+        assert found["weighted"].score(x, y, sample_weight=weight) == pytest.approx(named)
+    with pytest.raises(ValueError, match="only supported if enable_metadata_routing=True"):
+        LogisticRegressionCV().fit(x, y, groups=groups)
+
+
+def test_clones_and_pickles_answer_alike():
+    x, y, _ = random_problem(60, 3, 3)
+    found = LogisticRegressionCV(Cs=CS, cv=2, scoring=make_scorer(lambda y, p: (y == p).mean())).fit(x, y)
+    assert clone(found).get_params()["Cs"] == CS
+    found = LogisticRegressionCV(Cs=CS, cv=2).fit(x, y)
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(again.predict_proba(x), found.predict_proba(x))
+    np.testing.assert_array_equal(again.scores_[0], found.scores_[0])
+
+
+def test_no_tensorflow_on_the_way():
+    script = (
+        "import sys, numpy as np; from tf_logreg import LogisticRegressionCV as CV;"
+        "x = np.random.default_rng(0).normal(size=(60, 2)); y = x[:, 0] > 0;"
+        "CV(Cs=2, cv=2, scoring='neg_brier_score').fit(x, y).predict(x); sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_fits_that_are_cut_short_warn_once():
+    x, y, _ = random_problem(147, 4, 2)
+    with pytest.warns(sklearn.exceptions.ConvergenceWarning) as caught:
+        LogisticRegressionCV(Cs=[1e-4, 1e-3, 1e3], cv=3, max_iter=1, tol=0.0).fit(x, y)
+    messages = [str(one.message) for one in caught]
+    assert sum("of 9 fits of the path are not certified" in message for message in messages) == 1
+
+
+BAD = {
+    "no penalties": ({"Cs": []}, "Cs: expected a number >= 1, or numbers > 0. Received: []."),
+    "no number": ({"Cs": 0}, "Cs: expected a number >= 1, or numbers > 0. Received: 0."),
+    "negative": ({"Cs": [1.0, -1.0]}, "Cs: expected a number >= 1, or numbers > 0"),
+    "no share": ({"l1_ratios": [0.5, 1.5]}, "l1_ratios: expected numbers in [0, 1], or None. Received: [0.5, 1.5]"),
+    "no list": ({"l1_ratios": 0.5}, "l1_ratios: expected numbers in [0, 1], or None. Received: 0.5."),
+    "a smooth solver": ({"l1_ratios": [0.5], "solver": "lbfgs"}, "solver: expected 'auto', 'saga' or"),
+    "refit": ({"refit": "yes"}, "refit: expected True or False. Received: 'yes'."),
+    "legacy": ({"use_legacy_attributes": "warn"}, "use_legacy_attributes: expected True or False"),
+    "no splits": ({"cv": []}, "cv: expected at least one split. Received: none."),
+    "an empty side": ({"cv": [(np.arange(60), [])]}, "cv: expected rows on both sides of split 1. Received: 60 and 0."),
+    "liblinear": ({"solver": "liblinear"}, "'liblinear' penalises the intercept"),
+    "penalty": ({"penalty": "l1"}, "l1_ratio=1"),
+    "nobody's score": ({"scoring": "f2"}, "f2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
+def test_bad_parameters(case):
+    x, y, _ = random_problem(60, 3, 2)
+    options, message = case
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - InputError is one
+        LogisticRegressionCV(**{"cv": 3, **options}).fit(x, y)
+    assert message in str(caught.value)
+
+
+def test_a_split_that_leaves_a_class_out_of_training():
+    x, y, weight = random_problem(60, 3, 3)
+    y = np.array(["a", "b", "c"])[y]
+    cv = [(np.flatnonzero(y != "a"), np.flatnonzero(y == "a")), (np.arange(30), np.arange(30, 60))]
+    with pytest.raises(
+        InputError, match=r"cv: expected training rows of every class.*none of 'a' in split 1 of 2"
+    ):
+        LogisticRegressionCV(cv=cv).fit(x, y)
+    with pytest.raises(
+        InputError, match=r"test rows with a weight > 0 in each split. Received: 1 rows of weight 0"
+    ):
+        LogisticRegressionCV(cv=LeaveOneOut()).fit(x, y, np.where(np.arange(60) == 7, 0, weight))
