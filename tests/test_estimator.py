@@ -98,3 +98,22 @@ def test_predictions_do_not_suffer_from_the_rounding_of_coefficients():
     exact = model.decision_function(x)
     assert 0 < np.abs(rounded - exact).max() < 1e-3
     np.testing.assert_array_equal(exact, model._model.decision_function(x))
+
+
+@pytest.mark.parametrize(
+    ("solver", "beginning"),
+    [
+        ("lbfgs", r"lbfgs failed to converge after 2 iteration\(s\)\. Increase the number of iterations: "),
+        ("newton-cholesky", "Newton solver did not converge after 2 iterations: "),
+        ("saga", "The max_iter was reached which means the coef_ did not converge: "),
+        ("auto", ""),
+    ],
+)
+def test_the_warning_begins_as_that_of_scikit_learn(solver, beginning):
+    x, y = datasets.load_iris(return_X_y=True)
+    with pytest.warns(
+        ConvergenceWarning, match=f"^{beginning}after .* the gap is at most .*raise max_iter"
+    ) as found:
+        model = LogisticRegression(solver=solver, max_iter=2).fit(x, y)
+    assert len(found) == 1
+    assert model.n_iter_ == [2]

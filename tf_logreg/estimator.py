@@ -181,7 +181,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         fit = learn.learn(settings, dataset, devices, Monitor(), start)
         self.classes_ = labels.classes
         set_fitted(self, fit, dtype_of("auto", source, X))
-        warn(fit)
+        warn(fit, self.solver, self.max_iter)
         return self
 
     def decision_function(self, X):  # noqa: N803
@@ -286,10 +286,19 @@ def set_fitted(estimator: Any, fit: Fit, dtype: str = "float64") -> None:
     estimator.status_ = str(fit.status)
 
 
-def warn(fit: Fit) -> None:
-    """One ConvergenceWarning for a fit without a certificate of its optimum, with the gap and the remedy."""
-    if fit.status is not Status.OPTIMAL:
-        warnings.warn(in_our_words(fit.message), ConvergenceWarning, stacklevel=3)
+def warn(fit: Fit, solver: str = "auto", max_iter: float = np.inf) -> None:
+    """One ConvergenceWarning for a fit without a certificate of its optimum, with the gap and the remedy.
+
+    Args:
+        fit: what `learn` found.
+        solver, max_iter: of the estimator. After as many steps the warning begins as scikit-learn's of the
+            same solver, for those who filter warnings by that.
+    """
+    if fit.status is Status.OPTIMAL:
+        return
+    theirs = _BEGINNINGS.get(solver, "") if fit.trained.iterations >= max_iter else ""
+    message = theirs.format(fit.trained.iterations) + in_our_words(fit.message)
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def in_our_words(message: str) -> str:
@@ -305,4 +314,13 @@ _NAMES = {
     "solver.tol": "tol",
     "--dtype=float64": "dtype='float64'",
     "add some l2": "lower C",
+}
+
+# solver -> how scikit-learn's warning begins when max_iter is reached.
+_BEGINNINGS = {
+    "lbfgs": "lbfgs failed to converge after {} iteration(s). Increase the number of iterations: ",
+    "newton-cg": "newton-cg failed to converge. Increase the number of iterations: ",
+    "newton-cholesky": "Newton solver did not converge after {} iterations: ",
+    "sag": "The max_iter was reached which means the coef_ did not converge: ",
+    "saga": "The max_iter was reached which means the coef_ did not converge: ",
 }
