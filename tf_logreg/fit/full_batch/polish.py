@@ -14,7 +14,8 @@ from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.solvers import load as solvers
 
-# Rows times coefficients, and coefficients, of a small problem: a step takes some ten milliseconds.
+# Rows times coefficients of all problems, and coefficients of one, where they are small: a step takes some
+# ten milliseconds.
 _LARGEST, _MOST_COEFFICIENTS = 2**21, 1000
 _MOST_STEPS = 20
 _ENOUGH = 1e-24  # of the estimated gap, nats: the step to the optimum is then 1e-12 in the Hessian's norm
@@ -31,7 +32,8 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
     """
     problems, optimal = certified.problems, np.array([one is Status.OPTIMAL for one in outcome.status])
     steps = min(_MOST_STEPS, goal.max_steps - outcome.iterations)
-    small = problems.size <= _MOST_COEFFICIENTS and problems.num_rows * problems.size <= _LARGEST
+    work = len(problems.l2) * problems.num_rows * problems.size
+    small = problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
     if not small or not optimal.any() or steps < 1 or monitor.late():
         return
     fns = problems.functions(np.zeros(len(optimal)), np.finfo(float).eps)
@@ -40,6 +42,7 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
     state = method.init(fns, outcome.w)
     state.finished[:] = ~optimal
     for _ in range(steps):
+        outcome.steps[~state.finished] += 1
         with problems.blas_threads():
             state = method.step(fns, state)
         outcome.iterations += 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from tf_logreg.errors import InputError
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.full_batch import loop
+from tf_logreg.fit.full_batch import loop, polish
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.sampled_start import start_from_sample
 from tf_logreg.fit.monitor import Monitor
@@ -119,6 +119,7 @@ def solve(
             monitor=monitor.below(f"batch-{number:04d}"),
             report=report,
         )
+        polish.polish(mine, outcome, goal.some(part), monitor)
         w[part] = mine.problems.centred(outcome.w, np.arange(len(part)))
         solved.add(part, outcome)
         if len(parts) > 1:
