@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from host_problems import one_block, problem_at, solved
 
-from tf_logreg.exact import certificate, normal_equations, projection
+from tf_logreg.exact import certificate, normal_equations, projection, sums
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -15,9 +15,55 @@ def test_both_projections_give_the_same_bound(monkeypatch, classes):
     x, y, weight, problem = solved(l2=0.0, classes=classes)
     problem = dataclasses.replace(problem, w=problem.w * 0.99)
     (found,) = certificate.certify(one_block(x, y, weight), [problem])
-    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
+    monkeypatch.setattr(projection, "_NARROW", np.inf)  # R by QR whatever the columns
     (other,) = certificate.certify(one_block(x, y, weight), [problem])
     assert other.gap == pytest.approx(found.gap, rel=1e-9)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_columns_that_almost_depend_on_each_other_are_projected_on_by_qr(monkeypatch, classes):
+    """Where the normal matrix has lost the difference of two columns."""
+    x, y, weight, problem = solved(l2=0.0, classes=classes)
+    near = np.hstack([x, x[:, :1] + 1e-9 * np.square(x[:, 1:2])])
+    w = np.insert(problem.w, 4, np.zeros(problem.w.shape[1]), axis=0)
+    problem, reads = problem_at(near, w, bias=True, l1=0, l2=0, classes=classes), []
+
+    def blocks():
+        reads.append(1)
+        return one_block(near, y, weight)()
+
+    (found,) = certificate.certify(blocks, [problem])
+    assert found.gap is not None
+    assert len(reads) >= 3  # one of them for R
+    monkeypatch.setattr(projection, "_NARROW", np.inf)
+    assert certificate.certify(blocks, [problem])[0].gap == found.gap
+    monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
+    (other,) = certificate.certify(blocks, [problem])
+    assert other.gap is None or other.gap < found.gap  # a bound for the problem in which they are equal
+
+
+@pytest.mark.parametrize(("classes", "l1"), [(2, 0), (2, 1), (3, 0), (3, 1)])
+def test_what_moving_the_biases_does_needs_no_pass_of_its_own(monkeypatch, classes, l1):
+    x, y, weight, problem = solved(l2=1e-2, classes=classes)
+    w = problem.w.copy()
+    if l1:  # holds all columns at zero
+        logs = np.log(np.bincount(y, weight))
+        w[:] = 0
+        w[-1] = logs[1] - logs[0] if classes == 2 else logs
+        problem = problem_at(x, w, bias=True, l1=l1, l2=0, classes=classes)
+    w[-1, 0] += 1e-2
+    problem, reads = dataclasses.replace(problem, w=w), []
+
+    def blocks():
+        reads.append(1)
+        return one_block(x, y, weight)()
+
+    (found,) = certificate.certify(blocks, [problem])
+    assert len(reads) == 1
+    monkeypatch.setattr(sums, "_MOST_MOVED", 0)
+    (other,) = certificate.certify(blocks, [problem])
+    assert len(reads) > 2
+    assert found.gap == pytest.approx(other.gap, rel=0.03)
 
 
 def test_the_biases_projection_keeps_its_digits():
@@ -28,7 +74,7 @@ def test_the_biases_projection_keeps_its_digits():
     p[2:, 15:] *= 1e-20
     p, weight = p / p.sum(axis=0), rng.uniform(0.5, 2, 30)
     problem = problem_at(np.zeros((30, 1)), np.zeros((2, 4)), bias=True, l1=0, l2=1, classes=4)
-    factor = projection._root_of_laplacian(normal_equations.design(np.zeros((30, 1)), weight, p, problem))
+    factor = projection._root_of_laplacian(normal_equations.of_softmax(np.zeros((30, 1)), weight, p, problem))
     assert factor[1, 1] < 1e-8 < factor[0, 0]
     with mpmath.workdps(50):
         exact = np.vectorize(mpmath.mpf, otypes=[object])
@@ -48,6 +94,7 @@ def test_summed_in_place_it_gives_the_same_bound(monkeypatch, classes, l1, l2):
     """Constrained: all, the active, or the biases alone."""
     x, y, weight, problem = solved(l1=l1, l2=l2, classes=classes)
     problem = dataclasses.replace(problem, w=problem.w * 0.99)
+    monkeypatch.setattr(sums, "_MOST_MOVED", 0)
     (expected,) = certificate.certify(one_block(x, y, weight), [problem])
     monkeypatch.setattr(normal_equations, "_MOST_IN_BLOCKS", 0)
     monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)
@@ -92,7 +139,7 @@ def test_a_laplacian_in_pieces_moves_each_by_itself(monkeypatch, panel):
     links = links + links.T
     a = np.diag(links.sum(axis=1) - np.diag(links)) - links + np.diag(np.diag(links))
     problem = problem_at(np.zeros((5, 1)), np.zeros((2, 9)), bias=True, l1=0, l2=1, classes=9)
-    onto = projection.decompose(a.copy(), 1.0, problem)
+    onto = projection.of_matrix(a.copy(), 1.0, problem)
     assert len(onto.null) == 2
     residual = np.zeros((2, 9))
     residual[1] = a @ rng.normal(size=9)

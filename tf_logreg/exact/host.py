@@ -4,6 +4,7 @@ NumPy alone, so that what checks a solver shares no code with it.
 """
 
 import dataclasses
+import functools
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -73,7 +74,7 @@ class Problem:
         """Whether w has a row more than there are columns."""
         return len(self.w) > len(self.centre)
 
-    @property
+    @functools.cached_property
     def constrained(self) -> np.ndarray:
         """[q, m] bool: coefficients whose column of G is fixed by an equation.
 
@@ -83,7 +84,7 @@ class Problem:
         """
         return ~self.with_l2 & ((self.l1 == 0) | (self.w != 0))
 
-    @property
+    @functools.cached_property
     def with_l2(self) -> np.ndarray:
         """[q, m] bool: coefficients that an l2 bounds."""
         return self.l2 > 0 if self.weak is None else (self.l2 > 0) & ~self.weak

@@ -164,6 +164,6 @@ def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def transposed(x: np.ndarray, r: np.ndarray, bias: bool) -> np.ndarray:
-    """[X, 1]^T R_k of residuals r [k, m, B]: [k, q, m]."""
-    product = (r.reshape(-1, len(x)) @ x).reshape(*r.shape[:2], -1).transpose(0, 2, 1)
-    return np.concatenate([product, r.sum(axis=2)[:, None]], axis=1) if bias else product
+    """[X, 1]^T r of rows r [.., B]: [.., q]."""
+    product = (r.reshape(-1, len(x)) @ x).reshape(*r.shape[:-1], -1)
+    return np.concatenate([product, r.sum(axis=-1, keepdims=True)], axis=-1) if bias else product

@@ -1,8 +1,9 @@
 """The weighted normal equations of the constrained columns, summed over rows.
 
-A = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of the rows, is what `projection` takes apart. Where
-that is little work it comes as R with R^T R = A by the QR decomposition of D, which keeps all digits. Else
-each block of rows gives A itself, and where A is large it is summed in place, in a pass of its own. A
+A = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of the rows, is what `projection` takes apart. Each
+block of rows gives A itself, and where A is large it is summed in place, in a pass of its own. Where columns
+turn out to depend on each other closely, and it is little work, R with R^T R = A comes in another pass from
+the QR decomposition of D, which keeps all digits. A
 softmax's biases alone need no QR: their A is a Laplacian, of which what is off the diagonal is enough.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import scipy.linalg
 
-from tf_logreg.exact import logits
+from tf_logreg.exact import host, logits
 from tf_logreg.exact.host import Block, Problem
 
 _MOST_PROJECTED = 10_000  # columns that the projection may fix: A takes 800 MB, and its factor as much
@@ -35,12 +36,12 @@ def obstacle(problem: Problem, num_rows: int) -> str:
 
 
 def in_blocks(problem: Problem) -> bool:
-    """Whether each block of rows has a `design` of its own; otherwise `normal_matrix` sums it."""
+    """Whether each block of rows has a matrix of its own; otherwise it is summed `in_place`."""
     return 0 < int(problem.constrained.sum()) <= _MOST_IN_BLOCKS
 
 
 def by_qr(problem: Problem) -> bool:
-    """Whether R comes from a QR decomposition."""
+    """Whether R may come from a QR decomposition."""
     few = problem.w.shape[1] * int(problem.constrained.sum()) ** 2 <= _MOST_BY_QR
     return few and not biases_alone(problem)
 
@@ -51,11 +52,22 @@ def biases_alone(problem: Problem) -> bool:
     return bool(problem.has_bias and mask.shape[1] > 1 and mask[-1].all() and not mask[:-1].any())
 
 
-def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray | None:
-    """A block's part: R with R^T R = A, or A itself; None where there is none.
+def of_sigmoid(x: np.ndarray, curvature: np.ndarray, problem: Problem) -> np.ndarray | None:
+    """A block's A of one output; None where it has none.
 
-    A = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of the rows, constrained columns only. Of a
-    softmax's biases alone it is A off the diagonal; what stands on it means nothing.
+    Args:
+        x: [B, p]. curvature: [B], weight p (1 - p). problem: says which coefficients are constrained.
+    """
+    if not in_blocks(problem):
+        return None
+    _, rows = _columns(x, curvature, problem.constrained)
+    return rows.T @ rows
+
+
+def of_softmax(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray | None:
+    """A block's A of several outputs; None where it has none.
+
+    Of the biases alone it is A off the diagonal; what stands on it means nothing.
 
     Args:
         x: [B, p]. weight: [B]. p: [C, B]. problem: says which coefficients are constrained.
@@ -67,12 +79,9 @@ def design(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -
         return -(p * weight) @ p.T
     features, columns = _columns(x, weight, mask)
     which = mask[features].ravel()
-    found, form = None, _square_root if by_qr(problem) else _normal_matrix
-    block = max(1, _DESIGN_ELEMENTS // (features.size * mask.shape[1] ** (2 if by_qr(problem) else 1)))
-    for start in range(0, len(x), block):
-        part = form(columns[start : start + block], p[:, start : start + block], which)
-        found = part if found is None else merged(found, part, problem)
-    return found
+    block = max(1, _DESIGN_ELEMENTS // (features.size * mask.shape[1]))
+    starts = range(0, len(x), block)
+    return sum(_softmax_matrix(columns[a : a + block], p[:, a : a + block], which) for a in starts)
 
 
 def _columns(x: np.ndarray, weight: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,54 +94,79 @@ def _columns(x: np.ndarray, weight: np.ndarray, mask: np.ndarray) -> tuple[np.nd
     return features, columns
 
 
-def _square_root(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """R of D's rows; diag p - p p^T = B^T B, B = diag(sqrt p) (I - 1 p^T); one output: sqrt(p (1 - p))."""
-    if len(which) == columns.shape[1]:
-        return _triangle(columns * np.sqrt(p[0] * p[1])[:, None])
-    chances = p.T
-    half = np.sqrt(chances)[:, :, None] * (np.eye(len(p)) - chances[:, None, :])
-    rows = half[:, :, None, :] * columns[:, None, :, None]
-    return _triangle(rows.reshape(-1, which.size)[:, which])
-
-
-def _normal_matrix(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.ndarray:
+def _softmax_matrix(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.ndarray:
     """A = sum_i x_i^T x_i (diag p - p p^T)."""
-    if len(which) == columns.shape[1]:
-        rows = columns * np.sqrt(p[0] * p[1])[:, None]
-        return rows.T @ rows
     count, outputs = columns.shape[1], len(p)
     rows = (columns[:, :, None] * p.T[:, None, :]).reshape(len(columns), -1)
     whole = -(rows.T @ rows).reshape(count, outputs, count, outputs)
-    at = np.arange(outputs)
-    # p (1 - p) and not p - p^2, which cancels.
-    whole[:, at, :, at] = np.einsum("if,ci,ig->cfg", columns, p * (1 - p), columns, optimize=True)
+    for c in range(outputs):
+        # p (1 - p) and not p - p^2, which cancels.
+        own = columns * np.sqrt(p[c] * (1 - p[c]))[:, None]
+        whole[:, c, :, c] = own.T @ own
     return whole.reshape(count * outputs, -1)[np.ix_(which, which)]
 
 
-def merged(a: np.ndarray, b: np.ndarray, problem: Problem) -> np.ndarray:
-    """Two parts, of other rows each, as one."""
-    return _triangle(np.vstack([a, b])) if by_qr(problem) else a + b
+def roots(
+    blocks: Callable[[], Iterable[Block]], problems: list[Problem], gather: Callable[[np.ndarray], np.ndarray]
+) -> list[np.ndarray]:
+    """R with R^T R = A of each problem, from a pass over the rows; `gather` as in certificate.py."""
+    view, found = logits.View(problems), [np.zeros((0, int(one.constrained.sum()))) for one in problems]
+
+    def part_of(block: Block) -> list[np.ndarray]:
+        seen, parts = view.of(block), []
+        for k, problem in enumerate(problems):
+            p = logits.probabilities(seen.logits[k], seen.labels[seen.labelling[k]])[0]
+            parts.append(_root(seen.x, seen.weight[seen.weighting[k]], p, problem))
+        return parts
+
+    for parts in host.in_parallel(part_of, blocks()):
+        found = [_triangle([one, part]) for one, part in zip(found, parts, strict=True)]
+    return [_triangle(list(gather(_square(root)))) for root in found]
 
 
-def _triangle(rows: np.ndarray) -> np.ndarray:
-    """R of the QR decomposition, with no more rows than columns."""
+def _root(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray:
+    """R of a block's rows."""
+    mask = problem.constrained
+    features, columns = _columns(x, weight, mask)
+    which, outputs = mask[features].ravel(), mask.shape[1]
+    found = np.zeros((0, int(which.sum())))
+    block = max(1, _DESIGN_ELEMENTS // (features.size * outputs**2))
+    for start in range(0, len(x), block):
+        some, chances = columns[start : start + block], p[:, start : start + block]
+        if outputs == 1:
+            part = some * np.sqrt(chances[0] * chances[1])[:, None]
+        else:
+            part = _softmax_rows(some, chances).reshape(-1, which.size)[:, which]
+        found = _triangle([found, part])
+    return found
+
+
+def _softmax_rows(columns: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """D of rows: diag p - p p^T = B^T B, B = diag(sqrt p) (I - 1 p^T)."""
+    chances = p.T
+    half = np.sqrt(chances)[:, :, None] * (np.eye(len(p)) - chances[:, None, :])
+    return half[:, :, None, :] * columns[:, None, :, None]
+
+
+def _triangle(parts: list[np.ndarray]) -> np.ndarray:
+    """R of the QR decomposition of rows, with no more of them than columns."""
+    rows = np.vstack(parts)
     found = scipy.linalg.qr(rows, mode="r", overwrite_a=True, check_finite=False)[0]
     return found[: found.shape[1]]
 
 
-def gathered(design: np.ndarray | None, problem: Problem, gather) -> np.ndarray:
-    """All workers' parts as one; `gather` as in certificate.py, None from a worker without rows."""
+def _square(root: np.ndarray) -> np.ndarray:
+    """R with as many rows as columns, so that every worker sends an array of one shape."""
+    return np.pad(root, [(0, root.shape[1] - len(root)), (0, 0)])
+
+
+def gathered(matrix: np.ndarray | None, problem: Problem, gather) -> np.ndarray:
+    """The sum of all workers' matrices; `gather` as in certificate.py, None from a worker without rows."""
     count = int(problem.constrained.sum())
-    whole = np.zeros((count, count))
-    if design is not None:
-        whole[: len(design)] = design
-    first, *others = gather(whole)
-    for other in others:
-        first = merged(first, other, problem)
-    return first
+    return gather(np.zeros((count, count)) if matrix is None else matrix).sum(axis=0)
 
 
-def normal_matrix(
+def in_place(
     blocks: Callable[[], Iterable[Block]], problem: Problem, gather: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """A of all rows, summed in place in a pass of its own; its upper triangle means something.
@@ -165,10 +199,7 @@ def normal_matrix(
             _add_gram(part, columns[:, mask[features, c]] * np.sqrt(p[c] * (1 - p[c]))[:, None], 1.0)
     for at, part in zip(own, within, strict=False):
         whole[np.ix_(at, at)] = part
-    first, *others = gather(whole)
-    for other in others:
-        first = first + other
-    return first
+    return gather(whole).sum(axis=0)
 
 
 def _many_rows(blocks: Iterable[Block], problem: Problem, least: int):

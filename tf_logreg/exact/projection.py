@@ -46,7 +46,8 @@ class Triangular(NamedTuple):
 
     Attributes:
         norm: [T] N. null: as of a `Projection`.
-        order: [r], columns that determine the others. factor: [r, r] R of these, upper triangular.
+        order: [r], columns that determine the others.
+        factor: [r, r] R of these, upper triangular, in Fortran's order.
     """
 
     norm: np.ndarray
@@ -63,36 +64,71 @@ class Triangular(NamedTuple):
     def solve(self, b: np.ndarray) -> np.ndarray:
         """As of a `Projection`; what is left out is 0."""
         found = np.zeros(len(self.norm))
-        half = scipy.linalg.solve_triangular(self.factor, b[self.order], trans="T", check_finite=False)
-        found[self.order] = scipy.linalg.solve_triangular(self.factor, half, check_finite=False)
+        if self.order.size:
+            half, _ = scipy.linalg.lapack.dtrtrs(self.factor, b[self.order], trans=1)
+            found[self.order], _ = scipy.linalg.lapack.dtrtrs(self.factor, half)
         return found
 
 
-def decompose(design: np.ndarray, weight_sum: float, problem: Problem) -> Projection | Triangular:
-    """The projection, from all rows' `design` or `normal_matrix`, which is overwritten, and their weights."""
+_NARROW = 1e-3  # of singular values or pivots, from where on the columns themselves are looked at
+
+
+def of_biases(moves: np.ndarray, problem: Problem) -> Triangular | None:
+    """The projection onto the equations of the biases alone, from what they move each other by.
+
+    Args:
+        moves: [q, pairs], see `sums.Sums`.
+    """
+    if not problem.has_bias:
+        return None
+    outputs = problem.w.shape[1]
+    if outputs > 1:
+        links = np.zeros((outputs, outputs))
+        links[np.triu_indices(outputs, 1)] = -moves[-1]
+        return _eliminated(links, 1.0)
+    rank = int(moves[-1, 0] > 0)
+    order = np.arange(rank)
+    return Triangular(np.sqrt(moves[-1]), order, np.eye(rank), np.eye(1)[rank:])
+
+
+def of_root(root: np.ndarray, weight_sum: float) -> Projection:
+    """The projection from all rows' `normal_equations.roots`, and their weights."""
+    factor = root / np.sqrt(weight_sum)
+    norm = _ones_for_zeros(np.linalg.norm(factor, axis=0))
+    _, singular, v = np.linalg.svd(factor / norm, full_matrices=True)
+    return _of_singular(norm, singular, v, 500 * np.finfo(np.float64).eps * max(factor.shape))
+
+
+def of_matrix(matrix: np.ndarray, weight_sum: float, problem: Problem) -> Projection | Triangular:
+    """The projection from the normal matrix of all rows, which is overwritten, and their weights."""
     eps = np.finfo(np.float64).eps
     if normal_equations.biases_alone(problem):
-        return _eliminated(design, weight_sum, 500 * eps * len(design))
-    if normal_equations.by_qr(problem):
-        factor = design / np.sqrt(weight_sum)
-        norm = _ones_for_zeros(np.linalg.norm(factor, axis=0))
-        _, singular, v = np.linalg.svd(factor / norm, full_matrices=True)
-        floor = 500 * eps * max(factor.shape)
-    else:
-        design /= weight_sum
-        norm = _ones_for_zeros(np.sqrt(np.diag(design)))
-        design /= norm
-        design /= norm[:, None]
-        if not normal_equations.in_blocks(problem):
-            return _pivoted(design, norm, eps * len(design))
-        values, vectors = scipy.linalg.eigh(design, check_finite=False)
-        singular, v = np.sqrt(np.maximum(values[::-1], 0)), vectors.T[::-1]
-        floor = np.sqrt(eps * len(design))
+        return _eliminated(matrix, weight_sum)
+    matrix /= weight_sum
+    norm = _ones_for_zeros(np.sqrt(np.diag(matrix)))
+    matrix /= norm
+    matrix /= norm[:, None]
+    if not normal_equations.in_blocks(problem):
+        return _pivoted(matrix, norm, eps * len(matrix))
+    values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
+    singular = np.sqrt(np.maximum(values[::-1], 0))
+    return _of_singular(norm, singular, vectors.T[::-1], np.sqrt(eps * len(matrix)))
+
+
+def _of_singular(norm: np.ndarray, singular: np.ndarray, v: np.ndarray, floor: float) -> Projection:
     rank = int((singular > singular.max(initial=0.0) * floor).sum())
     return Projection(norm, singular[:rank], v[:rank], v[rank:])
 
 
-def _eliminated(laplacian: np.ndarray, weight_sum: float, floor: float) -> Triangular:
+def is_narrow(onto: Projection | Triangular, problem: Problem) -> bool:
+    """Whether constrained columns may depend on each other."""
+    # A softmax has one direction a row that changes nothing, whatever the columns.
+    spare = int(problem.constrained.all(axis=1).sum()) if problem.w.shape[1] > 1 else 0
+    return len(onto.null) > spare or onto.least < _NARROW
+
+
+def _eliminated(laplacian: np.ndarray, weight_sum: float) -> Triangular:
+    floor = 500 * np.finfo(np.float64).eps * len(laplacian)
     links = np.triu(laplacian, 1)
     degree = -(links.sum(axis=0) + links.sum(axis=1)) / weight_sum
     norm = _ones_for_zeros(np.sqrt(degree))
@@ -118,7 +154,7 @@ def _with_null(norm, order, rest, factor, beyond) -> Triangular:
     if rest.size and order.size:
         null[:, order] = -scipy.linalg.solve_triangular(factor, beyond, check_finite=False).T
     null /= np.linalg.norm(null, axis=1, keepdims=True)
-    return Triangular(norm, order, factor, null)
+    return Triangular(norm, order, np.asfortranarray(factor), null)
 
 
 def residual_of(gradient: np.ndarray, problem: Problem) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,31 +18,37 @@ def alone(array: np.ndarray) -> np.ndarray:
     return array[None]
 
 
+_MOST_MOVED = 10  # outputs, of whose pairs sums over the rows cost no more than another pass
+
+
 @dataclasses.dataclass
 class Sums:
     """One problem's sums: of weights, of weighted losses over that, and the latter's gradient [q, m].
 
     onto: the projection onto the equations of the constrained columns, or None.
     magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
-    bias_move: [q], by what G falls as a sigmoid's bias moves the dual point: sum_i a_i p_i (1 - p_i) x_i.
+    bias_moves: [q, pairs], by what G falls as the biases move, see `by_biases`; None where it was not summed.
     obstacle: why `onto` is None, where it was asked for and there are such columns.
     """
 
-    weight: float = 0.0
-    loss: float = 0.0
-    gradient: np.ndarray | float = 0.0
+    weight: float
+    loss: float
+    gradient: np.ndarray
+    magnitude: np.ndarray | None = None
     onto: projection.Projection | projection.Triangular | None = None
-    magnitude: np.ndarray | float = 0.0
-    bias_move: np.ndarray | float | None = None
+    bias_moves: np.ndarray | None = None
     obstacle: str = ""
 
-    def add(self, part: "Sums") -> None:
-        """Adds those of some rows, before any is divided by the weights."""
-        self.weight += part.weight
-        self.loss += part.loss
-        self.gradient += part.gradient
-        self.magnitude += part.magnitude
-        self.bias_move += part.bias_move
+
+class _Part(NamedTuple):
+    """A block's sums for k problems."""
+
+    weight: np.ndarray  # [k]
+    loss: np.ndarray  # [k]
+    products: (
+        np.ndarray
+    )  # [k, q, m or m + pairs], of [x, 1] with the errors, and with p_c p_d of pairs of classes
+    magnitude: np.ndarray  # [k, p or 0]
 
 
 def first_pass(
@@ -52,96 +59,128 @@ def first_pass(
     project: bool = False,
 ) -> list[Sums]:
     """Value and gradient of the data term in float64; on demand what the dual point and rounding need."""
-    p, num_rows, designs = len(problems[0].centre), 0, {}
-    totals = [
-        Sums(gradient=np.zeros(one.w.shape), magnitude=np.zeros(p), bias_move=np.zeros(len(one.w)))
-        for one in problems
-    ]
-    # Where the bias is all that has an equation, this pass says what the dual pass would.
-    bias_alone = project and all(_only_bias(problem) for problem in problems)
-
+    (q, m), count, p = problems[0].w.shape, len(problems), len(problems[0].centre)
+    # Where the biases are all that has equations, this pass says what the dual pass would.
+    of_biases = project and all(_biases_at_most(problem) for problem in problems)
+    by_matrix = project and not of_biases
+    pairs = max(1, m * (m - 1) // 2) if of_biases else 0
+    num_rows, matrices = 0, [None] * count
+    whole = _Part(
+        np.zeros(count), np.zeros(count), np.zeros((count, q, m + pairs)), np.zeros((count, p * project))
+    )
     view = logits.View(problems)
 
-    def part_of(block: Block) -> tuple[int, list[tuple]]:
+    def part_of(block: Block) -> tuple[int, _Part, list]:
         seen = view.of(block)
-        terms = _terms_and_bias_moves(seen) if bias_alone else _terms_and_designs(seen, problems, project)
-        return len(block.y), _parts(seen, *terms, magnitudes=project)
+        losses, products, found = _products(seen, problems, pairs, by_matrix=by_matrix)
+        size = seen.weight @ np.abs(seen.x) if project else np.zeros((len(seen.weight), 0))
+        weights = seen.weight.sum(axis=1)[seen.weighting]
+        return len(block.y), _Part(weights, losses, products, size[seen.weighting]), found
 
-    for count, parts in host.in_parallel(part_of, blocks()):
-        num_rows += count
-        for k, (part, design) in enumerate(parts):
-            totals[k].add(part)
-            if design is not None:
-                before = designs.get(k)
-                designs[k] = (
-                    design if before is None else normal_equations.merged(before, design, problems[k])
-                )
+    for number, part, found in host.in_parallel(part_of, blocks()):
+        num_rows += number
+        whole = _Part(*(total + more for total, more in zip(whole, part, strict=True)))
+        matrices = [
+            more if total is None else total + more for total, more in zip(matrices, found, strict=True)
+        ]
     num_rows = gather(np.array(num_rows)).sum()
-    for k, (total, problem) in enumerate(zip(totals, problems, strict=True)):
-        total.weight, total.loss, total.gradient, total.magnitude, total.bias_move = summed(
-            gather, total.weight, total.loss, total.gradient, total.magnitude, total.bias_move
-        )
-        total.loss, total.gradient = total.loss / total.weight, total.gradient / total.weight
+    whole = _Part(*summed(gather, *whole))
+    bias, totals = np.ones(q - p), []
+    for weight, loss, products, magnitude in zip(*whole, strict=True):
+        totals.append(Sums(weight, loss / weight, products[:, :m] / weight))
         if project:
-            bias = np.ones(len(problem.w) - len(total.magnitude))
-            total.magnitude = np.append(total.magnitude / total.weight, bias)
-        if bias_alone:
-            total.onto = projection.decompose(np.sqrt(total.bias_move[-1:, None]), total.weight, problem)
-        elif project and problem.constrained.any():
-            total.obstacle = normal_equations.obstacle(problem, num_rows)
-            if not total.obstacle:
-                design = (
-                    normal_equations.gathered(designs.get(k), problem, gather)
-                    if normal_equations.in_blocks(problem)
-                    else normal_equations.normal_matrix(blocks, problem, gather)
-                )
-                total.onto = projection.decompose(design, total.weight, problem)
-        total.bias_move = total.bias_move / total.weight if bias_alone else None
+            totals[-1].magnitude = np.append(magnitude / weight, bias)
+        if of_biases:
+            totals[-1].bias_moves = products[:, m:] / weight
+            totals[-1].onto = projection.of_biases(totals[-1].bias_moves, problems[0])
+    if by_matrix:
+        _project(blocks, problems, totals, matrices, num_rows, gather)
     return totals
 
 
-def _terms_and_bias_moves(seen: logits.Seen) -> tuple[list, np.ndarray, np.ndarray, list]:
-    """Of sigmoids: weighted losses k, gradients [k, q, 1], what the bias moves [k, q]; and no designs."""
-    count, num_rows = len(seen.logits), len(seen.x)
-    both, losses = host.scratch("errors", count, 2, num_rows), []
-    for at in logits.few_at_a_time(count, num_rows):
-        error, move = both[at, 0], both[at, 1]
-        loss = logits.sigmoid_terms(seen.logits[at, 0], seen.labels[seen.labelling[at]], error, move)
-        weight = seen.weight[seen.weighting[at]]
-        losses.extend(np.einsum("kb,kb->k", weight, loss))
-        error *= weight
-        move *= weight
-    both = logits.transposed(seen.x, both, True)
-    return losses, both[:, :, :1], both[:, :, 1], [None] * count
-
-
-def _terms_and_designs(
-    seen: logits.Seen, problems: list[Problem], project: bool
-) -> tuple[list, np.ndarray, list, list]:
-    """Weighted losses k, gradients [k, q, m], no bias moves; and k designs, each None but to `project`."""
-    errors, losses, designs = host.scratch("errors", *seen.logits.shape), [], []
+def _products(
+    seen: logits.Seen, problems: list[Problem], pairs: int, *, by_matrix: bool
+) -> tuple[np.ndarray, np.ndarray, list]:
+    """Weighted losses [k], products as of a `_Part`, and k normal matrices or None."""
+    count, m, num_rows = seen.logits.shape
+    losses, matrices, bias = np.zeros(count), [None] * count, problems[0].has_bias
+    if m == 1:
+        rows = host.scratch("errors", 2, count, num_rows)
+        for at in logits.few_at_a_time(count, num_rows):
+            error, curvature = rows[:, at]
+            labels, weight = seen.labels[seen.labelling[at]], seen.weight[seen.weighting[at]]
+            loss = logits.sigmoid_terms(seen.logits[at, 0], labels, error, curvature)
+            losses[at] = np.einsum("kb,kb->k", weight, loss)
+            error *= weight
+            curvature *= weight
+        if by_matrix:
+            matrices = [
+                normal_equations.of_sigmoid(seen.x, *each) for each in zip(rows[1], problems, strict=True)
+            ]
+        return losses, logits.transposed(seen.x, rows[: 1 + pairs], bias).transpose(1, 2, 0), matrices
+    rows = host.scratch("errors", count, m + pairs, num_rows)
     for k, problem in enumerate(problems):
-        p, error, loss = logits.probabilities(seen.logits[k], seen.labels[seen.labelling[k]])
         weight = seen.weight[seen.weighting[k]]
-        np.multiply(weight, error, out=errors[k])
-        losses.append(weight @ loss)
-        designs.append(normal_equations.design(seen.x, weight, p, problem) if project else None)
-    gradients = logits.transposed(seen.x, errors, problems[0].has_bias)
-    return losses, gradients, [0.0] * len(losses), designs
+        p, error, loss = logits.probabilities(seen.logits[k], seen.labels[seen.labelling[k]])
+        losses[k] = weight @ loss
+        np.multiply(weight, error, out=rows[k, :m])
+        if pairs:
+            at = m
+            share = np.multiply(weight, p, out=error)
+            for c in range(m - 1):
+                np.multiply(share[c], p[c + 1 :], out=rows[k, at : at + m - 1 - c])
+                at += m - 1 - c
+        if by_matrix:
+            matrices[k] = normal_equations.of_softmax(seen.x, weight, p, problem)
+    return losses, logits.transposed(seen.x, rows, bias).transpose(0, 2, 1), matrices
 
 
-def _parts(seen: logits.Seen, losses, gradients, bias_moves, designs, *, magnitudes: bool) -> list[tuple]:
-    """The `Sums` and the design of each problem that sees a block."""
-    weights = seen.weight.sum(axis=1)[seen.weighting]
-    found = [0.0] * len(losses)
-    if magnitudes:
-        found = (seen.weight @ np.abs(seen.x))[seen.weighting]
-    rows = zip(weights, losses, gradients, found, bias_moves, strict=True)
-    sums = [
-        Sums(weight, loss, gradient, magnitude=magnitude, bias_move=move)
-        for weight, loss, gradient, magnitude, move in rows
-    ]
-    return list(zip(sums, designs, strict=True))
+def differences(delta: np.ndarray) -> np.ndarray:
+    """Delta_c - delta_d of each pair of classes, [pairs], from delta [m]; delta itself for a sigmoid."""
+    if len(delta) == 1:
+        return delta
+    first, second = np.triu_indices(len(delta), 1)
+    return delta[first] - delta[second]
+
+
+def by_biases(moves: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """By what G falls, [q, m], as the biases move the dual point by delta [m].
+
+    Of two classes sum_i a_i x_i p_c p_d (delta_c - delta_d) goes from one to the other.
+
+    Args:
+        moves: [q, pairs], sum_i a_i x_i p_c p_d of each pair c < d; for a sigmoid of its two classes.
+    """
+    flow = moves * differences(delta)
+    if len(delta) == 1:
+        return flow
+    first, second = np.triu_indices(len(delta), 1)
+    signs = np.eye(len(delta))[first] - np.eye(len(delta))[second]
+    return flow @ signs
+
+
+def _project(
+    blocks, problems: list[Problem], totals: list[Sums], matrices: list, num_rows: int, gather
+) -> None:
+    """Sets the projection of each problem, or why there is none."""
+    narrow = []
+    for k, (problem, total) in enumerate(zip(problems, totals, strict=True)):
+        if not problem.constrained.any():
+            continue
+        total.obstacle = normal_equations.obstacle(problem, num_rows)
+        if total.obstacle:
+            continue
+        if not normal_equations.in_blocks(problem):
+            matrix = normal_equations.in_place(blocks, problem, gather)
+        else:
+            matrix = normal_equations.gathered(matrices[k], problem, gather)
+        total.onto = projection.of_matrix(matrix, total.weight, problem)
+        if normal_equations.by_qr(problem) and projection.is_narrow(total.onto, problem):
+            narrow.append(k)
+    if narrow:
+        roots = normal_equations.roots(blocks, [problems[k] for k in narrow], gather)
+        for k, root in zip(narrow, roots, strict=True):
+            totals[k].onto = projection.of_root(root, totals[k].weight)
 
 
 def summed(gather: Gather, *parts: float | np.ndarray) -> list:
@@ -151,7 +190,6 @@ def summed(gather: Gather, *parts: float | np.ndarray) -> list:
     return [a.reshape(np.shape(part))[()] for a, part in zip(np.split(total, ends), parts, strict=True)]
 
 
-def _only_bias(problem: Problem) -> bool:
-    """Whether a sigmoid's bias is the one constrained coefficient."""
-    fixed = problem.constrained
-    return bool(problem.has_bias and fixed.shape[1] == 1 and fixed[-1] and not fixed[:-1].any())
+def _biases_at_most(problem: Problem) -> bool:
+    """Whether no coefficient but biases has an equation, and there are few outputs."""
+    return not problem.constrained[: len(problem.centre)].any() and problem.w.shape[1] <= _MOST_MOVED
