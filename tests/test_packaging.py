@@ -29,7 +29,7 @@ def imported(*folders: str) -> dict[str, str]:
             else:
                 names = [node.module] if isinstance(node, ast.ImportFrom) else []
             found |= {name.partition(".")[0]: str(path.relative_to(ROOT)) for name in names}
-    ours = {"tf_logreg", "configs", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
+    ours = {"tf_logreg", "configs", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
     return {name: path for name, path in found.items() if name not in {*sys.stdlib_module_names, *ours}}
 
 
