@@ -5,9 +5,8 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tf_logreg.data.source import Batch
+from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
@@ -18,7 +17,7 @@ def test_extreme_logits_have_finite_loss():
     logits = np.array([[1e4], [-1e4], [3.0]], np.float32)
     total = metrics.sums(logits, np.array([0, 1, 1]), np.ones(3), 2)
     assert total["log_loss_sum"] == pytest.approx(2e4 + np.log1p(np.exp(-3)))
-    np.testing.assert_allclose(np.exp(metrics.log_probabilities(logits)).sum(axis=1), 1)
+    np.testing.assert_allclose(np.exp(metrics.log_probabilities(logits)).sum(axis=0), 1)
 
 
 def of_rows(logits, y, weight, classes):
@@ -26,10 +25,8 @@ def of_rows(logits, y, weight, classes):
     outputs = logits.shape[1]
     names = tuple(map(str, range(outputs))), tuple(map(str, range(classes)))
     model = Model(np.eye(outputs), np.zeros(outputs), *names, heads.resolve("auto", classes), dtype="float64")
-    rows = Batch(*map(tf.constant, (logits, y, weight, np.zeros((len(y), 1)), np.arange(len(y)))))
-    return evaluate.evaluate(
-        model, [rows], Devices(tf.distribute.get_strategy()), max_rows=100, max_bytes=10**6
-    )[0]  # fmt: skip
+    source = from_arrays(logits, y, weight=weight, class_names=names[1])
+    return evaluate.evaluate(model, source, np.arange(len(y)), Devices(), max_rows=100, max_bytes=10**6)[0]
 
 
 def test_the_areas_of_a_missing_class_are_none_with_the_reason():

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from problems import random_problem
 from sklearn import metrics as peer
 
-from tf_logreg.data import pipeline
+from tf_logreg.data import host_rows, pipeline
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model import head as heads
@@ -33,18 +33,16 @@ def fitted(request):
     return source, model, y, weight, probabilities
 
 
-@pytest.mark.parametrize("kind", ["one_device", "mirrored"])
-def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind):
-    monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 6 * 50)  # ten batches of 50 and one of 1
+@pytest.mark.parametrize(
+    ("kind", "engine"), [(None, "host"), ("one_device", "devices"), ("mirrored", "devices")]
+)
+def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind, engine):
+    for module, name in ((pipeline, "_BLOCK_ELEMENTS"), (host_rows, "CACHED")):
+        monkeypatch.setattr(module, name, 7 * 50)  # ten batches of 50, or nine of 58, and a smaller one
     source, model, y, weight, probabilities = fitted
-    strategy, classes = strategies[kind], len(source.class_names)
-    batches = pipeline.sequential_batches(source, np.arange(501), replicas=strategy.num_replicas_in_sync)
+    devices, classes = Devices(kind and strategies[kind], engine=engine), len(source.class_names)
     numbers, arrays = evaluate.evaluate(
-        model,
-        pipeline.distribute(strategy, lambda _: batches),
-        Devices(strategy),
-        max_rows=1000,
-        max_bytes=2**20,
+        model, source, np.arange(501), devices, max_rows=1000, max_bytes=2**20
     )
     predicted, one_hot = probabilities.argmax(axis=1), np.eye(classes)[y]
     with_weight = {"sample_weight": weight}
@@ -109,7 +107,7 @@ def calibration_error(probabilities, y, weight):
 
 
 @pytest.mark.parametrize("classes", [3, 40])
-def test_many_classes_over_few_features(strategies, monkeypatch, classes):
+def test_many_classes_over_few_features(monkeypatch, classes):
     """Blocks count the wider of features and classes; the confusion of many classes is told by pairs."""
     x, _, weight = random_problem(2 * classes + 150, 4, 2)
     weight = weight.astype(np.float32).astype(np.float64)  # as batches have it
@@ -119,7 +117,7 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     names = tuple(map(str, range(classes)))
     source = from_arrays(x, y, weight=weight, class_names=names)
     model = Model(kernel, bias, source.feature_names, names, Head("softmax", classes), dtype="float64")
-    monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 100 * classes)
+    monkeypatch.setattr(host_rows, "CACHED", 100 * classes)
     monkeypatch.setattr(metrics, "MOST_DENSE_CLASSES", 10)
     monkeypatch.setattr(evaluate, "_TOGETHER", 7 * len(x))  # areas of seven classes at a time
     sizes, sums = [], metrics.sums
@@ -128,9 +126,7 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     )
     options = ConfigDict({"max_rows": 10**6, "max_bytes": 2**30})
     rows = {"test": np.arange(len(x))}
-    numbers, arrays = measurement.evaluate_model(
-        options, model, source, rows, Devices(strategies["one_device"])
-    )
+    numbers, arrays = measurement.evaluate_model(options, model, source, rows, Devices())
     numbers, arrays = numbers["test"], {name.removeprefix("test/"): a for name, a in arrays.items()}
     assert max(size[0] for size in sizes) == 100 * classes // max(4, classes)
 
@@ -175,7 +171,7 @@ def test_many_classes_over_few_features(strategies, monkeypatch, classes):
     np.testing.assert_allclose(found, confusion, rtol=1e-12)
 
 
-def test_workers_add_up_to_one(strategies, monkeypatch):
+def test_workers_add_up_to_one(monkeypatch):
     """The sums and areas of two workers' rows are those of all rows; columns are told a few at a time."""
     x, y, weight = random_problem(300, 4, 3)
     source = from_arrays(x, y, weight=weight, class_names=("a", "b", "c"))
@@ -185,13 +181,10 @@ def test_workers_add_up_to_one(strategies, monkeypatch):
     )
 
     def found(rows, from_each):
-        batches, strategy = pipeline.sequential_batches(source, rows), strategies["one_device"]
-        devices = SimpleNamespace(
-            strategy=strategy, workers=SimpleNamespace(from_each=from_each)
-        )  # one of two workers
-        return evaluate.evaluate(
-            model, pipeline.distribute(strategy, lambda _: batches), devices, max_rows=300, max_bytes=2**20
-        )
+        # One of two workers, that is given its own rows.
+        workers = SimpleNamespace(from_each=from_each, replicas=range(1))
+        devices = SimpleNamespace(engine="host", replicas=1, workers=workers)
+        return evaluate.evaluate(model, source, rows, devices, max_rows=300, max_bytes=2**20)
 
     told = []
     found(np.arange(200, 300), lambda value: told.append(value) or [value])
@@ -221,14 +214,9 @@ def test_workers_add_up_to_one(strategies, monkeypatch):
         ({"max_rows": 501, "max_bytes": 4007}, "more than evaluate.max_bytes=4007"),
     ],
 )
-def test_beyond_the_limits_the_area_is_left_out(fitted, strategies, limits, reason):
+def test_beyond_the_limits_the_area_is_left_out(fitted, limits, reason):
     source, model, *_ = fitted
-    numbers, _ = evaluate.evaluate(
-        model,
-        pipeline.distribute(strategies["off"], lambda _: pipeline.sequential_batches(source, np.arange(501))),
-        Devices(strategies["off"]),
-        **limits,
-    )
+    numbers, _ = evaluate.evaluate(model, source, np.arange(501), Devices(), **limits)
     assert numbers["roc_auc"] is None
     assert numbers["pr_auc"] is None
     assert reason in numbers["areas_missing"]

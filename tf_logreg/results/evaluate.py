@@ -1,77 +1,111 @@
-"""A model and batches of raw rows -> metrics. Logits are computed on the devices, summed on the host."""
+"""A model and rows -> metrics. Logits and their sums are computed block by block."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from tf_logreg.data import host_rows, shards
+from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model.model import Model
-from tf_logreg.objective import linear
 from tf_logreg.results import metrics
 
 _TOGETHER = 2**22  # logits per exchange between workers
 
 
 def evaluate(
-    model: Model, batches: Iterable, devices: Devices, *, max_rows: int, max_bytes: int
+    model: Model, source: Source, rows: np.ndarray, devices: Devices, *, max_rows: int, max_bytes: int
 ) -> tuple[dict, dict[str, np.ndarray]]:
-    """Metrics over all rows, independent of the batches and the number of replicas.
+    """Metrics over some rows, independent of blocks and the number of replicas.
 
     Args:
-        model: in the units of the batches.
-        batches: a distributed dataset of `Batch`es in raw columns; rows < 0 are padding. Each worker has
-            its own batches.
-        devices: where the replicas are.
-        max_rows, max_bytes: most rows, and bytes of their logits, that are kept for the areas, over all
-            workers. The areas need all rows.
+        model: in the units of the source; X is read in its dtype.
+        source: where rows are read.
+        rows: int64 [n], ids of the rows of all workers; each reads those of its own shards.
+        devices: where logits are computed: on the devices, or on the host's cores where that is the engine.
+        max_rows, max_bytes: most rows, and bytes of their logits, for the areas, which need all logits.
 
     Returns:
         numbers: those of `metrics.from_sums`, and roc_auc and pr_auc; the latter both None, and
-        areas_missing says why, where logits were not kept or a class has no rows;
+        areas_missing says why, where there are too many logits or a class has no rows;
         arrays: those of `metrics.confusion`; calibration [15, 3], for each bin the weight, the mean top
         probability and the accuracy.
     """
-    strategy, from_each, num_classes = devices.strategy, devices.workers.from_each, len(model.class_names)
-    weights = [tf.constant(array.astype(model.dtype)) for array in (model.kernel, model.bias)]
-    logits_of = _distributed_logits(strategy)
-    total, kept, bytes_a_row = None, [], 0
-    for batch in batches:
-        shares = (
-            strategy.experimental_local_results(value) for value in (logits_of(batch.x, *weights), *batch[1:])
-        )
-        logits, y, weight, offset, row = (
-            np.concatenate([share.numpy() for share in part]) for part in shares
-        )
-        logits, y, weight = (logits + offset.astype(logits.dtype))[row >= 0], y[row >= 0], weight[row >= 0]
-        if model.head.is_one_vs_rest:
-            logits = metrics.log_sigmoid(logits)
-        part = metrics.sums(logits, y, weight, num_classes)
-        total = part if total is None else metrics.added(total, part)
-        bytes_a_row = logits.shape[1] * logits.itemsize
-        if total["num_rows"] <= max_rows and total["num_rows"] * bytes_a_row <= max_bytes:
-            # Rows of weight 0 are left out.
-            real = weight > 0
-            kept.append((*metrics.ranking(logits[real], num_classes), y[real], weight[real]))
-        else:
-            kept.clear()
+    num_classes, from_each = len(model.class_names), devices.workers.from_each
+    too_many = _too_many(model, len(rows), max_rows, max_bytes)
+    part_of = functools.partial(_part, model, with_areas=not too_many)
+    if devices.engine == "host":
+        parts = _on_host(part_of, model, source, rows, devices)
+    else:
+        from tf_logreg.results import on_devices  # imports TensorFlow, which the host's cores do not need
+
+        parts = on_devices.parts(part_of, model, source, rows, devices)
+    # A worker may have no rows.
+    none = np.zeros((0, model.head.outputs), model.dtype), np.zeros(0, np.int32), np.zeros(0, np.float32)
+    total, *ranked = part_of(*none)
+    for sums, *more in parts:
+        total = metrics.added(total, sums)
+        ranked += more
     total = functools.reduce(metrics.added, from_each(total))
     numbers = metrics.from_sums(total)
-    num_bytes = int(total["num_rows"]) * bytes_a_row
     absent = num_classes - np.unique(total["pairs"] // num_classes).size
-    if total["num_rows"] > max_rows:
-        numbers |= metrics.no_areas(f"more than evaluate.max_rows={max_rows} rows")
-    elif num_bytes > max_bytes:
-        numbers |= metrics.no_areas(f"logits of {num_bytes} bytes, more than evaluate.max_bytes={max_bytes}")
-    elif absent:
-        numbers |= metrics.no_areas(f"{absent} of {num_classes} classes have no rows here")
+    if too_many or absent:
+        numbers |= metrics.no_areas(too_many or f"{absent} of {num_classes} classes have no rows here")
     else:
-        columns, shift, y, weight = zip(*kept, strict=True)
+        columns, shift, y, weight = zip(*ranked, strict=True)
         shift, y, weight = (np.concatenate(from_each(np.concatenate(part))) for part in (shift, y, weight))
         numbers |= metrics.areas(_columns(columns, shift, from_each), y, weight, num_classes)
     return numbers, {**metrics.confusion(total), "calibration": metrics.calibration(total)}
+
+
+def _too_many(model: Model, num_rows: int, max_rows: int, max_bytes: int) -> str:
+    """Why there are no areas: '' unless there are too many rows or logits."""
+    if num_rows > max_rows:
+        return f"more than evaluate.max_rows={max_rows} rows"
+    num_bytes = num_rows * model.head.outputs * np.dtype(model.dtype).itemsize
+    if num_bytes > max_bytes:
+        return f"logits of {num_bytes} bytes, more than evaluate.max_bytes={max_bytes}"
+    return ""
+
+
+def _part(model: Model, logits: np.ndarray, y: np.ndarray, weight: np.ndarray, *, with_areas: bool) -> tuple:
+    """What is kept of a block of B rows with logits [B, m], labels [B] and weights [B].
+
+    Returns:
+        The sums of `metrics.sums`; with areas also a tuple of rows of weight > 0: the columns [B, m] and the
+        shift [B] of `metrics.ranking`, the labels and the weights.
+    """
+    num_classes = len(model.class_names)
+    if model.head.is_one_vs_rest:
+        logits = metrics.log_sigmoid(logits)
+    sums = metrics.sums(logits, y, weight, num_classes)
+    if not with_areas:
+        return (sums,)
+    if not weight.all():
+        real = weight > 0
+        logits, y, weight = logits[real], y[real], weight[real]
+    return sums, (*metrics.ranking(logits, num_classes), y, weight)
+
+
+def _on_host(
+    part_of: Callable, model: Model, source: Source, rows: np.ndarray, devices: Devices
+) -> Iterator[tuple]:
+    """The parts of this worker's rows, in their order, from logits in NumPy."""
+    kernel, bias = model.kernel.astype(model.dtype), model.bias.astype(model.dtype)
+
+    def of_block(batch: Batch) -> tuple:
+        with np.errstate(over="ignore", invalid="ignore"):  # logits that are not finite are reported
+            logits = batch.x.astype(model.dtype, copy=False) @ kernel
+            logits += bias
+            logits += batch.offset.astype(model.dtype, copy=False)
+        return part_of(logits, batch.y, batch.weight)
+
+    mine = shards.rows_of(rows, devices.workers.replicas, devices.replicas)
+    p, outputs = kernel.shape
+    block = max(1, host_rows.CACHED // max(p, outputs))
+    return host_rows.in_parallel(of_block, source, mine, p * block)
 
 
 def _columns(
@@ -86,14 +120,3 @@ def _columns(
         own = np.concatenate([part[:, start : start + width] for part in parts])
         for column in np.concatenate(from_each(own)).T:
             yield column - shift
-
-
-@functools.lru_cache(maxsize=8)
-def _distributed_logits(strategy: tf.distribute.Strategy):
-    """(x, kernel, bias) -> each replica's logits; traced once a strategy and shape, for all calls."""
-
-    @tf.function
-    def distributed_logits(x, kernel, bias):
-        return strategy.run(linear.logits, args=(x, kernel, bias))
-
-    return distributed_logits

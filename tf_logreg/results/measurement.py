@@ -1,10 +1,8 @@
 """A model and the rows of each split -> metrics."""
 
 import numpy as np
-import tensorflow as tf
 from ml_collections import ConfigDict
 
-from tf_logreg.data import pipeline
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model.model import Model
@@ -28,27 +26,11 @@ def evaluate_model(
         model: in the units of the source.
         source: where rows are read.
         rows: row ids by role.
-        devices: where the replicas are; X is read in the model's own dtype.
+        devices: where logits are computed; X is read in the model's own dtype.
     """
     numbers, arrays = {}, {}
     for role, ids in rows.items():
-
-        def batches(mine, ids=ids):
-            return pipeline.sequential_batches(
-                source,
-                ids,
-                replicas=devices.replicas,
-                mine=mine,
-                dtype=tf.as_dtype(model.dtype),
-                width=max(len(source.feature_names), len(source.class_names)),
-            )
-
-        numbers[role], found = evaluate.evaluate(
-            model,
-            pipeline.distribute(devices.strategy, batches),
-            devices,
-            **options,
-        )
+        numbers[role], found = evaluate.evaluate(model, source, ids, devices, **options)
         # Weights as the user gave them.
         for name in {"confusion", "confusion_weight"} & found.keys():
             found[name] = np.ldexp(found[name], source.weight_exponent)

@@ -7,20 +7,25 @@ classes, because the confusion holds only pairs that occur.
 from collections.abc import Iterable
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
+
+from tf_logreg import machine
 
 CALIBRATION_BINS = 15
 MOST_DENSE_CLASSES = 1000  # most classes for which the confusion is a matrix: 8 MB
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Log p of each class, float64 [B, C], from logits [B, 1] (sigmoid) or [B, C] (softmax)."""
-    logits = logits.astype(np.float64)
-    if logits.shape[1] == 1:
-        return -np.logaddexp(0, np.hstack([logits, -logits]))
-    top = logits.max(axis=1, keepdims=True)
+    """Log p of each class, float64 [C, B], from logits [B, 1] (sigmoid) or [B, C] (softmax).
+
+    Classes come first: sums over them then run along rows, which is how NumPy is fast.
+    """
+    z = logits.T.astype(np.float64, order="C")
     with np.errstate(invalid="ignore"):  # infinite logits give NaN, which is reported
-        return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+        if len(z) == 1:
+            return np.minimum([-z[0], z[0]], 0) - np.log1p(np.exp(-np.abs(z)))
+        z -= z.max(axis=0)
+        z -= np.log(np.exp(z).sum(axis=0))
+    return z
 
 
 def log_sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -52,32 +57,41 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
     """
     num_rows = np.int64(len(y))
     # A row of weight 0 is left out, even if its loss is infinite.
-    real = weight > 0
+    real = slice(None) if weight.all() else weight > 0
     logits, y, weight = logits[real], y[real], weight[real].astype(np.float64)
     log_p, rows, predicted = log_probabilities(logits), np.arange(len(y)), predicted_class(logits)
-    own_log_p = log_p[rows, y]
+    own_log_p = log_p[y, rows]
     # The row's class is among the first five when fewer than five are more probable.
-    in_top_5 = (log_p > own_log_p[:, None]).sum(axis=1) < 5
+    in_top_5 = (log_p > own_log_p).sum(axis=0) < 5 if num_classes > 5 else np.ones(len(y))
     p = np.exp(log_p, out=log_p)
-    top_p, prediction_sum = p[rows, predicted], weight @ p
+    top_p, prediction_sum = p[predicted, rows], p @ weight
     # p becomes the error. Of two classes both have the same: it is counted once, as is usual.
-    p[rows, y] -= 1
-    error = np.einsum("ij,ij->i", p, p) / (2 if num_classes == 2 else 1)
+    p[y, rows] -= 1
+    error = np.square(p[0]) if num_classes == 2 else np.einsum("ij,ij->j", p, p)
     # Bins are (0, 1/15], ..., (14/15, 1].
     bins = np.clip(np.ceil(top_p * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     per_bin = [weight, weight * top_p, weight * (predicted == y)]
-    pairs, place = np.unique(y.astype(np.int64) * num_classes + predicted, return_inverse=True)
+    pairs, pair_weights = _pairs(y.astype(np.int64) * num_classes + predicted, weight, num_classes)
     return {
         "num_rows": num_rows,
         "weight_sum": weight.sum(),
-        "log_loss_sum": -(weight * own_log_p).sum(),
+        "log_loss_sum": -(weight @ own_log_p),
         "pairs": pairs,
-        "pair_weights": np.bincount(place, weight, len(pairs)),
+        "pair_weights": pair_weights,
         "prediction_sum": prediction_sum,
         "brier_sum": weight @ error,
         "top_5_sum": weight @ in_top_5,
         "calibration": np.stack([np.bincount(bins, v, CALIBRATION_BINS) for v in per_bin], axis=1),
     }
+
+
+def _pairs(pair: np.ndarray, weight: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct pairs in order, and the weight of each; pair [B] is true class * C + predicted class."""
+    if num_classes**2 <= len(pair):  # no need to sort them
+        pairs = np.flatnonzero(np.bincount(pair, minlength=1))
+        return pairs, np.bincount(pair, weight, minlength=1)[pairs]
+    pairs, place = np.unique(pair, return_inverse=True)
+    return pairs, np.bincount(place, weight, len(pairs)).astype(np.float64)  # of no rows it is whole
 
 
 def added(total: dict[str, np.ndarray], part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -182,8 +196,9 @@ def ranking(logits: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarra
         shift = logits[:, 0].astype(np.float64) if logits.shape[1] == 2 else np.zeros(len(logits))
         return logits[:, -1:], shift
     # Sorting log p is sorting p, without the ties where p rounds to 1.
-    top = logits.max(axis=1).astype(np.float64)
-    return logits, top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    z = logits.T.astype(np.float64, order="C")
+    top = z.max(axis=0)
+    return logits, top + np.log(np.exp(z - top).sum(axis=0))
 
 
 def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_classes: int) -> dict:
@@ -200,11 +215,14 @@ def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_
         roc_auc and pr_auc; both None if a value is NaN, and areas_missing says why.
     """
     classes = [1] if num_classes == 2 else range(num_classes)
-    pairs = []
-    for c, score in zip(classes, columns, strict=True):
-        if not np.isfinite(score).all():
-            return no_areas("the logits of some rows are infinite or no number")
-        pairs.append(_areas(y == c, score, weight))
+
+    def of_class(pair: tuple[int, np.ndarray]) -> tuple[float, float] | None:
+        c, score = pair
+        return _areas(y == c, score, weight) if np.isfinite(score).all() else None
+
+    pairs = list(machine.in_parallel(of_class, zip(classes, columns, strict=True)))
+    if None in pairs:
+        return no_areas("the logits of some rows are infinite or no number")
     roc_auc, pr_auc = np.mean(pairs, axis=0).tolist()
     return {"roc_auc": roc_auc, "pr_auc": pr_auc}
 
@@ -215,9 +233,18 @@ def no_areas(reason: str) -> dict:
 
 
 def _areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Areas under the ROC and the precision-recall curve of one class against the rest."""
-    found = (area(member, score, sample_weight=weight) for area in (roc_auc_score, average_precision_score))
-    return tuple(found)
+    """Areas under the ROC and the precision-recall curve of one class against the rest.
+
+    Both curves have a point for each distinct score: the rows of at least that score are taken for members.
+    """
+    order = np.argsort(score)[::-1]
+    score, member, weight = score[order], member[order], weight[order].astype(np.float64)
+    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # of the rows of equal score
+    hits, others = (np.cumsum(np.where(some, weight, 0.0))[last] for some in (member, ~member))
+    # Trapezoids under the ROC curve; steps under the other (average precision).
+    more_hits, more_others = (np.diff(taken, prepend=0.0) for taken in (hits, others))
+    roc_area = more_others @ (hits - more_hits / 2) / (hits[-1] * others[-1])
+    return float(roc_area), float(more_hits @ (hits / (hits + others)) / hits[-1])
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
