@@ -98,6 +98,7 @@ def test_repeats_are_equal_to_the_bit_on_any_number_of_cores(monkeypatch):
     source = hard_rows(3, "float32")
     columns, w = columns_of(source), np.random.default_rng(1).normal(size=(1, 12, 3))
     monkeypatch.setattr(on_host, "_BLOCK_BYTES", 2**14)
+    monkeypatch.setattr(on_host, "_WORTH_THREADS", 0)
     engine = on_host.placed_or_streamed(Devices(None), source, np.arange(ROWS), columns)
     problems, found = Problems(np.full(1, -1), np.ones((1, 3))), []
     for cores in (1, 2, 2, 5):

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 2**20  # of a block of X and a program's intermediates: half a core's cache
 _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**14, 128, 64
+# A sum [q, q] of products of columns takes as long to add as a few hundred rows to multiply.
+_FEWEST_TO_SQUARE = 1024
+_WORTH_THREADS = 2**22  # bytes of a pass: below, it is done about when threads have started
 
 
 def placed_or_streamed(
@@ -72,7 +75,7 @@ def streamed(
                 yield _some(Rows(*batch[:3], _offset(batch.offset, devices), part), taken)
             start = stop
 
-    return _engine(devices, blocks, _Split.of(columns, devices.dtype))
+    return _engine(devices, blocks, len(mine), _Split.of(columns, devices.dtype))
 
 
 def _own(devices: Devices, array: np.ndarray) -> np.ndarray:
@@ -112,23 +115,26 @@ def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
             block = _some(rows, slice(start, stop))
             yield block if every == 1 else _some(block, _sampled(start, stop, num_rows, every))
 
-    return _engine(devices, blocks, split)
+    return _engine(devices, blocks, num_rows, split)
 
 
-def _engine(devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], split: "_Split") -> Engine:
-    """Passes over `blocks(rows in a block, every)`."""
-    p, none = len(split.shift), np.empty(0, np.int32)
-    empty = Rows(np.empty((0, p), split.dtype), none, np.empty(0, np.float32), None, none)
+def _engine(
+    devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], num_rows: int, split: "_Split"
+) -> Engine:
+    """Passes over this worker's rows, which come in `blocks(rows in a block, every)`."""
+    none = np.empty(0, np.int32)
+    empty = Rows(np.empty((0, len(split.shift)), split.dtype), none, np.empty(0, np.float32), None, none)
 
     def sums(name, arguments, problems, width, every=1):
         program, standardized = getattr(host_sums, name), name in host_sums.STANDARDIZED
         weights = [w.astype(split.dtype) if standardized else split.weights(w) for w in arguments]
-        size = _block_rows(split.dtype.itemsize * (p + width))
+        size = _block_rows(name, weights[0], num_rows // every)
 
         def of_block(block: Rows) -> list[np.ndarray]:
             x = split.columns(block.x)
             x = split.training_columns(x) if standardized else x
-            return [part.astype(np.float64) for part in program(*weights, problems, block._replace(x=x))]
+            found = program(*weights, problems, block._replace(x=x))
+            return [part.astype(np.float64, copy=False) for part in found]
 
         total = None
         for found in machine.in_parallel(of_block, blocks(size, every)):
@@ -154,10 +160,14 @@ def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray
     return [part.reshape(like.shape) for part, like in zip(parts, sums, strict=True)]
 
 
-def _block_rows(row_bytes: float) -> int:
-    """Number of rows in a block, of X and a program's intermediates of so many bytes a row."""
-    rows = int(max(_FEWEST_ROWS, min(_MOST_ROWS, _BLOCK_BYTES // row_bytes)))
-    return rows // _FEWEST_ROWS * _FEWEST_ROWS
+def _block_rows(name: str, w: np.ndarray, num_rows: int) -> int:
+    """Number of rows in a block of the program `name` at w [K, q, m], which reads so many rows in all."""
+    fewest = _FEWEST_TO_SQUARE if name in host_sums.STANDARDIZED else _FEWEST_ROWS
+    row_bytes = w.itemsize * host_sums.numbers_a_row(name, w)
+    if num_rows * row_bytes <= _WORTH_THREADS:
+        return max(1, num_rows)
+    rows = _BLOCK_BYTES // row_bytes
+    return max(fewest, min(_MOST_ROWS, rows // _FEWEST_ROWS * _FEWEST_ROWS))
 
 
 def _sampled(start: int, stop: int, num_rows: int, every: int) -> np.ndarray | slice:

@@ -14,6 +14,12 @@ STANDARDIZED = {"hessian", "pooled_gram"}  # these need x in training columns, a
 GRADIENTS = {"value_and_gradient", "hessian_product"}  # the last of their sums is [K, q, m]
 
 
+def numbers_a_row(name: str, w: np.ndarray) -> int:
+    """Numbers in a row of x and of the intermediate arrays that the program `name` makes at w [K, q, m]."""
+    k, q, m = w.shape
+    return 2 * q + m * q if name in STANDARDIZED else q + 5 * k * m
+
+
 def value_and_gradient(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
     """Sums of weights [K], of weighted losses [K] in nats, and the latter's gradient [K, q, m]."""
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
@@ -23,7 +29,7 @@ def value_and_gradient(w: np.ndarray, problems: Problems, rows: Rows) -> list[np
     else:
         loss, error = _softmax_loss_and_error(z, rows.y)
         loss = _weighted_sum(weight, own, loss)
-    error *= weight[own][:, None]
+    error *= _each(weight, own)
     return [weight.sum(axis=1)[own], loss, _transposed(rows.x, error)]
 
 
@@ -40,7 +46,7 @@ def hessian_product(w: np.ndarray, v: np.ndarray, problems: Problems, rows: Rows
         p = _softmax(z)
         t -= np.einsum("kmb,kmb->kb", p, t)[:, None]
         t *= p
-    t *= weight[own][:, None]
+    t *= _each(weight, own)
     return [weight.sum(axis=1)[own], _transposed(rows.x, t)]
 
 
@@ -73,7 +79,7 @@ def pooled_gram(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarra
     else:
         d = _softmax(z)
         d *= 1 - d
-    d *= weight[own][:, None]
+    d *= _each(weight, own)
     x = _with_one(rows.x)
     grams = np.stack([_gram(x, one) for one in d.sum(axis=1)])
     return [weight.sum(axis=1)[own], _transposed(rows.x, d), grams]
@@ -143,7 +149,7 @@ def _gram(x: np.ndarray, d: np.ndarray) -> np.ndarray:
 def _weights(w: np.ndarray, problems: Problems, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Row weights [U, B] of the problems that differ in them, and which of these are each problem's, [K]."""
     k, fields = len(w), (problems.held_out, problems.latest, problems.class_weight)
-    keys = [tuple(field[i % len(field)].tobytes() for field in fields) for i in range(k)]
+    keys = [tuple(field[i % len(field)].tobytes() for field in fields) for i in range(k)] if k > 1 else [()]
     place: dict[tuple, int] = {}
     own = np.array([place.setdefault(key, len(place)) for key in keys])
     weight = np.empty((len(place), len(rows.y)), w.dtype)
@@ -158,6 +164,11 @@ def _weights(w: np.ndarray, problems: Problems, rows: Rows) -> tuple[np.ndarray,
         if rows.fold is not None:
             mine *= (rows.fold != held_out) & (rows.fold <= latest)
     return weight, own
+
+
+def _each(weight: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The row weights of each problem's outputs, [K or 1, 1, B]."""
+    return (weight if len(weight) in (1, len(own)) else weight[own])[:, None]
 
 
 def _weighted_sum(weight: np.ndarray, own: np.ndarray, loss: np.ndarray) -> np.ndarray:

@@ -44,6 +44,24 @@ def cholesky(matrix: Array) -> tuple[Array, bool]:
     return np.diag(np.sqrt(2 * diagonal)), True
 
 
+def explicit_solver(hessian: Array) -> Callable[[Array, Array], Array]:
+    """A function (r [j, P], which [j]) -> [j, P] that solves H_k d = r; each H_k is factored once.
+
+    Args:
+        hessian: [k, P, P].
+    """
+    factor = functools.cache(lambda k: cholesky(hessian[k]))
+
+    def solve(r: Array, which: Array) -> Array:
+        solved = [
+            scipy.linalg.cho_solve(factor(int(k)), one, check_finite=False)
+            for k, one in zip(which, r, strict=True)
+        ]
+        return np.stack(solved)
+
+    return solve
+
+
 def solve_explicit(hessian: Array, r: Array, free: Array) -> Array:
     """Solves H_k d_k = r_k in the free coordinates; 0 elsewhere.
 

@@ -7,6 +7,7 @@ solver sees w as P numbers: the kernel [p, m] and, where the model has one, the 
 import collections
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -159,8 +160,14 @@ class Penalized:
 
     def per_coefficient(self, penalty: np.ndarray) -> np.ndarray:
         """[k, p] -> [k, P]: the same for each output, 0 for the bias."""
-        whole = np.repeat(np.pad(penalty, [(0, 0), (0, 1)])[:, :, None], self.shape[1], axis=2)
-        return self.pack(whole)
+        whole = np.zeros((len(penalty), self.shape[0] + self.bias, self.shape[1]))
+        whole[:, : self.shape[0]] = penalty[:, :, None]
+        return whole.reshape(len(penalty), -1)
+
+    @functools.cached_property
+    def _l2(self) -> np.ndarray:
+        """`per_coefficient` of l2, [K, P]."""
+        return self.per_coefficient(self.l2)
 
     def _sums(self, name: str, arguments: tuple, which: np.ndarray) -> list[np.ndarray]:
         """The sums of a pass for the problems `which`, added to their count of passes."""
@@ -175,21 +182,21 @@ class Penalized:
     def value_and_gradient(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Value [k] and gradient [k, P] of the smooth part."""
         weight, loss, gradient = self._sums("value_and_gradient", (w,), which)
-        l2 = self.per_coefficient(self.l2[which])
+        l2 = self._l2[which]
         value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
         return value, self._of_data(gradient, weight) + l2 * w
 
     def hessian_product(self, w: np.ndarray, v: np.ndarray, which: np.ndarray) -> np.ndarray:
         """The Hessians at w [k, P] times v [k, P], [k, P]."""
         weight, product = self._sums("hessian_product", (w, v), which)
-        return self._of_data(product, weight) + self.per_coefficient(self.l2[which]) * v
+        return self._of_data(product, weight) + self._l2[which] * v
 
     def hessian(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
         """Hessians [k, P, P], from a sample of many rows; problems that are alike share the first one's."""
         m, rows_per_coefficient = self.shape[1], self.num_rows // self.every // self.size
         _, first, group = np.unique(self.alike[which], return_index=True, return_inverse=True)
         if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
-            own, at = self.per_coefficient(self.l2[which]), np.arange(self.size)
+            own, at = self._l2[which], np.arange(self.size)
             hessian = self.hessian(w[first], which[first])[group]
             hessian[:, at, at] += own - own[first][group]
             return hessian
@@ -198,11 +205,11 @@ class Penalized:
         at = np.arange(self.size)
         # A direction that changes no logits has no curvature except from rounding. Curvature is added there,
         # so that a step does not move along it.
-        whole = hessian.reshape(len(w), -1, m, self.size // m, m)
+        whole, free = hessian.reshape(len(w), -1, m, self.size // m, m), self._free[which]
         for row in range(self.size // m if m > 1 else 0):
             size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
-            whole[:, row, :, row, :] += (self._free(which)[:, row] * size)[:, None, None]
-        hessian[:, at, at] += self.per_coefficient(self.l2[which])
+            whole[:, row, :, row, :] += (free[:, row] * size)[:, None, None]
+        hessian[:, at, at] += self._l2[which]
         return hessian
 
     def gradient_gap(self, gradient: np.ndarray, which: np.ndarray) -> np.ndarray:
@@ -210,7 +217,7 @@ class Penalized:
 
         The bias is left out, because the certificate projects its gradient away.
         """
-        l2 = self.per_coefficient(self.l2[which])
+        l2 = self._l2[which]
         kernel = l2[:, : self.shape[0] * self.shape[1]]
         with np.errstate(divide="ignore", invalid="ignore"):
             bound = (np.square(gradient[:, : kernel.shape[1]]) / (2 * kernel)).sum(axis=1)
@@ -226,7 +233,7 @@ class Penalized:
         if m == 1:
             return w
         rows = w.reshape(len(w), -1, m)
-        mean = np.where(self._free(which)[:, :, None], rows.mean(axis=2, keepdims=True), 0)
+        mean = np.where(self._free[which][:, :, None], rows.mean(axis=2, keepdims=True), 0)
         return (rows - mean).reshape(len(w), -1)
 
     def _of_data(self, sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -238,10 +245,12 @@ class Penalized:
         mean = sums / weight[:, None, None]
         return self.pack(mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean)
 
-    def _free(self, which: np.ndarray) -> np.ndarray:
-        """Which rows of the weights have at most a weak penalty; the bias has none: [k, p or p + 1]."""
-        free = (self.l1[which] == 0) & (self.l2[which] < WEAK_L2)
-        return np.pad(free, [(0, 0), (0, int(self.bias))], constant_values=True)
+    @functools.cached_property
+    def _free(self) -> np.ndarray:
+        """Which rows of the weights have at most a weak penalty; the bias has none: [K, p or p + 1]."""
+        free = np.ones((len(self.l2), self.shape[0] + self.bias), bool)
+        free[:, : self.shape[0]] = (self.l1 == 0) & (self.l2 < WEAK_L2)
+        return free
 
     @staticmethod
     def without_weak(l2: np.ndarray) -> np.ndarray:

@@ -24,15 +24,11 @@ def step(fns: core.Functions, state: core.State) -> core.State:
     """One Newton step with a line search."""
     state, at = core.copy(state), core.active(state)
     w, gradient = state.w[at], state.gradient[at]
-    free = np.ones(w.shape, bool)
     if fns.hessian is not None:
-        hessian = fns.hessian(w, at)
-
-        def rough(r, which):
-            return linear_system.solve_explicit(hessian[which], r, free[which])
-
+        rough = linear_system.explicit_solver(fns.hessian(w, at))
         direction = -rough(gradient, np.arange(len(at)))
     else:
+        free = np.ones(w.shape, bool)
         precondition, count = linear_system.preconditioner(fns, state, at)
 
         def product(v, which):
