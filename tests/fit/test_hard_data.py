@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from problems import random_problem, solve_arrays
 
-from tf_logreg.engines import on_devices
+from tf_logreg.engines import on_devices, on_host
 from tf_logreg.fit.result import Status
 
 
@@ -107,7 +107,8 @@ def test_float32_softmax_keeps_out_of_its_free_directions(strategies, tmp_path, 
     monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 600 if explicit else 0)
     kernel, found_bias, result = solve_arrays(x, y, weight, dtype="float32", tol=1e-9, **common)
     assert result.status is Status.OPTIMAL
-    assert result.passes < (30 if explicit else 100)
+    # Passes of the engine; those in float64, which polish a small problem, stay out of these directions anyway.
+    assert sum(result.made.values()) - result.made["float64"] < (30 if explicit else 100)
     np.testing.assert_allclose(kernel, expected, atol=1e-3)
     np.testing.assert_allclose(found_bias, bias, atol=1e-3)
 
@@ -191,20 +192,21 @@ def test_unpenalised_duplicates_leave_predictions_unique(strategies, tmp_path):
     )
 
 
-def test_x_is_given_back_when_a_fit_ends(strategies, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "module"), [("one_device", on_host), ("mirrored", on_devices)])
+def test_x_is_given_back_when_a_fit_ends(strategies, tmp_path, monkeypatch, kind, module):
     """Without the garbage collector's help: it may not come before the next fit needs the room."""
-    real, made = on_devices.placed_or_streamed, []
+    real, made = module.placed_or_streamed, []
 
     def remembered(*arguments, **options):
         engine = real(*arguments, **options)
         made.append(weakref.ref(engine.sums))
         return engine
 
-    monkeypatch.setattr(on_devices, "placed_or_streamed", remembered)
+    monkeypatch.setattr(module, "placed_or_streamed", remembered)
     x, y, _ = random_problem(200, 3, 2)
     gc.disable()
     try:
-        solve_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-2)
+        solve_arrays(x, y, strategy=strategies[kind], tmp_path=tmp_path, l2=1e-2)
         assert made[0]() is None
     finally:
         gc.enable()
