@@ -82,17 +82,13 @@ def dual_pass(
     view = logits.View([problems[k] for k in delta])
     moves = view.kernels(list(delta.values()))
 
-    def part_of(block: Block) -> tuple[list[tuple], np.ndarray]:
-        seen, terms = view.of(block), []
+    weights = np.array([totals[k].weight for k in delta])
+
+    def part_of(block: Block) -> tuple[np.ndarray, np.ndarray]:
+        seen = view.of(block)
         v = view.products(moves, seen.x, "moves")
         moved = host.scratch("errors", *v.shape)
-        for i, k in enumerate(delta):
-            y = seen.labels[seen.labelling[i]]
-            p, error, _ = logits.probabilities(seen.logits[i], y)
-            t = _relative_move(v[i], p)
-            share = seen.weight[seen.weighting[i]] / totals[k].weight
-            np.multiply(share, error - (p * t)[-len(error) :], out=moved[i])
-            terms.append((np.where(share > 0, t.max(axis=0), 0.0).max(initial=0.0), *_terms(p, t, y, share)))
+        terms = (_of_sigmoids if v.shape[1] == 1 else _of_softmaxes)(seen, v, weights, moved)
         return terms, logits.transposed(seen.x, moved, problems[0].has_bias).transpose(0, 2, 1)
 
     for terms, gradients in host.in_parallel(part_of, blocks()):
@@ -109,40 +105,77 @@ def dual_pass(
     return duals
 
 
-def _relative_move(v: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """T [C, B] of v = x delta [m, B] (and 0 for class 0 of a sigmoid)."""
-    if len(v) == 1:
-        return np.stack([-p[1] * v[0], p[0] * v[0]])
-    return v - (p * v).sum(axis=0)
+def _of_sigmoids(seen: logits.Seen, v: np.ndarray, weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Fills `moved` [k, 1, B] with a_i u_i.
+
+    Returns:
+        [k, 5]: the largest t of these rows, and their part of a `Dual`'s divergence, lead, doubt, curvature.
+    """
+    terms = np.empty((len(v), 5))
+    for at in logits.few_at_a_time(len(v), len(seen.x)):
+        y, move, error = seen.labels[seen.labelling[at]], v[at, 0], moved[at, 0]
+        curvature = np.empty_like(error)
+        logits.sigmoid_terms(seen.logits[at, 0], y, error, curvature)
+        share = seen.weight[seen.weighting[at]] / weights[at, None]
+        other = np.abs(error)
+        own, t_own, t_other = logits.own_class(other, curvature), -move * error, move * (1 - 2.0 * y - error)
+        reach = np.abs(move).max(initial=0.0)
+        divergence = own * _entropy_term(t_own, reach) + other * _entropy_term(t_other, reach)
+        terms[at] = _terms(share, np.maximum(t_own, t_other), divergence, own, t_own).T
+        curvature *= move
+        error -= curvature
+        error *= share
+    return terms
 
 
-def _terms(p: np.ndarray, t: np.ndarray, y: np.ndarray, share: np.ndarray) -> tuple[float, ...]:
-    """A block's part of a `Dual`'s divergence, lead, doubt and curvature."""
-    rows = np.arange(len(y))
-    # Rows that do not count may have left the simplex.
-    own = np.minimum(t[y, rows], 1 - 1e-15)
-    chance = np.maximum(p[y, rows] * (1 - own), 1e-300)
+def _of_softmaxes(seen: logits.Seen, v: np.ndarray, weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """The same for several outputs, [k, m, B]."""
+    terms, rows = np.empty((len(v), 5)), np.arange(len(seen.x))
+    for k, move in enumerate(v):
+        y = seen.labels[seen.labelling[k]]
+        p, error, _ = logits.probabilities(seen.logits[k], y)
+        move -= (p * move).sum(axis=0)
+        share = seen.weight[seen.weighting[k]] / weights[k]
+        divergence = (p * _entropy_term(move, np.abs(move).max(initial=0.0))).sum(axis=0)
+        terms[k] = _terms(share, move.max(axis=0), divergence, p[y, rows], move[y, rows])
+        p *= move
+        np.multiply(share, error - p, out=moved[k])
+    return terms
+
+
+def _terms(share, most, divergence, own, t) -> np.ndarray:
+    """What `_of_sigmoids` returns of one problem, [5], or several, [5, k]; all arguments are [.., B].
+
+    Args:
+        share: a_i. most, divergence: the largest t and KL(pi || p) of each row. own, t: p_y and t_y.
+    """
+    t = np.minimum(t, 1 - 1e-15)  # rows that do not count may have left the simplex
+    chance = np.maximum(own * (1 - t), 1e-300)
     other = 1 - chance
-    return (
-        _divergence(p, t, share),
-        share @ np.log1p(-own),
-        share @ other,
-        share @ (np.square(other) / chance),
+    return np.array(
+        [
+            np.where(share > 0, most, 0.0).max(axis=-1, initial=0.0),
+            *(
+                (share * each).sum(axis=-1)
+                for each in (divergence, np.log1p(-t), other, np.square(other) / chance)
+            ),
+        ]
     )
 
 
-def _divergence(p: np.ndarray, t: np.ndarray, share: np.ndarray) -> float:
-    """Sum_i share_i KL(p (1 - t) || p), or a little more: of (1 - t) log(1 - t) + t >= 0, as sum p t = 0."""
-    most = np.abs(t).max(initial=0.0)
+def _entropy_term(t: np.ndarray, most: float) -> np.ndarray:
+    """(1 - t) log(1 - t) + t >= 0, or little more; with weights p it sums to KL(p (1 - t) || p).
+
+    Args:
+        most: the largest |t|, or more.
+    """
     if most < _NEAR:
-        square = p * np.square(t)
-        return share @ (square * _per_square(t, most)).sum(axis=0)
+        return np.square(t) * _per_square(t, most)
     t = np.minimum(t, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(t == 1, 1.0, (1 - t) * np.log1p(-t) + t)
     # The series where the difference cancels.
-    value = np.where(np.abs(t) < _NEAR, np.square(t) * _per_square(t, _NEAR), value)
-    return share @ (p * value).sum(axis=0)
+    return np.where(np.abs(t) < _NEAR, np.square(t) * _per_square(t, _NEAR), value)
 
 
 def _per_square(t, most: float):

@@ -13,7 +13,7 @@ from tf_logreg.exact import host
 from tf_logreg.exact.host import Block, Problem
 
 _SMALL = 2**15  # numbers of an array that malloc keeps between two uses (measured with glibc)
-_LONG = 1024  # numbers that NumPy subtracts in one go
+_LONG = 4096  # numbers that NumPy subtracts in one go
 
 
 class Seen(NamedTuple):
@@ -134,6 +134,11 @@ def sigmoid_terms(z: np.ndarray, y: np.ndarray, error: np.ndarray, curvature: np
     return loss
 
 
+def own_class(other: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """The probability of a row's own class, from the other's and their product."""
+    return np.where(other > 0.5, curvature / np.maximum(other, 0.5), 1 - other)
+
+
 def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities of all classes [C, B], p - e_y of the outputs [m, B], and the loss [B].
 
@@ -144,7 +149,7 @@ def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray,
         error, curvature = np.empty((2, len(y)))
         loss = sigmoid_terms(z[0], y, error, curvature)
         other = np.abs(error)
-        own = np.where(other > 0.5, curvature / np.maximum(other, 0.5), 1 - other)
+        own = own_class(other, curvature)
         p = np.where(y == 1, [other, own], [own, other])
         return p, error[None], loss
     rows = np.arange(len(y))

@@ -86,11 +86,12 @@ def of_softmax(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Proble
 
 def _columns(x: np.ndarray, weight: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which features [f] have constrained coefficients, and their columns [B, f] times sqrt(weight)."""
-    features = np.flatnonzero(mask.any(axis=1))
-    columns = np.ones((len(weight), features.size))
-    inside = features < x.shape[1]
-    columns[:, inside] = x[:, features[inside]]
-    columns *= np.sqrt(weight)[:, None]
+    features, root = np.flatnonzero(mask.any(axis=1)), np.sqrt(weight)[:, None]
+    inside = features[features < x.shape[1]]
+    columns = host.scratch("columns", len(x), features.size)
+    given = x if inside.size == x.shape[1] else x[:, inside]
+    np.multiply(given, root, out=columns[:, : inside.size])
+    columns[:, inside.size :] = root
     return features, columns
 
 

@@ -108,7 +108,7 @@ def of_matrix(matrix: np.ndarray, weight_sum: float, problem: Problem) -> Projec
     norm = _ones_for_zeros(np.sqrt(np.diag(matrix)))
     matrix /= norm
     matrix /= norm[:, None]
-    if not normal_equations.in_blocks(problem):
+    if normal_equations.by_qr(problem) or not normal_equations.in_blocks(problem):
         return _pivoted(matrix, norm, eps * len(matrix))
     values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
     singular = np.sqrt(np.maximum(values[::-1], 0))

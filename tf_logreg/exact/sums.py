@@ -1,11 +1,13 @@
 """Sums over rows in float64 that certificates and exact gradients start from, shared between workers."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from tf_logreg import machine
 from tf_logreg.exact import host, logits, normal_equations, projection
 from tf_logreg.exact.host import Block, Problem
 
@@ -170,17 +172,20 @@ def _project(
         total.obstacle = normal_equations.obstacle(problem, num_rows)
         if total.obstacle:
             continue
-        if not normal_equations.in_blocks(problem):
-            matrix = normal_equations.in_place(blocks, problem, gather)
-        else:
+        if normal_equations.in_blocks(problem):
             matrix = normal_equations.gathered(matrices[k], problem, gather)
-        total.onto = projection.of_matrix(matrix, total.weight, problem)
-        if normal_equations.by_qr(problem) and projection.is_narrow(total.onto, problem):
+        else:
+            matrix = normal_equations.in_place(blocks, problem, gather)
+        small = normal_equations.by_qr(problem)
+        with machine.one_blas_thread() if small else contextlib.nullcontext():
+            total.onto = projection.of_matrix(matrix, total.weight, problem)
+        if small and projection.is_narrow(total.onto, problem):
             narrow.append(k)
     if narrow:
         roots = normal_equations.roots(blocks, [problems[k] for k in narrow], gather)
-        for k, root in zip(narrow, roots, strict=True):
-            totals[k].onto = projection.of_root(root, totals[k].weight)
+        with machine.one_blas_thread():
+            for k, root in zip(narrow, roots, strict=True):
+                totals[k].onto = projection.of_root(root, totals[k].weight)
 
 
 def summed(gather: Gather, *parts: float | np.ndarray) -> list:
