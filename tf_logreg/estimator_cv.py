@@ -305,12 +305,13 @@ def _balanced(source: Source, labels: inputs.Labels, weight: np.ndarray) -> str:
 
 def _warn_of(found: Found) -> None:
     """One ConvergenceWarning where fits of the path ended at max_iter without a certificate."""
-    late = (found.status == Status.MAX_PASSES).sum()
-    if late:
-        gap = np.nanmax(found.certified_gap, initial=0.0)
+    late = found.status == Status.MAX_PASSES
+    if late.any():
+        gap = found.certified_gap[late].max()
+        known = "gaps that are unknown" if np.isnan(gap) else f"gaps of up to {gap:.1e} nats"
         warnings.warn(
-            f"{late} of {found.status.size} fits of the path are not certified, with gaps of up to {gap:.1e} "
-            "nats: raise max_iter or lower the largest of Cs.",
+            f"{late.sum()} of {late.size} fits of the path are not certified, with {known}: raise max_iter, "
+            "or lower the largest of Cs.",
             ConvergenceWarning,
             stacklevel=3,
         )

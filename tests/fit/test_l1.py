@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from celer import LogisticRegression as Celer
 from problems import objective, random_problem, saga, solve_arrays
+from sklearn.datasets import make_classification
 
 from tf_logreg.fit.result import Status
 
@@ -46,6 +47,23 @@ def test_elastic_net_between_its_ends(strategies, tmp_path):
     # A kernel with l2 is unique; the bias up to a constant.
     np.testing.assert_allclose(kernel, peer.coef_.T, atol=1e-5)
     np.testing.assert_allclose(bias - bias.mean(), peer.intercept_ - peer.intercept_.mean(), atol=1e-5)
+
+
+def test_signs_that_differ_between_classes_stop_no_step(strategies, tmp_path):
+    """A number added to all classes' coefficients changes no loss, only the penalty: up to the first zero."""
+    x, y = make_classification(n_samples=100, n_classes=3, n_informative=3, random_state=0)
+    kernel, bias, result = solve_arrays(
+        x,
+        y.astype(np.int32),
+        l1=0.01,
+        strategy=strategies["one_device"],
+        tmp_path=tmp_path,
+        standardize=False,
+    )
+    assert result.status is Status.OPTIMAL
+    peer = saga(1.0, C=1.0, tol=1e-10, max_iter=100_000).fit(x, y)
+    ours = objective(x, y, kernel, bias, l1=0.01)
+    assert ours == pytest.approx(objective(x, y, peer.coef_.T, peer.intercept_, l1=0.01), rel=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.01])

@@ -16,6 +16,8 @@ USES_HESSIAN = True  # or products with it
 _DECREASE = 1e-4
 _DAMPING = 1e-7  # of each diagonal entry
 _MOST_PRODUCTS = 100
+_MOST_HALVINGS = 4  # of a step within the model, before it ends at the first zero
+_EPS = np.finfo(float).eps
 
 
 def init(fns: core.Functions, w: core.Array) -> core.State:
@@ -98,14 +100,18 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
         rounds: orthants looked at, at most.
     """
     u, model_gradient, problems = w.copy(), gradient.copy(), np.arange(len(w))
-    first = None
-    for _ in range(rounds):
+    # A slope is a difference of gradient and penalty, so no smaller than their rounding.
+    least, fall, open_ = _EPS * (np.abs(gradient) + l1).max(axis=1), np.zeros(len(w)), np.ones(len(w), bool)
+    for number in range(rounds):
         slope = pseudo_gradient(u, model_gradient, l1)
         size = np.abs(slope).max(axis=1)
-        first = size if first is None else first
-        if (size <= 1e-10 * first).all():
+        if number == 0:
+            least = np.maximum(least, 1e-10 * size)
+        open_ &= size > least
+        if not open_.any():
             break
-        orthant = np.where(u != 0, np.sign(u), -np.sign(slope))
+        # A problem that is done costs no system while the others go on.
+        orthant = np.where(u != 0, np.sign(u), -np.sign(slope)) * open_[:, None]
         free = orthant != 0
         for _ in range(3):
             d = -solve(np.where(free, slope, 0), free)
@@ -113,8 +119,8 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
             if not wrong.any():
                 break
             free &= ~wrong
-        t = np.ones((len(w), 1))
-        for _ in range(20):
+        t, crossing = np.ones((len(w), 1)), _first_crossing(u, d)
+        for halving in range(20):
             move = u + t * d
             move = np.where(move * orthant > 0, move, 0) - u
             curved = product(move, problems)
@@ -122,11 +128,25 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
             change += (l1 * (np.abs(u + move) - np.abs(u))).sum(axis=1)
             if (change <= 0).all():
                 break
-            t = np.where((change <= 0)[:, None], t, t / 2)
+            shorter = np.maximum(t / 2, crossing) if halving < _MOST_HALVINGS else np.minimum(t / 2, crossing)
+            t = np.where((change <= 0)[:, None], t, shorter)
         move[change > 0], curved[change > 0] = 0, 0
         u += move
         model_gradient += curved
+        fall += np.minimum(change, 0)
+        open_ &= change < 1e-12 * fall  # what is left is the rounding of the sums above
     return u
+
+
+def _first_crossing(u: core.Array, d: core.Array) -> core.Array:
+    """[k, 1]: the length at which u + t d has its first zero, slightly more, or 1 without one before.
+
+    The model falls all the way there, also along directions without curvature, where d is as long as the
+    damping lets it be.
+    """
+    towards = u * d < 0
+    lengths = np.divide(-u, d, out=np.ones_like(u), where=towards)
+    return np.minimum(lengths.min(axis=1, keepdims=True) * (1 + 4 * _EPS), 1)
 
 
 def _search(fns, w, value, gradient, l1, direction, problems):
