@@ -82,6 +82,8 @@ def get_config() -> ConfigDict:
     # Steps of the method, and seconds, after which it ends without one too; 0 for any number.
     config.solver.max_steps = 0
     config.solver.time_limit = 0.0
+    # Whether small problems go on in float64 from there until rounding stops them.
+    config.solver.polish = True
     # Work directory of a run over the same features and classes to start from; '' for zeros.
     config.solver.warm_start = ""
 

@@ -51,7 +51,7 @@ def test_requests_are_the_solvers_own(sizes, names):
 def test_a_fit_makes_the_passes_that_were_requested(num_features, num_classes, strategies, tmp_path):
     x, y, _ = random_problem(900, num_features, num_classes)
     _, _, trained = solve_arrays(
-        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-3, tol=1e-6
+        x, y, strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-3, tol=1e-6, solver__polish=False
     )
     requested = {request.name for request in programs.requests(900, num_features, num_classes)}
     assert set(trained.made) == requested | {"float64"}

@@ -37,12 +37,14 @@ class Goal:
         max_passes: reads of the rows after which a problem is given up.
         noise: relative rounding error of the devices' values; smaller progress is not visible.
         max_steps: steps of the method after which all problems are given up.
+        polish: whether small problems go on from there until rounding stops them (`polish.polish`).
     """
 
     gap: np.ndarray
     max_passes: int
     noise: float
     max_steps: int = 2**62
+    polish: bool = True
 
     def some(self, which: np.ndarray) -> "Goal":
         """The goal of the problems `which`."""
@@ -52,7 +54,7 @@ class Goal:
 def goal_of(solver: ConfigDict, null: np.ndarray, noise: float) -> Goal:
     """The goal of problems by a config's section solver; `null` [K] are the null models' losses."""
     limits = {"max_steps": solver.max_steps} if solver.max_steps else {}
-    return Goal(solver.tol * null, solver.max_passes, noise, **limits)
+    return Goal(solver.tol * null, solver.max_passes, noise, polish=solver.polish, **limits)
 
 
 @dataclasses.dataclass

@@ -27,14 +27,14 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
     Args:
         certified: the problems.
         outcome: of `loop.solve`; changed in place. A problem that misses its target then is left as it was.
-        goal: its number of steps is not exceeded.
+        goal: says whether to; its number of steps is not exceeded.
         monitor: ends it early, by a signal or the time limit.
     """
     problems, optimal = certified.problems, np.array([one is Status.OPTIMAL for one in outcome.status])
     steps = min(_MOST_STEPS, goal.max_steps - outcome.iterations)
     work = len(problems.l2) * problems.num_rows * problems.size
     small = problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
-    if not small or not optimal.any() or steps < 1 or monitor.late():
+    if not goal.polish or not small or not optimal.any() or steps < 1 or monitor.late():
         return
     fns = problems.functions(np.zeros(len(optimal)), np.finfo(float).eps)
     fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
