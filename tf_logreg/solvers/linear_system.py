@@ -50,13 +50,10 @@ def explicit_solver(hessian: Array) -> Callable[[Array, Array], Array]:
     Args:
         hessian: [k, P, P].
     """
-    factor = functools.cache(lambda k: cholesky(hessian[k]))
+    factor = functools.cache(lambda k: cholesky(hessian[k])[0])
 
     def solve(r: Array, which: Array) -> Array:
-        solved = [
-            scipy.linalg.cho_solve(factor(int(k)), one, check_finite=False)
-            for k, one in zip(which, r, strict=True)
-        ]
+        solved = [lapack.dpotrs(factor(int(k)), one, lower=1)[0] for k, one in zip(which, r, strict=True)]
         return np.stack(solved)
 
     return solve
