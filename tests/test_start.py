@@ -200,3 +200,13 @@ def test_nothing_is_kept_back_from_a_users_own_program(tensorflow):
     """Its import of TensorFlow shows what it always shows."""
     script = "import tf_logreg; from tf_logreg import config; config.load('iris'); import tensorflow"
     assert fresh(script, path=tensorflow("")) == (0, "", WRITTEN)
+
+
+def test_keras_is_not_made_to_import_what_only_plots_and_tables_need(tensorflow, tmp_path):
+    path = tensorflow(
+        "try:\n    import matplotlib\nexcept ImportError:\n    raise ImportError('no matplotlib') from None"
+    )
+    script = f"try:\n    {PROGRAM}\nfinally:\n    import matplotlib, sklearn; print(matplotlib.__name__)"
+    code, out, err = fresh(script, "--config=iris", f"--workdir={tmp_path}/run", path=path)
+    assert "Received: ImportError: no matplotlib" in err
+    assert (code, out) == (2, "matplotlib\n")  # afterwards it is there

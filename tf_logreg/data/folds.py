@@ -7,7 +7,6 @@ later rows, so that fold h is predicted from its past alone, and the rows of fol
 import dataclasses
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from tf_logreg.data.names import describe, told_apart
 from tf_logreg.data.source import Source
@@ -66,6 +65,8 @@ def make(
         fold = _by_time(values_of(source, "time", time, rows), count)
         held_out = np.arange(1, count + 1, dtype=np.int32)
         return Folds(fold, held_out, held_out)
+    from sklearn.model_selection import GroupKFold, StratifiedKFold  # a second that only folds take
+
     fold, y = np.empty(len(rows), np.int32), source.labels(rows)
     if group:
         groups = np.unique(values_of(source, "group", group, rows), return_inverse=True)[1]

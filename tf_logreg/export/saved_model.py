@@ -35,7 +35,10 @@ def serving_module(model: Any) -> tf.Module:
         for name, values in (("feature_names", model.feature_names), ("class_names", model.class_names)):
             setattr(module, name, tf.Variable(list(values), trainable=False, name=name))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]], kernel.dtype, name="features")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, kernel.shape[0]], kernel.dtype, name="features")],
+        autograph=False,
+    )
     def serve(features):
         logits = linear.logits(
             features, tf.convert_to_tensor(module.kernel), tf.convert_to_tensor(module.bias)
@@ -52,7 +55,7 @@ def serving_module(model: Any) -> tf.Module:
             "class_name": tf.where(answered, tf.gather(module.class_names, class_id), ""),
         }
 
-    @tf.function(input_signature=[])
+    @tf.function(input_signature=[], autograph=False)
     def names():
         return {
             name: tf.convert_to_tensor(getattr(module, name)) for name in ("feature_names", "class_names")

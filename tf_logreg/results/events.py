@@ -4,11 +4,17 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+from tensorflow.core.framework import summary_pb2
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
 
 Record = Callable[[str, float, int], None]
+# TensorBoard shows such a value as a curve. tf.summary.scalar says the same, but imports TensorBoard first.
+_SCALAR = summary_pb2.SummaryMetadata(
+    plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name="scalars"),
+    data_class=summary_pb2.DATA_CLASS_SCALAR,
+)
 
 
 def silent(name: str, value: float, step: int) -> None:
@@ -30,7 +36,7 @@ def recorder(folder: storage.Folder) -> Iterator[Record]:
 
     def record(name: str, value: float, step: int) -> None:
         with _told(folder), writer.as_default():
-            tf.summary.scalar(name, value, step=step)
+            tf.summary.write(name, tf.constant(value, tf.float32), step, _SCALAR)
             writer.flush()
 
     yield record

@@ -55,7 +55,7 @@ def parts(
 def _distributed_logits(strategy: tf.distribute.Strategy):
     """(x, kernel, bias) -> each replica's logits; traced once a strategy and shape, for all calls."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def distributed_logits(x, kernel, bias):
         return strategy.run(linear.logits, args=(x, kernel, bias))
 
