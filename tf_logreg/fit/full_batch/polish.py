@@ -18,7 +18,8 @@ from tf_logreg.solvers import load as solvers
 # ten milliseconds.
 _LARGEST, _MOST_COEFFICIENTS = 2**21, 1000
 _MOST_STEPS = 20
-_ENOUGH = 1e-24  # of the estimated gap, nats: the step to the optimum is then 1e-12 in the Hessian's norm
+_ENOUGH = 1e-22  # of the estimated gap, nats: the step to the optimum is then 1e-11 in the Hessian's norm
+_NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
 
 def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor) -> None:
@@ -36,7 +37,7 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
     small = problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
     if not goal.polish or not small or not optimal.any() or steps < 1 or monitor.late():
         return
-    fns = problems.functions(np.zeros(len(optimal)), np.finfo(float).eps)
+    fns = problems.functions(np.zeros(len(optimal)), _NOISE)
     fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
     method = solvers.load("proximal_newton" if problems.l1.any() else "newton")
     state = method.init(fns, outcome.w)
