@@ -27,11 +27,12 @@ ALLOWED = {
     "estimator_cv": {"estimator", "search", "arguments", "fit", "data", "model", "errors"},
     "search": {"arguments", "fit", "data", "model", "devices", "errors"},
     "estimator": {
-        "arguments", "training", "results", "fit", "data", "model", "devices", "storage", "signals", "errors",
+        "arguments", "outcome", "training", "results", "fit", "data", "model", "devices", "storage", "signals", "errors",
     },
     "arguments": {"config", "fit", "data", "model", "devices", "errors"},
+    "outcome": {"results", "fit", "data", "devices"},
     "training": {
-        "config", "fit", "results", "export", "data", "model", "devices", "storage", "signals", "errors",
+        "outcome",        "config", "fit", "results", "export", "data", "model", "devices", "storage", "signals", "errors",
     },
     "config": {"faults", "storage", "errors"},
     "faults": {"data", "fit", "solvers", "storage"},

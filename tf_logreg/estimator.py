@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import time
 import warnings
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from tf_logreg import outcome
 from tf_logreg.arguments import inputs, parameters
 from tf_logreg.data import dataset as datasets
+from tf_logreg.data import digest
+from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.source import Source
-from tf_logreg.errors import InputError
-from tf_logreg.fit import learn
+from tf_logreg.devices.devices import Devices
+from tf_logreg.errors import InputError, InterruptError
+from tf_logreg.fit import learn, progress
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Fit, Status
+from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
+from tf_logreg.results import workdir as workdirs
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):
@@ -164,25 +172,49 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """
         parameters.check(self)
         parameters.check_penalty(self.C, self.l1_ratio)
-        start = self._start() if self.warm_start else None
         source, labels = inputs.rows_of(self, X, y, sample_weight, offset)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
         parameters.penalise(settings, self.C, self.l1_ratio, self.solver)
         if offset is not None:
             settings.data.offset = "offset"
         devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
-        try:
-            rows = {"train": np.arange(len(labels.y))}
-            dataset = datasets.of_rows(source, rows, settings, devices)
-        except InputError:
-            check_values(self, source)
-            raise
-        learn.check(settings, dataset, devices)
-        fit = learn.learn(settings, dataset, devices, Monitor(), start)
+        if self.workdir is None:
+            model, result = self._learn(settings, source, devices)
+        else:
+            model, result = self._run(settings, source, devices)
         self.classes_ = labels.classes
-        set_fitted(self, fit, dtype_of("auto", source, X))
-        warn(fit, self.solver, self.max_iter)
+        set_attributes(self, model, result, dtype_of("auto", source, X))
+        self.result_ = result
+        warn(result["status"], result["message"], self._beginning(result["iterations"]))
         return self
+
+    def _learn(self, settings: ConfigDict, source: Source, devices: Devices) -> tuple[Model, dict]:
+        """Fits, and returns the model and what `result.json` would hold."""
+        start = self._start(source)
+        began = time.perf_counter()
+        dataset = dataset_of(self, source, settings, devices)
+        learn.check(settings, dataset, devices)
+        monitor = Monitor(bar=progress.lines if self.verbose else progress.silent)
+        fit = learn.learn(settings, dataset, devices, monitor, start)
+        seconds = {"fit": time.perf_counter() - began}
+        return fit.model, outcome.record_of(fit, dataset, devices, {}, seconds)
+
+    def _run(self, settings: ConfigDict, source: Source, devices: Devices) -> tuple[Model, dict]:
+        """`_learn` in a work directory, with all files of a run; a finished one is not repeated."""
+        from tf_logreg import training  # imports TensorFlow, which saves the Keras model and the SavedModel
+
+        settings.data.source = "arrays"
+        files = digest.of_arrays(inputs.arrays_of(source))
+        data = training.Data(
+            prepare=lambda: dataclasses.replace(dataset_of(self, source, settings, devices), files=files),
+            digests=lambda _: files,
+            start=lambda _: self._start(source),
+        )
+        try:
+            result = training.run(settings, str(self.workdir), devices, data)
+        except (InputError, InterruptError) as error:
+            raise type(error)(in_our_words(str(error))) from None
+        return workdirs.load(str(self.workdir)), result
 
     def decision_function(self, X):  # noqa: N803
         """Log odds of the second class, [n], where there are two; else logits [n, C]."""
@@ -232,9 +264,17 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         kernel = np.ascontiguousarray(self.coef_.T, np.float64)
         return dataclasses.replace(model, kernel=kernel, bias=np.asarray(self.intercept_, np.float64))
 
-    def _start(self) -> Model | None:
-        """The last fit's model, None before the first."""
-        return self._fitted() if hasattr(self, "coef_") else None
+    def _start(self, source: Source) -> Model | None:
+        """With warm_start the last fit's model, if it was of such features and classes; else None."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        model, head = self._fitted(), heads.resolve(self.output, len(source.class_names))
+        alike = model.head == head and model.class_names == source.class_names
+        return model if alike and len(model.kernel) == len(source.feature_names) else None
+
+    def _beginning(self, steps: int) -> str:
+        """How the warning begins after max_iter steps: as scikit-learn's, for those who filter by that."""
+        return _BEGINNINGS.get(self.solver, "").format(steps) if steps >= self.max_iter else ""
 
     def __sklearn_clone__(self):
         """A copy without what was fitted, which keeps the strategy itself."""
@@ -258,10 +298,23 @@ def dtype_of(dtype: str, source: Source, x: Any) -> str:
     )
 
 
+def dataset_of(estimator: Any, source: Source, settings: ConfigDict, devices: Devices) -> Dataset:
+    """All rows of a source, checked and counted.
+
+    Raises:
+        ValueError: scikit-learn's, where X has NaN or infinity; InputError for other unusable rows.
+    """
+    rows = {"train": np.arange(inputs.count(source))}
+    try:
+        return datasets.of_rows(source, rows, settings, devices)
+    except InputError:
+        check_values(estimator, source)
+        raise
+
+
 def check_values(estimator: Any, source: Source) -> None:
     """scikit-learn's ValueError where X has NaN or infinity, after our own refused it."""
-    rows = np.arange(max(part.stop for part in source.splits.values()))
-    inputs.check_finite(estimator, source.host(rows).x)
+    inputs.check_finite(estimator, source.host(np.arange(inputs.count(source))).x)
 
 
 def as_attributes(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -270,35 +323,38 @@ def as_attributes(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def set_fitted(estimator: Any, fit: Fit, dtype: str = "float64") -> None:
-    """Sets the attributes that end in an underscore, but for `classes_`.
+    """`set_attributes` of what `learn` found."""
+    numbers = {"status": fit.status, "iterations": fit.trained.iterations, "relative_gap": fit.relative_gap}
+    set_attributes(estimator, fit.model, numbers, dtype)
+
+
+def set_attributes(estimator: Any, model: Model, result: dict, dtype: str) -> None:
+    """Sets the attributes that end in an underscore, but for `classes_` and `result_`.
 
     Args:
         estimator: to be set.
-        fit: what `learn` found.
+        model: the fitted model.
+        result: 'status', 'iterations' and 'relative_gap', as of `result.json`.
         dtype: of X, and of the coefficients unless float32 would move logits by more than 1e-4.
     """
-    model, trained = fit.model, fit.trained
     estimator._model = model
     coefficients = as_attributes(model, "float32" if dtype == model.dtype == "float32" else "float64")
     estimator.coef_, estimator.intercept_ = coefficients
-    estimator.n_iter_ = np.array([trained.iterations], np.int32)
-    estimator.certified_gap_ = np.nan if fit.relative_gap is None else float(fit.relative_gap)
-    estimator.status_ = str(fit.status)
+    estimator.n_iter_ = np.array([result["iterations"]], np.int32)
+    gap = result["relative_gap"]
+    estimator.certified_gap_ = np.nan if gap is None else float(gap)
+    estimator.status_ = str(result["status"])
 
 
-def warn(fit: Fit, solver: str = "auto", max_iter: float = np.inf) -> None:
+def warn(status: str, message: str, beginning: str = "") -> None:
     """One ConvergenceWarning for a fit without a certificate of its optimum, with the gap and the remedy.
 
     Args:
-        fit: what `learn` found.
-        solver, max_iter: of the estimator. After as many steps the warning begins as scikit-learn's of the
-            same solver, for those who filter warnings by that.
+        status: how the fit ended. message: why, and what to do.
+        beginning: of the warning.
     """
-    if fit.status is Status.OPTIMAL:
-        return
-    theirs = _BEGINNINGS.get(solver, "") if fit.trained.iterations >= max_iter else ""
-    message = theirs.format(fit.trained.iterations) + in_our_words(fit.message)
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    if status != Status.OPTIMAL:
+        warnings.warn(beginning + in_our_words(message), ConvergenceWarning, stacklevel=3)
 
 
 def in_our_words(message: str) -> str:
@@ -311,6 +367,12 @@ def in_our_words(message: str) -> str:
 _NAMES = {
     "solver.max_passes and solver.max_steps": "max_iter",
     "solver.time_limit": "time_limit",
+    "--workdir": "workdir",
+    ", or --overwrite to delete it": ", or delete it",
+    "or --overwrite to start again": "or delete it to start again",
+    "Give --overwrite to fit them as they are now, or another directory.": "Give another directory.",
+    "the same command": "the same call of fit",
+    "--overwrite all": "an empty directory all",
     "solver.tol": "tol",
     "--dtype=float64": "dtype='float64'",
     "add some l2": "lower C",

@@ -255,7 +255,7 @@ class LogisticRegressionCV(LogisticRegression):
             i, r = grid.best(scores)
             fit = search.refit(found, i, r)
             set_fitted(self, fit)
-            warn(fit)
+            warn(fit.status, fit.message)
             inverse, ratio = grid.inverse[i], grid.l1_ratios[r]
         else:
             each = [(f, *grid.best(one[None])) for f, one in enumerate(scores)]

@@ -1,21 +1,19 @@
 """A whole run, from top to bottom: data -> fit -> evaluate -> save -> export."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Iterator
 
-import keras
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-import tf_logreg
 from tf_logreg import config as configs
-from tf_logreg import storage
+from tf_logreg import outcome, storage
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest
 from tf_logreg.data.dataset import Dataset
-from tf_logreg.data.names import describe
 from tf_logreg.devices import interrupt
 from tf_logreg.devices.choices import DTYPES
 from tf_logreg.devices.devices import Devices
@@ -31,7 +29,6 @@ from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 from tf_logreg.results import events, measurement
 from tf_logreg.results import path as path_files
-from tf_logreg.results import record as records
 from tf_logreg.results import workdir as directory
 
 log = logging.getLogger(__name__)
@@ -75,26 +72,55 @@ def train_and_evaluate(
     """
     check_surroundings(strategy)
     devices = Devices(strategy or make_strategy(), dtype, device_memory_fraction, engine)
-    clock = progress.Clock()
     devices.together(lambda: _check(config, devices))
+    data = Data(lambda: datasets.prepare(config, devices), lambda known: datasets.digests(config, known))
+    return run(config, workdir, devices, data, overwrite=overwrite, record=record)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where the rows of a run come from.
+
+    Attributes:
+        prepare: reads and checks them.
+        digests: identity of the rows as recorded earlier -> as it is now, see `dataset.digests`.
+        start: the dataset -> a model to start from; None for the model that the config names, if any.
+    """
+
+    prepare: Callable[[], Dataset]
+    digests: Callable[[dict], dict]
+    start: Callable[[Dataset], Model | None] | None = None
+
+
+def run(
+    config: ConfigDict,
+    workdir: str,
+    devices: Devices,
+    data: Data,
+    *,
+    overwrite: bool = False,
+    record: dict | None = None,
+) -> dict:
+    """Runs a checked config on some rows; arguments, result and errors are those of `train_and_evaluate`."""
+    clock = progress.Clock()
     record = _record(config, devices, record or {})
     run = directory.of(workdir)
-    if finished := devices.from_chief(lambda: _find(run, config, record, overwrite)):
+    if finished := devices.from_chief(lambda: _find(run, data, record, overwrite)):
         return finished
     clock.lap("setup")
 
     # Bad data must fail here, before the directory is touched.
-    dataset = datasets.prepare(config, devices)
-    if absent := _absent_classes(dataset):
+    dataset = data.prepare()
+    if absent := outcome.absent_classes(dataset):
         log.warning("%s", absent)
     learn.check(config, dataset, devices)
-    start = _start(config, dataset, devices)
+    start = data.start(dataset) if data.start else _start(config, dataset, devices)
     clock.lap("data")
 
     with _owned(run, devices) as run:
         record["data"] = dataset.files
         # Another process may have used the directory while the data were read.
-        if finished := devices.from_chief(lambda: _begin(run, config, record, overwrite)):
+        if finished := devices.from_chief(lambda: _begin(run, data, record, overwrite)):
             return finished
         with _monitor(config, dataset, devices, run, record, overwrite) as monitor:
             fit = learn.learn(config, dataset, devices, monitor, start)
@@ -106,7 +132,7 @@ def train_and_evaluate(
         # Only the chief writes; when its disk fails, all workers raise the error.
         devices.from_chief(lambda: _write_artefacts(run, fit, metrics, arrays))
         clock.lap("export")
-        found = _result(fit, dataset, devices, metrics, clock.seconds)
+        found = outcome.record_of(fit, dataset, devices, metrics, clock.seconds)
         devices.from_chief(lambda: run.write_json("result.json", found))
     return found
 
@@ -122,15 +148,6 @@ def _check(config: ConfigDict, devices: Devices) -> None:
         )
 
 
-def _absent_classes(dataset: Dataset) -> str:
-    """Message that names the declared classes without rows; '' when all classes have rows."""
-    absent = dataset.source.absent_classes
-    if not absent:
-        return ""
-    declared = len(absent) + dataset.num_classes
-    return f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
-
-
 def _record(config: ConfigDict, devices: Devices, further: dict) -> dict:
     """Contents of `config.json`, checked to be the same on every worker."""
     # After a round trip through JSON it compares equal to what an earlier run wrote.
@@ -139,11 +156,9 @@ def _record(config: ConfigDict, devices: Devices, further: dict) -> dict:
     return record
 
 
-def _find(run: storage.Folder, config: ConfigDict, record: dict, overwrite: bool) -> dict | None:
+def _find(run: storage.Folder, data: Data, record: dict, overwrite: bool) -> dict | None:
     """The result of this run if the directory holds it finished, else None."""
-    found = directory.find_run(
-        run, record, lambda known: datasets.digests(config, known), overwrite=overwrite
-    )
+    found = directory.find_run(run, record, data.digests, overwrite=overwrite)
     if found:
         log.info("%s holds this run, finished.", run.path)
     return found
@@ -173,9 +188,9 @@ def _owned(run: storage.Folder, devices: Devices) -> Iterator[storage.Folder]:
         yield mine[0]
 
 
-def _begin(run: storage.Folder, config: ConfigDict, record: dict, overwrite: bool) -> dict | None:
+def _begin(run: storage.Folder, data: Data, record: dict, overwrite: bool) -> dict | None:
     """Starts this run in the directory, or returns the run's result if it is already finished."""
-    if (finished := _find(run, config, record, overwrite)) is None:
+    if (finished := _find(run, data, record, overwrite)) is None:
         directory.start_run(run, record, overwrite=overwrite)
     return finished
 
@@ -248,55 +263,3 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
     if fit.path is not None:
         path_files.write(run, fit.path, model.feature_names, model.class_names)
     run.publish("export", model.export, saved_model.MARKER)
-
-
-def _result(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds: dict) -> dict:
-    """Contents of `result.json`."""
-    trained, certificate = fit.trained, fit.trained.certificate
-    reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
-    return records.to_json(
-        records.Result(
-            status=fit.status,
-            message="; ".join(filter(None, (fit.message, _absent_classes(dataset)))),
-            **fit.penalty._asdict(),
-            objective=trained.objective,
-            # Both bounds hold for the weights in float64. The saved weights are rounded to weights_dtype,
-            # which moves logits by 1e-4 at most.
-            certified_gap=certificate.gap if certificate and fit.relative_gap is not None else None,
-            relative_gap=fit.relative_gap,
-            gradient_bound=certificate.gradient_bound if certificate else None,
-            certificate=certificate.reason
-            if certificate
-            else "none: minibatch training makes no claim about the optimum",
-            solver=fit.solver,
-            iterations=trained.iterations,
-            passes=trained.passes,
-            num_rows=len(dataset.train),
-            num_features=dataset.num_features,
-            num_classes=dataset.num_classes,
-            absent_classes=list(dataset.source.absent_classes),
-            weights_dtype=fit.model.dtype,
-            dependence=trained.dependence,
-            path=None if fit.path is None else path_files.summary(fit.path),
-            metrics=metrics,
-            seconds=seconds,
-            versions={
-                "tf_logreg": tf_logreg.__version__,
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-            },
-            strategy=type(devices.strategy).__name__,
-            engine="devices" if fit.solver == "minibatch" else devices.engine,
-            num_replicas=devices.replicas,
-            num_workers=devices.workers.count,
-            communication=_communication(fit, devices, reductions, seconds["fit"]),
-        )
-    )
-
-
-def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float) -> float | None:
-    """Estimated share of the fit's time spent on all-reduce between workers; None with one worker."""
-    if devices.workers.count == 1:
-        return None
-    size = fit.model.kernel.size + fit.model.bias.size
-    return min(1.0, devices.workers.seconds_to_reduce(size) * reductions / seconds)

@@ -86,6 +86,24 @@ def rows_of(
     return source, labels
 
 
+def count(source: Source) -> int:
+    """Number of rows, n."""
+    return max(part.stop for part in source.splits.values())
+
+
+def arrays_of(source: Source) -> dict[str, np.ndarray]:
+    """The arrays that a fit to all rows depends on, by the names of `fit`'s arguments; names are texts."""
+    batch = source.host(np.arange(count(source)))
+    return {
+        "X": batch.x,
+        "y": batch.y,
+        "sample_weight": batch.weight,
+        "offset": batch.offset,
+        "feature names": np.array(source.feature_names),
+        "classes": np.array(source.class_names),
+    }
+
+
 def encode(y: np.ndarray) -> Labels:
     """Labels [n] of any kind -> classes and indices.
 

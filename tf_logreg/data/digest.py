@@ -10,7 +10,11 @@ import os
 import stat
 from collections.abc import Mapping
 
+import numpy as np
+
 from tf_logreg.errors import InputError
+
+_BLOCK_ROWS = 2**14
 
 
 def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, dict]:
@@ -40,6 +44,17 @@ def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, di
             "stamp": stamp,
         }
     return found
+
+
+def of_arrays(arrays: Mapping[str, np.ndarray]) -> dict:
+    """Identity of arrays [n, ...], as `summary` takes it: dtype, shape and every number."""
+    found = {}
+    for name, array in arrays.items():
+        digest = hashlib.sha256(repr((array.dtype.str, array.shape)).encode())
+        for start in range(0, len(array), _BLOCK_ROWS):
+            digest.update(np.ascontiguousarray(array[start : start + _BLOCK_ROWS]))
+        found[name] = {"sha256": digest.hexdigest()}
+    return {"version": 1, "files": found}
 
 
 def summary(data: Mapping) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from tf_logreg.fit import progress
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.model.model import Model
 
@@ -28,6 +29,7 @@ class Monitor:
         listen: a context manager that yields `interrupted`; within it signals do not interrupt the work.
         interrupted: called after each pass or loop; if True, the state is saved and the fit ends.
         late: called after each pass of a full-batch fit; if True, it ends with the weights that it has.
+        bar: a context manager, from the target gap in nats, that yields `show` of `progress.gap_bar`.
         validation_metric: a model in raw units -> the metric of early stopping, None where it is undefined.
     """
 
@@ -36,6 +38,7 @@ class Monitor:
     listen: Callable[[], contextlib.AbstractContextManager[Callable[[], bool]]] = _undisturbed
     interrupted: Callable[[], bool] = lambda: False
     late: Callable[[], bool] = lambda: False
+    bar: Callable[[float], contextlib.AbstractContextManager[progress.Show]] = progress.gap_bar
     validation_metric: Callable[[Model], float | None] = lambda model: None
 
     @contextlib.contextmanager

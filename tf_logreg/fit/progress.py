@@ -11,6 +11,9 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
+# Called with (passes, objective in nats, estimated gap in nats) after a step.
+Show = Callable[[float, float, float], None]
+
 
 class Clock:
     """Wall seconds of each stage, in the order in which they ended."""
@@ -27,8 +30,24 @@ class Clock:
 
 
 @contextlib.contextmanager
-def gap_bar(target: float, interval: float = 10.0) -> Iterator[Callable[[float, float, float], None]]:
-    """Yields a function to call with (passes, objective in nats, estimated gap in nats).
+def silent(target: float) -> Iterator[Show]:
+    """Shows nothing."""
+    yield lambda passes, objective, gap: None
+
+
+@contextlib.contextmanager
+def lines(target: float) -> Iterator[Show]:
+    """Prints a line after each step."""
+
+    def show(passes: float, objective: float, gap: float) -> None:
+        print(f"{passes:.0f} passes: objective {objective:.9f}, gap about {gap:.1e}, to reach {target:.1e}")
+
+    yield show
+
+
+@contextlib.contextmanager
+def gap_bar(target: float, interval: float = 10.0) -> Iterator[Show]:
+    """A bar on a terminal.
 
     The bar shows progress in the logarithm of the gap, from the largest gap seen to the target.
 

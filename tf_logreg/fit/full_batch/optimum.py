@@ -12,7 +12,6 @@ from tf_logreg.data.names import describe, told_apart
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
-from tf_logreg.fit import progress
 from tf_logreg.fit.full_batch import loop, penalized, polish, sample, sampled_start
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.result import Status, Trained
@@ -68,7 +67,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
     method = solvers.load(settings.solver.name)
     goal = loop.goal_of(settings.solver, null, devices.noise)
-    with progress.gap_bar(goal.gap[0]) as show, monitor.listening() as monitor:
+    with monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)
         elif method.USES_HESSIAN:

@@ -13,7 +13,7 @@ from tf_logreg.devices import memory
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError, RunError
-from tf_logreg.fit import penalties, progress
+from tf_logreg.fit import penalties
 from tf_logreg.fit.full_batch import loop, optimum, sample
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.penalized import Penalized
@@ -134,7 +134,7 @@ def _fit_strengths(
     if begin is not None and np.isfinite(begin).all():
         start = np.tile(begin, (len(values), 1))
     with (
-        progress.gap_bar(float(settings.solver.tol * null[0])) as show,
+        task.monitor.bar(float(settings.solver.tol * null[0])) as show,
         task.monitor.below(folder).listening() as monitor,
     ):
         solved = solution.solve(

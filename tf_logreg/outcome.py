@@ -1,0 +1,92 @@
+"""What a fit found, with the fields of `result.json`: for a run's files, and for an estimator."""
+
+import sys
+
+import tf_logreg
+from tf_logreg.data.dataset import Dataset
+from tf_logreg.data.names import describe
+from tf_logreg.devices.devices import Devices
+from tf_logreg.fit.path.path import Path
+from tf_logreg.fit.result import Fit
+from tf_logreg.results import record as records
+
+
+def record_of(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds: dict) -> dict:
+    """Contents of `result.json`.
+
+    Args:
+        fit: of `learn`.
+        dataset, devices: those of the fit.
+        metrics: by role of the rows; {} where nothing was measured.
+        seconds: by phase, 'fit' among them.
+    """
+    trained, certificate = fit.trained, fit.trained.certificate
+    reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
+    return records.to_json(
+        records.Result(
+            status=fit.status,
+            message="; ".join(filter(None, (fit.message, absent_classes(dataset)))),
+            **fit.penalty._asdict(),
+            objective=trained.objective,
+            # Both bounds hold for the weights in float64. The saved weights are rounded to weights_dtype,
+            # which moves logits by 1e-4 at most.
+            certified_gap=certificate.gap if certificate and fit.relative_gap is not None else None,
+            relative_gap=fit.relative_gap,
+            gradient_bound=certificate.gradient_bound if certificate else None,
+            certificate=certificate.reason
+            if certificate
+            else "none: minibatch training makes no claim about the optimum",
+            solver=fit.solver,
+            iterations=trained.iterations,
+            passes=trained.passes,
+            num_rows=len(dataset.train),
+            num_features=dataset.num_features,
+            num_classes=dataset.num_classes,
+            absent_classes=list(dataset.source.absent_classes),
+            weights_dtype=fit.model.dtype,
+            dependence=trained.dependence,
+            path=_summary(fit.path),
+            metrics=metrics,
+            seconds=seconds,
+            versions=_versions(),
+            strategy="" if devices.strategy is None else type(devices.strategy).__name__,
+            engine="devices" if fit.solver == "minibatch" else devices.engine,
+            num_replicas=devices.replicas,
+            num_workers=devices.workers.count,
+            communication=_communication(fit, devices, reductions, seconds["fit"]),
+        )
+    )
+
+
+def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float) -> float | None:
+    """Estimated share of the fit's time spent on all-reduce between workers; None with one worker."""
+    if devices.workers.count == 1:
+        return None
+    size = fit.model.kernel.size + fit.model.bias.size
+    return min(1.0, devices.workers.seconds_to_reduce(size) * reductions / seconds)
+
+
+def _summary(path: Path | None) -> dict | None:
+    """The part of `result.json` about a path."""
+    if path is None:
+        return None
+    from tf_logreg.results import path as path_files  # imports matplotlib
+
+    return path_files.summary(path)
+
+
+def absent_classes(dataset: Dataset) -> str:
+    """Message that names the declared classes without rows; '' when all classes have rows."""
+    absent = dataset.source.absent_classes
+    if not absent:
+        return ""
+    declared = len(absent) + dataset.num_classes
+    return f"{len(absent)} of {declared} declared classes have no rows and are left out: {describe(absent)}"
+
+
+def _versions() -> dict[str, str]:
+    """Versions of this package, and of TensorFlow and Keras where the process has imported them."""
+    imported = {
+        name: sys.modules[name].__version__ for name in ("tensorflow", "keras") if name in sys.modules
+    }
+    return {"tf_logreg": tf_logreg.__version__, **imported}
