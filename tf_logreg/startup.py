@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from tf_logreg import signals
 from tf_logreg.errors import InputError, brief
 
-# Keras imports these if they are installed, for plots, tables and wrappers that the command line has no use for.
+# Keras imports these if they are installed, for plots, tables and wrappers. The command line needs none.
 # They take a third of the time.
 _NOT_NEEDED = ("matplotlib", "pandas", "sklearn")
 _SECONDS_TO_SHOW = 5  # at most

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tf_logreg import machine
+from tf_logreg.model import areas as curves
 
 CALIBRATION_BINS = 15
 MOST_DENSE_CLASSES = 1000  # most classes for which the confusion is a matrix: 8 MB
@@ -218,7 +219,7 @@ def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_
 
     def of_class(pair: tuple[int, np.ndarray]) -> tuple[float, float] | None:
         c, score = pair
-        return _areas(y == c, score, weight) if np.isfinite(score).all() else None
+        return curves.areas(y == c, score, weight) if np.isfinite(score).all() else None
 
     pairs = list(machine.in_parallel(of_class, zip(classes, columns, strict=True)))
     if None in pairs:
@@ -230,21 +231,6 @@ def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_
 def no_areas(reason: str) -> dict:
     """Metrics in place of the areas where there are none."""
     return {"roc_auc": None, "pr_auc": None, "areas_missing": reason}
-
-
-def _areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Areas under the ROC and the precision-recall curve of one class against the rest.
-
-    Both curves have a point for each distinct score: the rows of at least that score are taken for members.
-    """
-    order = np.argsort(score)[::-1]
-    score, member, weight = score[order], member[order], weight[order].astype(np.float64)
-    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # of the rows of equal score
-    hits, others = (np.cumsum(np.where(some, weight, 0.0))[last] for some in (member, ~member))
-    # Trapezoids under the ROC curve; steps under the other (average precision).
-    more_hits, more_others = (np.diff(taken, prepend=0.0) for taken in (hits, others))
-    roc_area = more_others @ (hits - more_hits / 2) / (hits[-1] * others[-1])
-    return float(roc_area), float(more_hits @ (hits / (hits + others)) / hits[-1])
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import scipy.special
-from sklearn.metrics import roc_auc_score
 
 from tf_logreg.data import host_rows, moments
 from tf_logreg.data.dataset import Dataset
@@ -13,6 +12,7 @@ from tf_logreg.data.names import told_apart
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
+from tf_logreg.model import areas as curves
 from tf_logreg.model.head import Head
 from tf_logreg.objective import records
 
@@ -136,5 +136,5 @@ def _area(head: Head, y: np.ndarray, logits: np.ndarray, weight: np.ndarray) -> 
         columns = dict(enumerate(scipy.special.log_softmax(logits, axis=1).T))
     if len(np.unique(y)) < head.num_classes:  # a class has only rows of weight 0
         return np.nan
-    areas = [roc_auc_score(y == c, column, sample_weight=weight) for c, column in columns.items()]
-    return float(np.mean(areas))
+    found = [curves.areas(y == c, column, weight)[0] for c, column in columns.items()]
+    return float(np.mean(found))
