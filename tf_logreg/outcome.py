@@ -6,8 +6,8 @@ import tf_logreg
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.names import describe
 from tf_logreg.devices.devices import Devices
-from tf_logreg.fit.path.path import Path
 from tf_logreg.fit.result import Fit
+from tf_logreg.results import path as path_files
 from tf_logreg.results import record as records
 
 
@@ -45,7 +45,7 @@ def record_of(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, secon
             absent_classes=list(dataset.source.absent_classes),
             weights_dtype=fit.model.dtype,
             dependence=trained.dependence,
-            path=_summary(fit.path),
+            path=None if fit.path is None else path_files.summary(fit.path),
             metrics=metrics,
             seconds=seconds,
             versions=_versions(),
@@ -64,15 +64,6 @@ def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float
         return None
     size = fit.model.kernel.size + fit.model.bias.size
     return min(1.0, devices.workers.seconds_to_reduce(size) * reductions / seconds)
-
-
-def _summary(path: Path | None) -> dict | None:
-    """The part of `result.json` about a path."""
-    if path is None:
-        return None
-    from tf_logreg.results import path as path_files  # imports matplotlib
-
-    return path_files.summary(path)
 
 
 def absent_classes(dataset: Dataset) -> str:

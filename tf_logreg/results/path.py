@@ -1,14 +1,19 @@
 """Files of a path: path.npz, path.csv and path.png, and its part of result.json."""
 
+from __future__ import annotations
+
 import csv
 import io
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from tf_logreg import storage
-from tf_logreg.results import figures, record
+from tf_logreg.results import record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLUMNS = ("status", "score", "nonzeros", "objective", "certified_gap", "passes")
 
@@ -88,6 +93,8 @@ def summary(path) -> record.Path:
 
 def picture(path) -> Figure:
     """The score and the number of non-zero coefficients against the strength."""
+    from tf_logreg.results import figures  # imports matplotlib
+
     ratios = tuple(dict.fromkeys(path.l1_ratio.tolist()))
     return figures.path(
         path.penalty, path.values, path.scores, path.nonzeros, path.choice, metric=path.metric, ratios=ratios
