@@ -219,6 +219,29 @@ def test_labels_that_a_test_lacks():
             )
 
 
+def test_the_command_line_finds_the_same_to_the_last_bit(rows, command, tmp_path):
+    x, y, weight = rows
+    np.savez(tmp_path / "a.npz", x=x, y=y, weight=weight)
+    inverse, run = (0.01, 0.1, 10.0), tmp_path / "run"
+    code, _, err = command(
+        "--config=numpy_arrays", f"--config.data.args.path={tmp_path}/a.npz", "--config.data.test_fraction=0.0",
+        "--config.path.penalty=l2", f"--config.path.C={inverse}", "--config.cv.folds=4", f"--workdir={run}",
+        "--config.cv.metric=accuracy", "--config.standardize=False", "--dtype=float64",
+    )  # fmt: skip
+    assert code == 0, err
+    cv = StratifiedKFold(4, shuffle=True, random_state=0)
+    ours = LogisticRegressionCV(Cs=inverse, cv=cv, strategy="off", dtype="float64", **NEW).fit(x, y, weight)
+    with np.load(run / "path.npz") as theirs, np.load(run / "coefficients.npz") as model:
+        np.testing.assert_array_equal(ours.scores_[:, 0], theirs["scores"].T)
+        np.testing.assert_array_equal(
+            ours.coefs_paths_[:, 0, ..., :-1], theirs["kernel"].transpose(1, 0, 3, 2)
+        )
+        np.testing.assert_array_equal(ours.coefs_paths_[:, 0, ..., -1], np.swapaxes(theirs["bias"], 0, 1))
+        assert theirs["C"][theirs["choice"]] == ours.C_
+        np.testing.assert_array_equal(ours.coef_, model["kernel"].T)
+        np.testing.assert_array_equal(ours.intercept_, model["bias"])
+
+
 def test_metadata_is_routed():
     x, y, weight = random_problem(90, 3, 2)
     groups = np.arange(90) // 9
