@@ -133,7 +133,8 @@ def test_problems_that_hold_rows_out_are_those_of_the_other_rows(classes, l1, l2
 
 
 def test_blocks_of_many_problems_hold_fewer_rows():
-    assert host.block_elements(784, 10) == 784 * (2**17 // 784)
+    assert host.block_elements(784, 11) == 784 * (2**17 // 784)
+    assert host.block_elements(784, 10) == 784 * 4 * (10 + 45)
     assert host.block_elements(4, 3, 225) // 4 * 3 * 225 <= 2**18
 
 

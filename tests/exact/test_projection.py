@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from host_problems import one_block, problem_at, solved
 
-from tf_logreg.exact import certificate, normal_equations, projection, sums
+from tf_logreg.exact import certificate, host, normal_equations, projection
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -60,7 +60,7 @@ def test_what_moving_the_biases_does_needs_no_pass_of_its_own(monkeypatch, class
 
     (found,) = certificate.certify(blocks, [problem])
     assert len(reads) == 1
-    monkeypatch.setattr(sums, "_MOST_MOVED", 0)
+    monkeypatch.setattr(host, "_MOST_MOVED", 0)
     (other,) = certificate.certify(blocks, [problem])
     assert len(reads) > 2
     assert found.gap == pytest.approx(other.gap, rel=0.03)
@@ -94,7 +94,7 @@ def test_summed_in_place_it_gives_the_same_bound(monkeypatch, classes, l1, l2):
     """Constrained: all, the active, or the biases alone."""
     x, y, weight, problem = solved(l1=l1, l2=l2, classes=classes)
     problem = dataclasses.replace(problem, w=problem.w * 0.99)
-    monkeypatch.setattr(sums, "_MOST_MOVED", 0)
+    monkeypatch.setattr(host, "_MOST_MOVED", 0)
     (expected,) = certificate.certify(one_block(x, y, weight), [problem])
     monkeypatch.setattr(normal_equations, "_MOST_IN_BLOCKS", 0)
     monkeypatch.setattr(normal_equations, "_MOST_BY_QR", 0)

@@ -57,16 +57,18 @@ def moved_by_biases(problem: Problem, total: sums.Sums) -> Dual | None:
     if total.bias_moves is None:
         return None
     delta, gradient = np.zeros_like(problem.w), total.gradient
-    for _ in range(_ROUNDS if problem.constrained.any() else 0):
-        residual = projection.residual_of(gradient, problem)
-        if not projection.solvable(total.onto, residual, problem):
-            return None
-        delta = delta + projection.correction(total.onto, residual, problem)
-        gradient = total.gradient - sums.by_biases(total.bias_moves, delta[-1])
-    most = np.ptp(np.append(delta[-1], 0.0) if problem.w.shape[1] == 1 else delta[-1])
+    with np.errstate(over="ignore", invalid="ignore"):  # a move that is not finite is none
+        for _ in range(_ROUNDS if problem.constrained.any() else 0):
+            residual = projection.residual_of(gradient, problem)
+            if not projection.solvable(total.onto, residual, problem):
+                return None
+            delta = delta + projection.correction(total.onto, residual, problem)
+            gradient = total.gradient - sums.by_biases(total.bias_moves, delta[-1])
+        apart = projection.signs(delta.shape[1]) @ delta[-1]
+        most = np.abs(apart).max()
     if not most < _FAR:
         return None
-    square = (total.bias_moves[-1] * np.square(sums.differences(delta[-1]))).sum() if most else 0.0
+    square = total.bias_moves[-1] @ np.square(apart) if most else 0.0
     return Dual(delta, gradient, square * _per_square(most, most), most)
 
 

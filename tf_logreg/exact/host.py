@@ -15,6 +15,7 @@ from tf_logreg import machine
 
 _BLOCK = 2**17  # numbers in a block: in float64 half of a core's cache, beside what is computed from them
 _MOST_LOGITS = 2**18  # of many problems in a block
+_MOST_MOVED = 10  # outputs, of whose pairs sums over the rows cost no more than another pass
 _MOST_ELEMENTS = 2**22  # of a block's rows, or of its logits, that a large gradient may ask for
 
 
@@ -90,13 +91,20 @@ class Problem:
         return self.l2 > 0 if self.weak is None else (self.l2 > 0) & ~self.weak
 
 
+def pairs(outputs: int) -> int:
+    """Number of pairs of classes between which biases move a dual point; 0 where they are too many."""
+    return max(1, outputs * (outputs - 1) // 2) if outputs <= _MOST_MOVED else 0
+
+
 def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
     """Features in a block of rows that `count` problems read.
 
-    A core's cache in float64, or so many that a block's gradient is small; fewer where the logits of many
+    A core's cache in float64, or so many that a block's sums are small; fewer where the logits of many
     problems would take more memory than the rows, or where either would take too much of it.
     """
-    enough = max(1, min(4 * outputs, _MOST_ELEMENTS // num_features, _MOST_ELEMENTS // outputs))
+    enough = max(
+        1, min(4 * (outputs + pairs(outputs)), _MOST_ELEMENTS // num_features, _MOST_ELEMENTS // outputs)
+    )
     rows = max(_BLOCK // num_features, enough)
     return num_features * min(rows, max(_MOST_LOGITS // (count * outputs), enough))
 

@@ -170,5 +170,9 @@ def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 def transposed(x: np.ndarray, r: np.ndarray, bias: bool) -> np.ndarray:
     """[X, 1]^T r of rows r [.., B]: [.., q]."""
-    product = (r.reshape(-1, len(x)) @ x).reshape(*r.shape[:-1], -1)
-    return np.concatenate([product, r.sum(axis=-1, keepdims=True)], axis=-1) if bias else product
+    rows, p = r.reshape(-1, len(x)), x.shape[1]
+    found = np.empty((len(rows), p + bias))
+    np.matmul(rows, x, out=found[:, :p])
+    if bias:
+        rows.sum(axis=1, out=found[:, p])
+    return found.reshape(*r.shape[:-1], -1)

@@ -5,6 +5,7 @@ The constrained columns of G must take given values. The normal equations of the
 'Feasible dual points'). A softmax's biases alone are eliminated: their R comes without a subtraction.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,15 @@ class Triangular(NamedTuple):
 _NARROW = 1e-3  # of singular values or pivots, from where on the columns themselves are looked at
 
 
+@functools.cache
+def signs(outputs: int) -> np.ndarray:
+    """[pairs, m]: 1 for the first and -1 for the second class of each pair; 1 for a sigmoid."""
+    if outputs == 1:
+        return np.ones((1, 1))
+    first, second = np.triu_indices(outputs, 1)
+    return np.eye(outputs)[first] - np.eye(outputs)[second]
+
+
 def of_biases(moves: np.ndarray, problem: Problem) -> Triangular | None:
     """The projection onto the equations of the biases alone, from what they move each other by.
 
@@ -83,9 +93,8 @@ def of_biases(moves: np.ndarray, problem: Problem) -> Triangular | None:
         return None
     outputs = problem.w.shape[1]
     if outputs > 1:
-        links = np.zeros((outputs, outputs))
-        links[np.triu_indices(outputs, 1)] = -moves[-1]
-        return _eliminated(links, 1.0)
+        of_pairs = signs(outputs)
+        return _eliminated((of_pairs.T * moves[-1]) @ of_pairs, 1.0)
     rank = int(moves[-1, 0] > 0)
     order = np.arange(rank)
     return Triangular(np.sqrt(moves[-1]), order, np.eye(rank), np.eye(1)[rank:])

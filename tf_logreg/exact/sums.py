@@ -20,9 +20,6 @@ def alone(array: np.ndarray) -> np.ndarray:
     return array[None]
 
 
-_MOST_MOVED = 10  # outputs, of whose pairs sums over the rows cost no more than another pass
-
-
 @dataclasses.dataclass
 class Sums:
     """One problem's sums: of weights, of weighted losses over that, and the latter's gradient [q, m].
@@ -65,7 +62,7 @@ def first_pass(
     # Where the biases are all that has equations, this pass says what the dual pass would.
     of_biases = project and all(_biases_at_most(problem) for problem in problems)
     by_matrix = project and not of_biases
-    pairs = max(1, m * (m - 1) // 2) if of_biases else 0
+    pairs = host.pairs(m) if of_biases else 0
     num_rows, matrices = 0, [None] * count
     whole = _Part(
         np.zeros(count), np.zeros(count), np.zeros((count, q, m + pairs)), np.zeros((count, p * project))
@@ -75,13 +72,16 @@ def first_pass(
     def part_of(block: Block) -> tuple[int, _Part, list]:
         seen = view.of(block)
         losses, products, found = _products(seen, problems, pairs, by_matrix=by_matrix)
-        size = seen.weight @ np.abs(seen.x) if project else np.zeros((len(seen.weight), 0))
+        size = np.zeros((len(seen.weight), 0))
+        if project:
+            size = seen.weight @ np.abs(seen.x, out=host.scratch("magnitudes", *seen.x.shape))
         weights = seen.weight.sum(axis=1)[seen.weighting]
         return len(block.y), _Part(weights, losses, products, size[seen.weighting]), found
 
     for number, part, found in host.in_parallel(part_of, blocks()):
         num_rows += number
-        whole = _Part(*(total + more for total, more in zip(whole, part, strict=True)))
+        for total, more in zip(whole, part, strict=True):
+            total += more
         matrices = [
             more if total is None else total + more for total, more in zip(matrices, found, strict=True)
         ]
@@ -137,28 +137,16 @@ def _products(
     return losses, logits.transposed(seen.x, rows, bias).transpose(0, 2, 1), matrices
 
 
-def differences(delta: np.ndarray) -> np.ndarray:
-    """Delta_c - delta_d of each pair of classes, [pairs], from delta [m]; delta itself for a sigmoid."""
-    if len(delta) == 1:
-        return delta
-    first, second = np.triu_indices(len(delta), 1)
-    return delta[first] - delta[second]
-
-
 def by_biases(moves: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """By what G falls, [q, m], as the biases move the dual point by delta [m].
 
     Of two classes sum_i a_i x_i p_c p_d (delta_c - delta_d) goes from one to the other.
 
     Args:
-        moves: [q, pairs], sum_i a_i x_i p_c p_d of each pair c < d; for a sigmoid of its two classes.
+        moves: [q, pairs], sum_i a_i x_i p_c p_d of each pair in `projection.signs`.
     """
-    flow = moves * differences(delta)
-    if len(delta) == 1:
-        return flow
-    first, second = np.triu_indices(len(delta), 1)
-    signs = np.eye(len(delta))[first] - np.eye(len(delta))[second]
-    return flow @ signs
+    signs = projection.signs(len(delta))
+    return (moves * (signs @ delta)) @ signs
 
 
 def _project(
@@ -197,4 +185,4 @@ def summed(gather: Gather, *parts: float | np.ndarray) -> list:
 
 def _biases_at_most(problem: Problem) -> bool:
     """Whether no coefficient but biases has an equation, and there are few outputs."""
-    return not problem.constrained[: len(problem.centre)].any() and problem.w.shape[1] <= _MOST_MOVED
+    return not problem.constrained[: len(problem.centre)].any() and host.pairs(problem.w.shape[1]) > 0
