@@ -60,6 +60,7 @@ def main() -> None:
         "--repeats", type=int, default=5, help="fits of a process, at most half a minute of them"
     )
     parser.add_argument("--timeout", type=float, default=900, help="seconds that a process may take")
+    parser.add_argument("--tuned", default="", help="a file of the peers' tolerances, read if it is there")
     parser.add_argument("--profile", action="store_true", help="where the time of our later fits goes")
     parser.add_argument("--contender", help=argparse.SUPPRESS)  # what a child process measures
     parser.add_argument("--task", help=argparse.SUPPRESS)  # what it does: reference, search, measure, profile
@@ -98,7 +99,7 @@ def table(problem: str, arguments: argparse.Namespace) -> str:
                 label = name if given == dtype else f"{name}, {given}"
                 found[label] = measured(name, {"dtype": given, "tol": GOAL}, [0], arguments)
         elif binary or name not in classifiers.BINARY:
-            found[name] = tuned(name, arguments)
+            found[name] = tuned(name, problem, arguments)
     heads = (
         "import, s", "first fit, ms", "later fits, ms", "first / ours", "later / ours", "gap", "above X, MB",
         "of X", "how",
@@ -125,13 +126,20 @@ def line(name: str, result: dict, ours: dict) -> str:
     )
 
 
-def tuned(name: str, arguments: argparse.Namespace) -> dict:
+def tuned(name: str, problem: str, arguments: argparse.Namespace) -> dict:
     """A peer at its tolerance, precision and number of threads; {} where it took too long."""
-    options = ["--task=search", f"--folder={arguments.folder}", f"--timeout={arguments.timeout}"]
-    found = run(__file__, name, options, 2 * arguments.timeout)
-    if not found:
-        return {}
-    return measured(name, found, [len(os.sched_getaffinity(0)), 1], arguments)
+    known = {}
+    if arguments.tuned and os.path.exists(arguments.tuned):
+        with open(arguments.tuned) as file:
+            known = json.load(file)
+    key = f"{problem}, {name}"
+    if key not in known:
+        options = ["--task=search", f"--folder={arguments.folder}", f"--timeout={arguments.timeout}"]
+        known[key] = run(__file__, name, options, 2 * arguments.timeout)
+    if arguments.tuned:
+        with open(arguments.tuned, "w") as file:
+            json.dump(known, file, indent=1)
+    return measured(name, known[key], [len(os.sched_getaffinity(0)), 1], arguments) if known[key] else {}
 
 
 def measured(name: str, settings: dict, threads: list[int], arguments: argparse.Namespace) -> dict:

@@ -117,3 +117,12 @@ def test_the_warning_begins_as_that_of_scikit_learn(solver, beginning):
         model = LogisticRegression(solver=solver, max_iter=2).fit(x, y)
     assert len(found) == 1
     assert model.n_iter_ == [2]
+
+
+def test_an_l1_penalty_is_optimal_to_the_last_digits():
+    x, y = datasets.make_classification(n_samples=100, n_features=20, random_state=42)
+    model = LogisticRegression(l1_ratio=1).fit(x, y)
+    w, gradient = model.coef_[0], x.T @ (model.predict_proba(x)[:, 1] - y)
+    assert 5 < (w != 0).sum() < 20
+    np.testing.assert_allclose(gradient[w != 0], -np.sign(w[w != 0]), rtol=1e-12)
+    assert np.abs(gradient[w == 0]).max() < 1

@@ -124,8 +124,7 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
             move = u + t * d
             move = np.where(move * orthant > 0, move, 0) - u
             curved = product(move, problems)
-            change = core.dot(model_gradient + curved / 2, move)
-            change += (l1 * (np.abs(u + move) - np.abs(u))).sum(axis=1)
+            change = _change(u, move, model_gradient + curved / 2, l1)
             if (change <= 0).all():
                 break
             shorter = np.maximum(t / 2, crossing) if halving < _MOST_HALVINGS else np.minimum(t / 2, crossing)
@@ -136,6 +135,17 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
         fall += np.minimum(change, 0)
         open_ &= change < 1e-12 * fall  # what is left is the rounding of the sums above
     return u
+
+
+def _change(w: core.Array, move: core.Array, gradient: core.Array, l1: core.Array) -> core.Array:
+    """The model's linear part and the penalty along a move: gradient . move + l1 (|w + move| - |w|), [k].
+
+    At the optimum the two cancel, so they are added before they are multiplied where a sign stays.
+    """
+    stays = np.sign(w + move) == np.sign(w)
+    within = (gradient + l1 * np.sign(w)) * move
+    across = gradient * move + l1 * (np.abs(w + move) - np.abs(w))
+    return np.where(stays, within, across).sum(axis=1)
 
 
 def _first_crossing(u: core.Array, d: core.Array) -> core.Array:
@@ -152,7 +162,7 @@ def _first_crossing(u: core.Array, d: core.Array) -> core.Array:
 def _search(fns, w, value, gradient, l1, direction, problems):
     """Halves the step until F = value + l1 |w| falls as far as the model's slope promises."""
     penalty = (l1 * np.abs(w)).sum(axis=1)
-    promise = core.dot(gradient, direction) + (l1 * np.abs(w + direction)).sum(axis=1) - penalty
+    promise = _change(w, direction, gradient, l1)
     slack = fns.noise * np.maximum(1, np.abs(value + penalty))
     t, length = np.ones(len(w)), np.zeros(len(w))
     point, new_value, new_gradient = w.copy(), value.copy(), gradient.copy()
