@@ -11,6 +11,7 @@ import sklearn
 from problems import random_problem
 from sklearn import linear_model
 from sklearn.base import clone
+from sklearn.datasets import make_classification
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
@@ -143,6 +144,16 @@ def test_an_elastic_net_is_a_grid_search(rows):
     scores = np.array([theirs.cv_results_[f"split{f}_test_score"] for f in range(3)]).reshape(3, 2, 3)
     np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
     np.testing.assert_allclose(ours.coef_, theirs.best_estimator_.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
+def test_the_refit_ends_where_a_cold_fit_does(ratio):
+    """To the last digits, though it starts elsewhere, with exact zeros."""
+    x, y = make_classification(n_samples=100, n_features=20, random_state=42)
+    warm = LogisticRegressionCV(Cs=[1.0], l1_ratios=[ratio], cv=3).fit(x, y)
+    cold = LogisticRegression(C=1.0, l1_ratio=ratio).fit(x, y)
+    np.testing.assert_allclose(warm.coef_, cold.coef_, rtol=1e-9)
+    assert (cold.coef_ == 0).any() == (ratio > 0)
 
 
 SPLITTERS = {

@@ -110,9 +110,9 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
         open_ &= size > least
         if not open_.any():
             break
-        # A problem that is done costs no system while the others go on.
-        orthant = np.where(u != 0, np.sign(u), -np.sign(slope)) * open_[:, None]
-        free = orthant != 0
+        orthant = np.where(u != 0, np.sign(u), -np.sign(slope))
+        # A problem that is done stays where it is, and costs no system, while the others go on.
+        free = (orthant != 0) & open_[:, None]
         for _ in range(3):
             d = -solve(np.where(free, slope, 0), free)
             wrong = free & (u == 0) & (d * orthant < 0)
