@@ -56,6 +56,7 @@ def rows_of(
     Raises:
         ValueError, TypeError: scikit-learn's own; among them InputError, ours.
     """
+    _check_masks(x)
     if _is_plain(x) and type(y) is np.ndarray and y.dtype.kind in "iub" and y.shape == x.shape[:1]:
         x = _numbers(x)
         vars(estimator).pop("feature_names_in_", None)
@@ -65,7 +66,7 @@ def rows_of(
     labels = encode(y)
     if len(labels.classes) < 2:
         raise InputError(
-            f"y: expected at least two classes. Received: one class, {labels.classes[0]!r}: "
+            f"y: expected at least two classes. Received: one class, {labels.classes.tolist()[0]!r}: "
             "the classifier can't train when only one class is present."
         )
     weight = None
@@ -120,9 +121,10 @@ def encode(y: np.ndarray) -> Labels:
         # Whole numbers are classes for certain, and where they are few and close, counting beats sorting.
         low, high = int(y.min()), int(y.max())
         if high - low < _WIDEST_RANGE:
-            places = (y.astype(np.int64) if y.dtype.kind != "i" else y) - low
+            kind = np.uint64 if y.dtype.kind == "u" else np.int64  # in which no difference overflows
+            places = (y.astype(kind) - kind(low)).astype(np.int64)
             count = np.bincount(places, minlength=high - low + 1)
-            classes = (np.flatnonzero(count) + low).astype(y.dtype)
+            classes = (np.flatnonzero(count).astype(kind) + kind(low)).astype(y.dtype)
             index = np.cumsum(count > 0, dtype=np.int32) - np.int32(1)
             return Labels(classes, index[places])
     check_classification_targets(y)
@@ -136,6 +138,7 @@ def columns_of(estimator: Any, x: Any) -> np.ndarray:
     Raises:
         ValueError, TypeError: scikit-learn's: other features than at fit, no matrix of numbers.
     """
+    _check_masks(x)
     named = hasattr(estimator, "feature_names_in_")
     if _is_plain(x) and not named and x.shape[1] == estimator.n_features_in_:
         return _numbers(x)
@@ -145,6 +148,12 @@ def columns_of(estimator: Any, x: Any) -> np.ndarray:
 def check_finite(estimator: Any, x: np.ndarray) -> None:
     """scikit-learn's ValueError where X has NaN or infinity; asked when a number shows it."""
     assert_all_finite(x, estimator_name=type(estimator).__name__, input_name="X")
+
+
+def _check_masks(x: Any) -> None:
+    """InputError for a masked array, whose mask scikit-learn's checks would drop."""
+    if np.ma.is_masked(x):
+        raise InputError("X: expected a value everywhere. Received: a masked array.")
 
 
 def _is_plain(x: Any) -> bool:
