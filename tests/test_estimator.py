@@ -60,6 +60,14 @@ def test_small_problems_are_solved_to_the_last_digits(method, dtype):
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-9, atol=1e-9)
 
 
+def test_newton_steps_take_over_where_gradients_alone_come_no_further():
+    x, y = datasets.load_breast_cancer(return_X_y=True)
+    ours, theirs = LogisticRegression(solver="lbfgs").fit(x, y), reference().fit(x, y)
+    assert ours.status_ == "optimal"
+    assert ours.n_iter_[0] < 1000
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-7, atol=1e-9)
+
+
 def test_the_time_limit_gives_the_best_model_so_far_with_its_gap():
     x, y = planted(3000, 200)
     with pytest.warns(ConvergenceWarning, match=r"the gap is at most .* within time_limit: raise it"):

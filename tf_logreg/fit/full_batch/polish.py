@@ -1,7 +1,8 @@
-"""Newton steps in float64 on small problems that are optimal already, until rounding stops them.
+"""Newton steps in float64 on small problems, behind the method of a fit, until rounding stops them.
 
 There a gap of 1e-6 and one of 1e-15 are a few milliseconds apart, and people compare coefficients to seven
-digits. Values and gradients come from the raw rows in float64, as certificates do; Hessians from the engine.
+digits. Problems on which the method came no further, as gradients alone may, are solved on the way. Values
+and gradients come from the raw rows in float64, as certificates do; Hessians from the engine.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ _NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
 
 def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor) -> None:
-    """Improves the weights of optimal problems, and certifies them again.
+    """Improves the weights of problems that are optimal or came no further, and certifies them again.
 
     Args:
         certified: the problems.
@@ -31,17 +32,19 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
         goal: says whether to; its number of steps is not exceeded.
         monitor: ends it early, by a signal or the time limit.
     """
-    problems, optimal = certified.problems, np.array([one is Status.OPTIMAL for one in outcome.status])
+    problems = certified.problems
+    given_up = Status.MAX_PASSES if outcome.passes.max(initial=0) < goal.max_passes else None
+    taken = np.array([one in (Status.OPTIMAL, given_up) for one in outcome.status])
     steps = min(_MOST_STEPS, goal.max_steps - outcome.iterations)
     work = len(problems.l2) * problems.num_rows * problems.size
     small = problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
-    if not goal.polish or not small or not optimal.any() or steps < 1 or monitor.late():
+    if not goal.polish or not small or not taken.any() or steps < 1 or monitor.late():
         return
-    fns = problems.functions(np.zeros(len(optimal)), _NOISE)
+    fns = problems.functions(np.zeros(len(taken)), _NOISE)
     fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
     method = solvers.load("proximal_newton" if problems.l1.any() else "newton")
     state = method.init(fns, outcome.w)
-    state.finished[:] = ~optimal
+    state.finished[:] = ~taken
     for _ in range(steps):
         outcome.steps[~state.finished] += 1
         with problems.blas_threads():
@@ -50,8 +53,8 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
         state.finished |= state.stalled | (state.gap <= _ENOUGH) | ~np.isfinite(state.w).all(axis=1)
         if state.finished.all() or monitor.interrupted() or monitor.late():
             break
-    at = np.flatnonzero(optimal & np.isfinite(state.w).all(axis=1))
+    at = np.flatnonzero(taken & np.isfinite(state.w).all(axis=1))
     for k, found in zip(at, certified.certify(state.w[at], at), strict=True):
         if found.gap is not None and found.gap <= goal.gap[k] and not found.unclear:
-            outcome.w[k], outcome.certificates[k] = state.w[k], found
+            outcome.w[k], outcome.certificates[k], outcome.status[k] = state.w[k], found, Status.OPTIMAL
     outcome.passes[:] = problems.passes
