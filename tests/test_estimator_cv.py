@@ -3,35 +3,24 @@
 import pickle
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
 import sklearn
+from cross_validation import CS, NEW, peer
 from problems import random_problem
-from sklearn import linear_model
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
-    LeaveOneOut,
-    PredefinedSplit,
-    RepeatedStratifiedKFold,
-    ShuffleSplit,
     StratifiedKFold,
 )
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tf_logreg import LogisticRegression, LogisticRegressionCV
-from tf_logreg.arguments import splits
 from tf_logreg.arguments.scoring import scorer_of
-from tf_logreg.errors import InputError
-from tf_logreg.fit import learn
-
-CS = [1e-2, 10.0, 0.1]  # neither sorted
-NEW = {"use_legacy_attributes": False}
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -39,18 +28,6 @@ def rows(request):
     """x [147, 4], y [147] texts and weights [147] of two or three classes; folds of unequal weights."""
     x, y, weight = random_problem(147, 4, request.param)
     return x, np.array(["no", "or", "yes"])[y], weight
-
-
-def peer(x, y, weight=None, **options):
-    """scikit-learn's own, as exact as it goes; its scores are [F, S, R] here."""
-    given = {"Cs": CS, "solver": "newton-cholesky", "tol": 1e-12, "max_iter": 10_000} | options
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = linear_model.LogisticRegressionCV(**given).fit(x, y, weight)
-    scores = np.array(
-        next(iter(found.scores_.values())) if isinstance(found.scores_, dict) else found.scores_
-    )
-    return found, scores.reshape(*scores.shape[:2], -1)
 
 
 @parametrize_with_checks([LogisticRegressionCV(), LogisticRegressionCV(scoring="neg_log_loss", cv=3, **NEW)])
@@ -156,36 +133,6 @@ def test_the_refit_ends_where_a_cold_fit_does(ratio):
     assert (cold.coef_ == 0).any() == (ratio > 0)
 
 
-SPLITTERS = {
-    "partitions": (RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0), [3, 3]),
-    "draws": (ShuffleSplit(3, test_size=0.3, random_state=0), [1, 1, 1]),
-    "parts of the rows": (PredefinedSplit(np.arange(147) % 3 - 1), [2]),
-    "masks": ([(np.arange(147) % 3 != f, np.arange(147) % 3 == f) for f in range(3)], [3]),
-    "some rows nowhere": ([(np.arange(0, 100), np.arange(100, 140)), (np.arange(60, 147), np.arange(60))], [1, 1]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", SPLITTERS.values(), ids=SPLITTERS)
-def test_splits_of_every_kind(rows, case, monkeypatch):
-    """Those of a partition share a path; none of that shows in the answers."""
-    (x, y, weight), (cv, expected) = rows, case
-    paths, explore = [], learn.explore
-    monkeypatch.setattr(
-        learn, "explore", lambda settings, *a: paths.append(settings.cv.folds or 1) or explore(settings, *a)
-    )
-    ours = LogisticRegressionCV(Cs=CS, cv=cv, scoring="neg_log_loss", tol=1e-13, **NEW).fit(x, y, weight)
-    assert paths == expected
-    theirs, scores = peer(x, y, weight, cv=cv, scoring="neg_log_loss")
-    np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
-    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
-
-
-def test_tests_that_overlap_are_not_solved_together():
-    every = np.arange(6)
-    cut = [(np.setdiff1d(every, test), np.array(test)) for test in ([0, 1], [1, 2], [0, 3])]
-    assert [batch.which for batch in splits.batches(cut, 6)] == [[0], [1, 2]]
-
-
 def test_an_infinite_inverse_is_no_penalty():
     x, y, _ = random_problem(120, 3, 2)
     ours = LogisticRegressionCV(Cs=[np.inf, 1e-3], cv=3, scoring="neg_log_loss", tol=1e-12, **NEW).fit(x, y)
@@ -215,19 +162,6 @@ def test_a_scorer_sees_fitted_estimators():
     assert found.C_ == 10
     assert [c for c, *_ in seen] == CS * 3
     assert sum(total for *_, total in seen) == pytest.approx(3 * weight.sum())
-
-
-def test_labels_that_a_test_lacks():
-    """Rows by class in the tests, all classes in training: scores that take the labels have all of them."""
-    x, y, _ = random_problem(90, 3, 3)
-    tests = [np.flatnonzero(y == c)[:5] for c in range(3)]
-    cv = [(np.setdiff1d(np.arange(90), test), test) for test in tests]
-    for scoring in ("neg_log_loss", "neg_brier_score"):
-        ours = LogisticRegressionCV(Cs=CS, cv=cv, scoring=scoring, tol=1e-13, **NEW).fit(x, y)
-        if scoring == "neg_log_loss" or sklearn.__version__ >= "1.7":
-            np.testing.assert_allclose(
-                np.swapaxes(ours.scores_, 1, 2), peer(x, y, cv=cv, scoring=scoring)[1], rtol=1e-6
-            )
 
 
 def test_the_command_line_finds_the_same_to_the_last_bit(rows, command, tmp_path):
@@ -332,17 +266,3 @@ def test_bad_parameters(case):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - InputError is one
         LogisticRegressionCV(**{"cv": 3, **options}).fit(x, y)
     assert message in str(caught.value)
-
-
-def test_a_split_that_leaves_a_class_out_of_training():
-    x, y, weight = random_problem(60, 3, 3)
-    y = np.array(["a", "b", "c"])[y]
-    cv = [(np.flatnonzero(y != "a"), np.flatnonzero(y == "a")), (np.arange(30), np.arange(30, 60))]
-    with pytest.raises(
-        InputError, match=r"cv: expected training rows of every class.*none of 'a' in split 1 of 2"
-    ):
-        LogisticRegressionCV(cv=cv).fit(x, y)
-    with pytest.raises(
-        InputError, match=r"test rows with a weight > 0 in each split. Received: 1 rows of weight 0"
-    ):
-        LogisticRegressionCV(cv=LeaveOneOut()).fit(x, y, np.where(np.arange(60) == 7, 0, weight))

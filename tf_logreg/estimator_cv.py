@@ -22,12 +22,10 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from tf_logreg.arguments import inputs, parameters, scoring, splits
-from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
 from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, set_fitted, warn
-from tf_logreg.fit.result import Status
 from tf_logreg.model.model import Model
-from tf_logreg.search import Found, Grid, Search
+from tf_logreg.search import Found, Grid, Search, balanced
 
 
 class LogisticRegressionCV(LogisticRegression):
@@ -174,7 +172,7 @@ class LogisticRegressionCV(LogisticRegression):
         splits.check_classes(cut, labels.y, weight, labels.classes)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
         if settings.class_weight == "balanced":
-            settings.class_weight = _balanced(source, labels, weight)
+            settings.class_weight = balanced(source, labels, weight)
         settings.solver.name = parameters.method_of(self.solver, l1=any(grid.l1_ratios > 0))
         devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
         search = Search(settings, source, devices, cut, grid)
@@ -187,7 +185,8 @@ class LogisticRegressionCV(LogisticRegression):
             check_values(self, source)
             raise
         self.classes_ = labels.classes
-        _warn_of(found)
+        if message := found.uncertified():
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
         scores = sign * found.scores if passed else self._scores(search, found, labels, X, asked)
         self._set_choice(search, found, scores)
         return self
@@ -292,26 +291,3 @@ class LogisticRegressionCV(LogisticRegression):
         self.n_iter_ = steps[None]
         self.scores_ = {label: scores.copy() for label in names}
         self.coefs_paths_ = {label: paths[..., c, :] for c, label in enumerate(names)}
-
-
-def _balanced(source: Source, labels: inputs.Labels, weight: np.ndarray) -> str:
-    """'balanced' by all rows, as weights by name."""
-    sums = np.bincount(labels.y, weight)
-    if not sums.all():
-        return "balanced"  # the fit refuses the class without weight
-    by_label = dict(zip(labels.classes.tolist(), sums.sum() / (len(sums) * sums), strict=True))
-    return parameters.class_weight_text(by_label, source.class_names, labels.classes)
-
-
-def _warn_of(found: Found) -> None:
-    """One ConvergenceWarning where fits of the path ended at max_iter without a certificate."""
-    late = found.status == Status.MAX_PASSES
-    if late.any():
-        gap = found.certified_gap[late].max()
-        known = "gaps that are unknown" if np.isnan(gap) else f"gaps of up to {gap:.1e} nats"
-        warnings.warn(
-            f"{late.sum()} of {late.size} fits of the path are not certified, with {known}: raise max_iter, "
-            "or lower the largest of Cs.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )

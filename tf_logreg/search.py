@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.arguments import splits
+from tf_logreg.arguments import inputs, parameters, splits
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import folds
 from tf_logreg.data.dataset import Dataset
@@ -23,7 +23,7 @@ from tf_logreg.errors import InputError
 from tf_logreg.fit import learn
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path.path import Path
-from tf_logreg.fit.result import Fit
+from tf_logreg.fit.result import Fit, Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 
@@ -97,6 +97,18 @@ class Found:
     certified_gap: np.ndarray
     steps: np.ndarray
 
+    def uncertified(self) -> str:
+        """What is to be said of fits that ended without a certificate; '' where none did."""
+        late = self.status == Status.MAX_PASSES
+        if not late.any():
+            return ""
+        gap = self.certified_gap[late].max()
+        known = "gaps that are unknown" if np.isnan(gap) else f"gaps of up to {gap:.1e} nats"
+        return (
+            f"{late.sum()} of {late.size} fits of the path are not certified, with {known}: raise max_iter, "
+            "or lower the largest of Cs."
+        )
+
 
 @dataclasses.dataclass
 class Search:
@@ -168,6 +180,19 @@ class Search:
             dataset = datasets.of_rows(self.source, rows, settings, self.devices)
         learn.check(settings, dataset, self.devices)
         return learn.explore(settings, dataset, self.devices, Monitor())
+
+
+def balanced(source: Source, labels: inputs.Labels, weight: np.ndarray) -> str:
+    """'balanced' by all rows, as weights by name.
+
+    Args:
+        source: of the rows. labels: theirs. weight: [n], of the rows.
+    """
+    sums = np.bincount(labels.y, weight)
+    if not sums.all():
+        return "balanced"  # the fit refuses the class without weight
+    by_label = dict(zip(labels.classes.tolist(), sums.sum() / (len(sums) * sums), strict=True))
+    return parameters.class_weight_text(by_label, source.class_names, labels.classes)
 
 
 def _numbers(name: str, given: Any, allowed: Any, expected: str) -> np.ndarray:
