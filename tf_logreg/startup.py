@@ -59,7 +59,7 @@ def _absent(modules: tuple[str, ...]) -> Iterator[None]:
 def _kept_for_good() -> Iterator[None]:
     """A block whose objects the garbage collector does not look at, in the block or later.
 
-    Modules live as long as the process. To look at all of TensorFlow's takes a tenth of its import, and half a
+    Modules live as long as the process. Looking at all of TensorFlow takes a tenth of its import, and half a
     second when the process ends.
     """
     gc.disable()
