@@ -27,7 +27,8 @@ ALLOWED = {
     "estimator_cv": {"estimator", "search", "arguments", "fit", "data", "model", "errors"},
     "search": {"arguments", "fit", "data", "model", "devices", "errors"},
     "estimator": {
-        "arguments", "outcome", "training", "results", "fit", "data", "model", "devices", "storage", "signals", "errors",
+        "arguments", "outcome", "training", "results", "fit", "data", "model", "devices", "storage", "signals", "machine",
+        "errors",
     },
     "arguments": {"config", "fit", "data", "model", "devices", "errors"},
     "outcome": {"results", "fit", "data", "devices"},

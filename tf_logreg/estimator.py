@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from tf_logreg import outcome
+from tf_logreg import machine, outcome
 from tf_logreg.arguments import inputs, parameters
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest
@@ -32,6 +32,9 @@ from tf_logreg.fit.result import Fit, Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 from tf_logreg.results import workdir as workdirs
+
+# With the imports: a small fit takes no longer than finding them.
+machine.libraries()
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):

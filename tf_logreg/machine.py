@@ -10,9 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import threadpoolctl
 
-# Finding the loaded libraries takes 5 ms, setting their threads 0.05 ms.
-_libraries = functools.cache(threadpoolctl.ThreadpoolController)
-
 
 def cores() -> int:
     """Number of CPU cores that this process may use, at least 1."""
@@ -25,9 +22,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@functools.cache
+def libraries() -> threadpoolctl.ThreadpoolController:
+    """The loaded libraries of linear algebra. Finding them takes 5 ms, setting their threads 0.05 ms."""
+    return threadpoolctl.ThreadpoolController()
+
+
 def one_blas_thread() -> contextlib.AbstractContextManager:
     """Keeps each BLAS call to the core that makes it."""
-    return _libraries().limit(limits=1, user_api="blas")
+    return libraries().limit(limits=1, user_api="blas")
 
 
 def in_parallel(function: Callable, blocks: Iterable) -> Iterator:
