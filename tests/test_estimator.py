@@ -22,16 +22,28 @@ def planted(num_rows: int, num_features: int, seed: int = 0) -> tuple[np.ndarray
     return x, (logits > rng.logistic(size=num_rows)).astype(int)
 
 
+PROBLEMS = {
+    "iris": lambda: datasets.load_iris(return_X_y=True),
+    "breast_cancer": lambda: datasets.load_breast_cancer(return_X_y=True),
+    "digits": lambda: datasets.load_digits(return_X_y=True),
+    "five digits": lambda: datasets.load_digits(n_class=5, return_X_y=True),
+    "planted": lambda: planted(5000, 40),
+}
+
+
+# scikit-learn's own fit of all digits to the last digit takes seconds.
 @pytest.mark.parametrize(
-    "load", [datasets.load_iris, datasets.load_breast_cancer], ids=["iris", "breast_cancer"]
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name == "digits")) for name in PROBLEMS]
 )
-def test_probabilities_are_those_of_scikit_learn(load):
-    x, y = load(return_X_y=True)
+def test_coefficients_are_those_of_scikit_learn(name):
+    x, y = PROBLEMS[name]()
     ours, theirs = LogisticRegression().fit(x, y), reference().fit(x, y)
     assert ours.status_ == "optimal"
-    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-3)
-    assert ours.coef_.shape == theirs.coef_.shape
     assert ours.certified_gap_ <= 1e-6
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-7)
+    np.testing.assert_array_equal(ours.predict(x), theirs.predict(x))
 
 
 @pytest.mark.parametrize(
