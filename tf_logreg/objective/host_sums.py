@@ -193,7 +193,7 @@ def _sigmoid_loss_and_error(z: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray
     np.exp(np.negative(small, out=small), out=small)
     loss = np.log1p(small)
     loss += np.maximum(t, 0)
-    error = np.where(t > 0, z.dtype.type(1), small)
+    error = np.maximum(small, t > 0, dtype=z.dtype)  # 1 where t > 0, as small is at most 1
     error /= np.add(small, 1, out=small)
     error *= sign
     return loss, error
