@@ -204,3 +204,24 @@ def test_a_bias_far_from_its_optimum_has_a_bound_by_the_dual_pass():
     found, best = certificate.certify(one_block(x, y, weight), [dataclasses.replace(problem, w=w), problem])
     assert found.gap is not None, found.reason
     assert found.objective - found.gap <= best.objective
+
+
+@pytest.mark.parametrize(("classes", "l1", "l2"), [(2, 0, 1e-2), (3, 0, 1e-2), (2, 0, 0), (3, 0.02, 0)])
+def test_the_number_of_cores_changes_no_digit(monkeypatch, classes, l1, l2):
+    x, y, weight, problem = solved(l1=l1, l2=l2, classes=classes)
+    problem, arrays = dataclasses.replace(problem, w=0.99 * problem.w), (x, y, weight)
+
+    def blocks():
+        for start in range(0, 200, 7):
+            part = [array[start : start + 7] for array in arrays]
+            yield from one_block(*part)()
+
+    def with_cores(number):
+        monkeypatch.setattr(host.machine, "cores", lambda: number)
+        (found,) = certificate.certify(blocks, [problem])
+        return found
+
+    one, several = with_cores(1), with_cores(3)
+    assert one.gap is not None
+    assert (one.gap, one.rounding, one.objective) == (several.gap, several.rounding, several.objective)
+    np.testing.assert_array_equal(one.gradient, several.gradient)
