@@ -9,14 +9,17 @@ import pytest
 import sklearn
 from cross_validation import CS, NEW, peer
 from problems import random_problem
+from sklearn import linear_model
 from sklearn.base import clone
-from sklearn.datasets import make_classification
+from sklearn.datasets import load_iris, make_classification
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     StratifiedKFold,
+    check_cv,
 )
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from tf_logreg import LogisticRegression, LogisticRegressionCV
@@ -70,6 +73,27 @@ def test_class_weights_are_those_of_all_rows_in_every_split(rows, class_weight):
     theirs, scores = peer(x, y, weight, **options)
     np.testing.assert_allclose(np.swapaxes(ours.scores_, 1, 2), scores, rtol=1e-6)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("cv", [3, 2])
+def test_one_vs_rest_balances_each_class_against_the_others(cv):
+    x, y = load_iris(return_X_y=True)
+    x, y = x[25:], y[25:]
+    if cv == 2:  # splits that are no partition
+        cv = [(train[:-5], test) for train, test in StratifiedKFold(2).split(x, y)]
+    options = {"class_weight": "balanced", "output": "one_vs_rest", "tol": 1e-12}
+    ours = LogisticRegressionCV(Cs=[0.1, 1.0], cv=cv, scoring="neg_log_loss", **options, **NEW).fit(x, y)
+    alone = LogisticRegression(C=ours.C_, **options).fit(x, y)
+    np.testing.assert_allclose(ours.coef_, alone.coef_, rtol=1e-7)
+    each = linear_model.LogisticRegression(
+        C=ours.C_, class_weight="balanced", solver="newton-cholesky", tol=1e-12
+    )
+    theirs = OneVsRestClassifier(each).fit(x, y)
+    np.testing.assert_allclose(ours.coef_, [one.coef_[0] for one in theirs.estimators_], rtol=1e-6)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=1e-6)
+    for f, (train, _) in enumerate(check_cv(cv, y, classifier=True).split(x, y)):
+        split = LogisticRegression(C=0.1, **options).fit(x[train], y[train])
+        np.testing.assert_allclose(ours.coefs_paths_[f, 0, 0, :, :4], split.coef_, rtol=1e-6)
 
 
 @pytest.mark.parametrize("refit", [True, False])

@@ -56,7 +56,8 @@ class LogisticRegressionCV(LogisticRegression):
     class_weight : dict, 'balanced' or None, default=None
         Weights by class in the objective. 'balanced' is what scikit-learn's class makes of it: the weights
         are those of all rows given to `fit`, also in each split, so that all fits share one objective.
-        `GridSearchCV` over `LogisticRegression` balances each split by its own training rows.
+        `GridSearchCV` over `LogisticRegression` balances each split by its own training rows. So does this
+        with output='one_vs_rest', whose classes are balanced each against the others.
     refit : bool, default=True
         Whether the best penalty is fitted to all rows. Else coefficients and penalty are the means over the
         splits of each one's best.
@@ -171,11 +172,11 @@ class LogisticRegressionCV(LogisticRegression):
         cut = splits.splits_of(self.cv, X, labels.classes[labels.y], routed.splitter.split)
         splits.check_classes(cut, labels.y, weight, labels.classes)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
-        if settings.class_weight == "balanced":
-            settings.class_weight = balanced(source, labels, weight)
         settings.solver.name = parameters.method_of(self.solver, l1=any(grid.l1_ratios > 0))
         devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
         search = Search(settings, source, devices, cut, grid)
+        if settings.class_weight == "balanced" and not search.head.is_one_vs_rest:
+            settings.class_weight = balanced(source, labels, weight)
         asked = routed.scorer.score
         passed = scoring.is_pass(self.scoring, asked, weighted=sample_weight is not None)
         metric, sign = scoring.PASSES[self.scoring] if passed else ("log_loss", -1)

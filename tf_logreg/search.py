@@ -183,7 +183,7 @@ class Search:
 
 
 def balanced(source: Source, labels: inputs.Labels, weight: np.ndarray) -> str:
-    """'balanced' by all rows, as weights by name.
+    """'balanced' by all rows, as weights by name; not for one-vs-rest, whose problems have weights each.
 
     Args:
         source: of the rows. labels: theirs. weight: [n], of the rows.
