@@ -229,3 +229,18 @@ def test_predictions_ask_for_the_features_of_the_fit():
         named.predict(X)
     # A further fit without names forgets them.
     assert not hasattr(named.fit(X, Y), "feature_names_in_")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("output", ["auto", "one_vs_rest", "sigmoid"])
+def test_rows_whose_logits_overflow_are_of_the_class_of_smaller_ones(output):
+    y = Y > 0 if output == "sigmoid" else Y
+    model = LogisticRegression(output=output).fit(X, y)
+    x = np.array([[1.7, 0, 0, 0], [0, 0, 1.7, 0], [1.7] * 4, [1.7, -1.7, 1.7, -1.7], [-1.7] * 4])
+    far = x * 1e308
+    np.testing.assert_array_equal(model.predict(far), model.predict(x * 1e300))
+    assert np.isfinite(model.decision_function(far)).all()
+    np.testing.assert_allclose(model.predict_proba(far).sum(axis=1), 1)
+    # Parts that overflow may cancel.
+    model.coef_[:] = [2, -2, 0, 0]
+    np.testing.assert_allclose(model.decision_function([[1e308, 1e308, 0, 0]]).ravel(), model.intercept_)

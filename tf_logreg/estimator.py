@@ -250,8 +250,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """[n, m] float64."""
         model, x = self._fitted(), inputs.columns_of(self, X)
         found = model.logits(x)
-        if not np.isfinite(found).all():
+        beyond = ~np.isfinite(found).all(axis=1)
+        if beyond.any():
             inputs.check_finite(self, x)
+            found[beyond] = logits_in_range(model, x[beyond])
         return found
 
     def _fitted(self) -> Model:
@@ -318,6 +320,20 @@ def dataset_of(estimator: Any, source: Source, settings: ConfigDict, devices: De
 def check_values(estimator: Any, source: Source) -> None:
     """scikit-learn's ValueError where X has NaN or infinity, after our own refused it."""
     inputs.check_finite(estimator, source.host(np.arange(inputs.count(source))).x)
+
+
+def logits_in_range(model: Model, x: np.ndarray) -> np.ndarray:
+    """Logits [n, m] of finite rows whose logits overflow float64.
+
+    A row's logits that are beyond its range are divided by one factor, which leaves their order.
+    """
+    half, most = -520, np.finfo(float).max / 2  # differences of logits stay finite too
+    kernel, bias = np.ldexp(model.kernel, half), np.ldexp(model.bias, 2 * half)
+    small = np.ldexp(np.asarray(x, float), half) @ kernel + bias
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        found = np.ldexp(small, -2 * half)
+        largest = np.abs(small).max(axis=1, keepdims=True)
+        return np.where(np.abs(found).max(axis=1, keepdims=True) <= most, found, small / largest * most)
 
 
 def as_attributes(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
