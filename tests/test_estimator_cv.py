@@ -267,9 +267,38 @@ def test_no_tensorflow_on_the_way():
 def test_fits_that_are_cut_short_warn_once():
     x, y, _ = random_problem(147, 4, 2)
     with pytest.warns(sklearn.exceptions.ConvergenceWarning) as caught:
-        LogisticRegressionCV(Cs=[1e-4, 1e-3, 1e3], cv=3, max_iter=1, tol=0.0).fit(x, y)
-    messages = [str(one.message) for one in caught]
-    assert sum("of 9 fits of the path are not certified" in message for message in messages) == 1
+        found = LogisticRegressionCV(Cs=[1e-4, 1e3], cv=3, max_iter=1, tol=1e-9, solver="lbfgs").fit(x, y)
+    (only,) = caught
+    assert only.filename == __file__
+    message = str(only.message)
+    assert message.startswith("lbfgs failed to converge after 1 iteration(s). ")
+    assert "6 of 6 fits of the path are not certified (6 max_passes), with gaps of up to" in message
+    assert ": raise max_iter, or lower the largest of Cs. The fit to all rows: after" in message
+    assert found.result_["status"] == found.status_ == "max_passes"
+
+
+def test_the_end_of_every_fit_is_told():
+    x, _, _ = random_problem(60, 3, 2)
+    options = {
+        "Cs": [np.inf, 1.0, 2.0],
+        "l1_ratios": [0.0, 0.5],
+        "cv": 3,
+        "scoring": lambda model, *_: -model.C,
+    }
+    with pytest.warns(sklearn.exceptions.ConvergenceWarning) as caught:
+        found = LogisticRegressionCV(**options).fit(x, x[:, 0] > 0)
+    (only,) = caught  # the chosen fit is certified
+    assert (
+        "6 of 18 fits of the path are not certified (6 separated), with gaps that are unknown: lower"
+        in str(only.message)
+    )
+    assert found.status_ == "optimal"
+    assert found.certified_gaps_.shape == (3, 2, 3)
+    assert (found.status_paths_ == ["separated", "optimal", "optimal"]).all()
+    assert (found.certified_gaps_[..., 1:] <= 1e-6).all()
+    assert np.isnan(found.certified_gaps_[..., 0]).all()
+    found.set_params(refit=False, Cs=[1.0]).fit(x, x[:, 0] > 0)
+    assert not hasattr(found, "result_")
 
 
 BAD = {

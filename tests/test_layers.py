@@ -25,7 +25,7 @@ ALLOWED = {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
     },
     "estimator_cv": {"estimator", "search", "arguments", "fit", "data", "model", "errors"},
-    "search": {"arguments", "fit", "data", "model", "devices", "errors"},
+    "search": {"arguments", "outcome", "fit", "data", "model", "devices", "errors"},
     "estimator": {
         "arguments", "outcome", "training", "results", "fit", "data", "model", "devices", "storage", "signals", "machine",
         "errors",

@@ -28,7 +28,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.fit import learn, progress
 from tf_logreg.fit.monitor import Monitor
-from tf_logreg.fit.result import Fit, Status
+from tf_logreg.fit.result import Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 from tf_logreg.results import workdir as workdirs
@@ -187,8 +187,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             model, result = self._run(settings, source, devices)
         self.classes_ = labels.classes
         set_attributes(self, model, result, dtype_of("auto", source, X))
-        self.result_ = result
-        warn(result["status"], result["message"], self._beginning(result["iterations"]))
+        if result["status"] != Status.OPTIMAL:
+            warn(self._beginning(result["iterations"]) + result["message"])
         return self
 
     def _learn(self, settings: ConfigDict, source: Source, devices: Devices) -> tuple[Model, dict]:
@@ -250,8 +250,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """[n, m] float64."""
         model, x = self._fitted(), inputs.columns_of(self, X)
         found = model.logits(x)
-        beyond = ~np.isfinite(found).all(axis=1)
-        if beyond.any():
+        if not np.isfinite(found).all():
+            beyond = ~np.isfinite(found).all(axis=1)
             inputs.check_finite(self, x)
             found[beyond] = logits_in_range(model, x[beyond])
         return found
@@ -341,19 +341,13 @@ def as_attributes(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
     return model.kernel.T.astype(dtype), model.bias.astype(dtype)
 
 
-def set_fitted(estimator: Any, fit: Fit, dtype: str = "float64") -> None:
-    """`set_attributes` of what `learn` found."""
-    numbers = {"status": fit.status, "iterations": fit.trained.iterations, "relative_gap": fit.relative_gap}
-    set_attributes(estimator, fit.model, numbers, dtype)
-
-
 def set_attributes(estimator: Any, model: Model, result: dict, dtype: str) -> None:
-    """Sets the attributes that end in an underscore, but for `classes_` and `result_`.
+    """Sets the attributes that end in an underscore, but for `classes_`.
 
     Args:
         estimator: to be set.
         model: the fitted model.
-        result: 'status', 'iterations' and 'relative_gap', as of `result.json`.
+        result: the fields of `result.json`.
         dtype: of X, and of the coefficients unless float32 would move logits by more than 1e-4.
     """
     estimator._model = model
@@ -363,17 +357,12 @@ def set_attributes(estimator: Any, model: Model, result: dict, dtype: str) -> No
     gap = result["relative_gap"]
     estimator.certified_gap_ = np.nan if gap is None else float(gap)
     estimator.status_ = str(result["status"])
+    estimator.result_ = result
 
 
-def warn(status: str, message: str, beginning: str = "") -> None:
-    """One ConvergenceWarning for a fit without a certificate of its optimum, with the gap and the remedy.
-
-    Args:
-        status: how the fit ended. message: why, and what to do.
-        beginning: of the warning.
-    """
-    if status != Status.OPTIMAL:
-        warnings.warn(beginning + in_our_words(message), ConvergenceWarning, stacklevel=3)
+def warn(message: str) -> None:
+    """A ConvergenceWarning at the line that calls `fit`, which calls this: why, the gap and the remedy."""
+    warnings.warn(in_our_words(message), ConvergenceWarning, stacklevel=3)
 
 
 def in_our_words(message: str) -> str:

@@ -5,11 +5,9 @@ The folds of a partition are one batch of problems over one X; every fit of the 
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import (
     UNUSED,
@@ -23,7 +21,8 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from tf_logreg.arguments import inputs, parameters, scoring, splits
 from tf_logreg.errors import InputError
-from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, set_fitted, warn
+from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, set_attributes, warn
+from tf_logreg.fit.result import Status
 from tf_logreg.model.model import Model
 from tf_logreg.search import Found, Grid, Search, balanced
 
@@ -85,8 +84,12 @@ class LogisticRegressionCV(LogisticRegression):
         Coefficients, the intercept last.
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_cs), or (1, n_folds, n_cs, n_l1_ratios)
         Steps of the method.
-    certified_gap_, status_
-        Of the fit to all rows, see `LogisticRegression`; NaN and 'averaged' without `refit`.
+    status_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
+        How each fit ended, see `status_` of `LogisticRegression`.
+    certified_gaps_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
+        Bounds on F - min F of the mean loss of each fit, in nats; NaN without one.
+    certified_gap_, status_, result_
+        Of the fit to all rows, see `LogisticRegression`; NaN, 'averaged' and none without `refit`.
     """  # noqa: D416 - scikit-learn shows the parameters of such a docstring
 
     # The parent's parameters that mean nothing here.
@@ -186,10 +189,10 @@ class LogisticRegressionCV(LogisticRegression):
             check_values(self, source)
             raise
         self.classes_ = labels.classes
-        if message := found.uncertified():
-            warnings.warn(message, ConvergenceWarning, stacklevel=2)
         scores = sign * found.scores if passed else self._scores(search, found, labels, X, asked)
         self._set_choice(search, found, scores)
+        if message := self._uncertified(found):
+            warn(self._beginning(found.steps.max()) + message)
         return self
 
     def score(self, X, y, sample_weight=None, **score_params):  # noqa: N803
@@ -253,9 +256,7 @@ class LogisticRegressionCV(LogisticRegression):
         grid = search.grid
         if self.refit:
             i, r = grid.best(scores)
-            fit = search.refit(found, i, r)
-            set_fitted(self, fit)
-            warn(fit.status, fit.message)
+            set_attributes(self, *search.refit(found, i, r), "float64")
             inverse, ratio = grid.inverse[i], grid.l1_ratios[r]
         else:
             each = [(f, *grid.best(one[None])) for f, one in enumerate(scores)]
@@ -265,6 +266,7 @@ class LogisticRegressionCV(LogisticRegression):
             self._model = Model(kernel, bias, *names, search.head)
             self.coef_, self.intercept_ = kernel.T.copy(), bias.copy()
             self.certified_gap_, self.status_ = np.nan, "averaged"
+            vars(self).pop("result_", None)  # of a fit before
             inverse, ratio = grid.inverse[of_each[1]].mean(), grid.l1_ratios[of_each[2]].mean()
         self.Cs_, self.l1_ratios_ = grid.inverse, grid.l1_ratios
         self.C_, self.l1_ratio_ = float(inverse), float(ratio)
@@ -274,8 +276,18 @@ class LogisticRegressionCV(LogisticRegression):
         if self.fit_intercept:
             paths = np.concatenate([paths, found.bias[..., None]], axis=-1)
         self.coefs_paths_ = np.swapaxes(paths, 1, 2)
+        self.status_paths_, self.certified_gaps_ = (
+            np.swapaxes(one, 1, 2) for one in (found.status, found.certified_gap)
+        )
         if self.use_legacy_attributes:
             self._set_legacy(scores, paths, found.steps)
+
+    def _uncertified(self, found: Found) -> str:
+        """What is to be said of all fits; '' where each has a certificate of its optimum."""
+        message = found.uncertified()
+        if self.refit and self.status_ != Status.OPTIMAL:
+            message = f"{message} The fit to all rows: {self.result_['message']}".strip()
+        return message
 
     def _set_legacy(self, scores: np.ndarray, paths: np.ndarray, steps: np.ndarray) -> None:
         """The attributes of the search in their older shapes.

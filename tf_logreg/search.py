@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import time
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from tf_logreg import outcome
 from tf_logreg.arguments import inputs, parameters, splits
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import folds
@@ -23,7 +25,7 @@ from tf_logreg.errors import InputError
 from tf_logreg.fit import learn
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path.path import Path
-from tf_logreg.fit.result import Fit, Status
+from tf_logreg.fit.result import Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 
@@ -75,7 +77,7 @@ class Grid:
 
     def best(self, scores: np.ndarray) -> tuple[int, int]:
         """Indices of the C and the l1_ratio with the highest sum of scores [F, S, R]; the first of equals."""
-        total = np.nan_to_num(scores, nan=-np.inf).sum(axis=0)
+        total = np.where(np.isnan(scores), -np.inf, scores).sum(axis=0)
         return tuple(map(int, np.unravel_index(total.argmax(), total.shape)))
 
 
@@ -98,15 +100,18 @@ class Found:
     steps: np.ndarray
 
     def uncertified(self) -> str:
-        """What is to be said of fits that ended without a certificate; '' where none did."""
-        late = self.status == Status.MAX_PASSES
-        if not late.any():
+        """What is to be said of fits that ended without a certificate of their optimum; '' where none did."""
+        open_ = self.status != Status.OPTIMAL
+        if not open_.any():
             return ""
-        gap = self.certified_gap[late].max()
+        counts = zip(*np.unique(self.status[open_], return_counts=True), strict=True)
+        gap = np.fmax.reduce(self.certified_gap[open_])
         known = "gaps that are unknown" if np.isnan(gap) else f"gaps of up to {gap:.1e} nats"
+        remedy = "raise max_iter, or " if (self.status == Status.MAX_PASSES).any() else ""
         return (
-            f"{late.sum()} of {late.size} fits of the path are not certified, with {known}: raise max_iter, "
-            "or lower the largest of Cs."
+            f"{open_.sum()} of {open_.size} fits of the path are not certified "
+            f"({', '.join(f'{count} {status}' for status, count in counts)}), with {known}: "
+            f"{remedy}lower the largest of Cs."
         )
 
 
@@ -142,8 +147,13 @@ class Search:
             }
         )
 
-    def refit(self, found: Found, i: int, r: int) -> Fit:
-        """The fit to all rows with C number i and l1_ratio number r; it starts at the mean of the splits'."""
+    def refit(self, found: Found, i: int, r: int) -> tuple[Model, dict]:
+        """The fit to all rows with C number i and l1_ratio number r; it starts at the mean of the splits'.
+
+        Returns:
+            The model, and the fields of `result.json`.
+        """
+        began = time.perf_counter()
         settings, names = self.settings.copy_and_resolve_references(), self.source
         settings.C, settings.l1_ratio = self.grid.inverse[i].item(), self.grid.l1_ratios[r].item()
         dataset = self._whole or datasets.of_rows(
@@ -152,7 +162,9 @@ class Search:
         kernel, bias = found.kernel[:, i, r].mean(axis=0), found.bias[:, i, r].mean(axis=0)
         start = Model(kernel, bias, names.feature_names, names.class_names, self.head)
         learn.check(settings, dataset, self.devices)
-        return learn.learn(settings, dataset, self.devices, Monitor(), start)
+        fit = learn.learn(settings, dataset, self.devices, Monitor(), start)
+        seconds = {"fit": time.perf_counter() - began}
+        return fit.model, outcome.record_of(fit, dataset, self.devices, {}, seconds)
 
     @property
     def head(self) -> heads.Head:
