@@ -47,8 +47,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     ----------
     C : float > 0, default=1.0
         Inverse strength of the penalty; np.inf for none.
-    l1_ratio : float in [0, 1], default=0.0
-        Share of l1 in the penalty; with some, coefficients are exactly zero.
+    l1_ratio : float in [0, 1] or None, default=0.0
+        Share of l1 in the penalty; with some, coefficients are exactly zero. None is 0.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     class_weight : dict, 'balanced' or None, default=None
@@ -81,7 +81,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Directory for the run's files, from which an interrupted fit is resumed.
     time_limit : float or None, default=None
         Seconds after which fit ends with the best model so far and its proven gap.
-    dual, n_jobs, intercept_scaling, multi_class, penalty
+    n_jobs : int or None, default=None
+        scikit-learn's; all cores are used, which changes no answer.
+    dual, intercept_scaling, multi_class, penalty
         scikit-learn's, taken at their defaults only.
 
     Attributes
@@ -174,10 +176,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             RunError: the fit diverged.
         """
         parameters.check(self)
-        parameters.check_penalty(self.C, self.l1_ratio)
+        l1_ratio = 0.0 if self.l1_ratio is None else self.l1_ratio
+        parameters.check_penalty(self.C, l1_ratio)
         source, labels = inputs.rows_of(self, X, y, sample_weight, offset)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
-        parameters.penalise(settings, self.C, self.l1_ratio, self.solver)
+        parameters.penalise(settings, self.C, l1_ratio, self.solver)
         if offset is not None:
             settings.data.offset = "offset"
         devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))

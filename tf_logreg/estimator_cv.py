@@ -62,9 +62,9 @@ class LogisticRegressionCV(LogisticRegression):
         splits of each one's best.
     use_legacy_attributes : bool, default=True
         The shapes of attributes: scikit-learn's up to 1.9, or those of later versions.
-    random_state, solver, verbose, standardize, penalty_factor, output, strategy, dtype
+    random_state, solver, verbose, standardize, penalty_factor, output, strategy, dtype, n_jobs
         See `LogisticRegression`.
-    dual, n_jobs, intercept_scaling, multi_class, penalty
+    dual, intercept_scaling, multi_class, penalty
         scikit-learn's, taken at their defaults only.
 
     Attributes

@@ -38,15 +38,11 @@ _PASSES_PER_STEP = 250  # reads of the rows, more than a step takes: steps alone
 # Parameters that scikit-learn has or had, with the values that are taken.
 _AT_DEFAULT = {
     "dual": (False,),
-    "n_jobs": (None,),
     "intercept_scaling": (1,),
     "multi_class": ("deprecated", "auto"),
     "penalty": ("deprecated", "l2"),
 }
-_REMEDIES = {
-    "multi_class": "; output='softmax' or 'one_vs_rest' chooses",
-    "n_jobs": "; all cores are used",
-}
+_REMEDIES = {"multi_class": "; output='softmax' or 'one_vs_rest' chooses"}
 _PENALTIES = {
     "l1": "l1_ratio=1",
     "elasticnet": "an l1_ratio between 0 and 1",
