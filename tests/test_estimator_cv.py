@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from cross_validation import CS, NEW, peer
@@ -262,6 +263,26 @@ def test_no_tensorflow_on_the_way():
         "CV(Cs=2, cv=2, scoring='neg_brier_score').fit(x, y).predict(x); sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_nothing_is_printed_unless_it_is_asked_for(capfd):
+    x, y, _ = random_problem(60, 2, 2)
+    LogisticRegressionCV(Cs=2, cv=2).fit(x, y)
+    assert capfd.readouterr() == ("", "")
+    LogisticRegressionCV(Cs=2, cv=2, verbose=1).fit(x, y)
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) > 3
+    assert all("passes: objective" in line for line in lines)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_coefficients_have_the_precision_of_x(kind):
+    x, y, _ = random_problem(60, 2, 2)
+    found = LogisticRegressionCV(Cs=[1.0], cv=2).fit(kind(x.astype(np.float32)), y)
+    assert found.coef_.dtype == found.intercept_.dtype == np.float32
+    wide = LogisticRegressionCV(Cs=[1.0], cv=2).fit(kind(x), y)
+    assert wide.coef_.dtype == np.float64
+    np.testing.assert_allclose(found.coef_, wide.coef_, rtol=1e-5)
 
 
 def test_fits_that_are_cut_short_warn_once():

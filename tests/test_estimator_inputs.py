@@ -54,8 +54,9 @@ def test_every_real_dtype_is_taken_for_the_numbers_that_it_holds(dtype):
     np.testing.assert_allclose(found.predict_proba(x), wide.predict_proba(x.astype(np.float64)), atol=1e-9)
 
 
-def test_float32_rows_are_trained_in_float32_and_solved_to_their_last_digits():
-    x = X.astype(np.float32)
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_float32_rows_are_trained_in_float32_and_solved_to_their_last_digits(kind):
+    x = kind(X.astype(np.float32))
     found, wide = LogisticRegression().fit(x, Y), LogisticRegression().fit(x.astype(np.float64), Y)
     assert found.coef_.dtype == np.float32
     np.testing.assert_allclose(found.coef_, wide.coef_, rtol=1e-6, atol=1e-7)

@@ -200,8 +200,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         began = time.perf_counter()
         dataset = dataset_of(self, source, settings, devices)
         learn.check(settings, dataset, devices)
-        monitor = Monitor(bar=progress.lines if self.verbose else progress.silent)
-        fit = learn.learn(settings, dataset, devices, monitor, start)
+        fit = learn.learn(settings, dataset, devices, monitor_of(self.verbose), start)
         seconds = {"fit": time.perf_counter() - began}
         return fit.model, outcome.record_of(fit, dataset, devices, {}, seconds)
 
@@ -297,13 +296,17 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return {**state, "strategy": parameters.strategy_name(self.strategy)}
 
 
+def monitor_of(verbose: int) -> Monitor:
+    """A monitor that prints the progress, or nothing."""
+    return Monitor(bar=progress.lines if verbose else progress.silent)
+
+
 def dtype_of(dtype: str, source: Source, x: Any) -> str:
     """The dtype of X while training: X's own float dtype for 'auto', float64 for other kinds."""
     if dtype != "auto":
         return dtype
-    return (
-        "float32" if source.x_dtype == np.float32 and getattr(x, "dtype", None) == np.float32 else "float64"
-    )
+    short = isinstance(x, np.ndarray) and x.dtype.kind in "iub"  # which is read as float32 too
+    return "float32" if source.x_dtype == np.float32 and not short else "float64"
 
 
 def dataset_of(estimator: Any, source: Source, settings: ConfigDict, devices: Devices) -> Dataset:

@@ -21,7 +21,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from tf_logreg.arguments import inputs, parameters, scoring, splits
 from tf_logreg.errors import InputError
-from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, set_attributes, warn
+from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, monitor_of, set_attributes, warn
 from tf_logreg.fit.result import Status
 from tf_logreg.model.model import Model
 from tf_logreg.search import Found, Grid, Search, balanced
@@ -177,7 +177,7 @@ class LogisticRegressionCV(LogisticRegression):
         settings = parameters.settings_of(self, source.class_names, labels.classes)
         settings.solver.name = parameters.method_of(self.solver, l1=any(grid.l1_ratios > 0))
         devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
-        search = Search(settings, source, devices, cut, grid)
+        search = Search(settings, source, devices, cut, grid, monitor_of(self.verbose))
         if settings.class_weight == "balanced" and not search.head.is_one_vs_rest:
             settings.class_weight = balanced(source, labels, weight)
         asked = routed.scorer.score
@@ -190,7 +190,7 @@ class LogisticRegressionCV(LogisticRegression):
             raise
         self.classes_ = labels.classes
         scores = sign * found.scores if passed else self._scores(search, found, labels, X, asked)
-        self._set_choice(search, found, scores)
+        self._set_choice(search, found, scores, dtype_of("auto", source, X))
         if message := self._uncertified(found):
             warn(self._beginning(found.steps.max()) + message)
         return self
@@ -251,12 +251,16 @@ class LogisticRegressionCV(LogisticRegression):
                 scores[f, i, r] = scorer(model, rows, y, **mine)
         return scores
 
-    def _set_choice(self, search: Search, found: Found, scores: np.ndarray) -> None:
-        """Chooses by scores [F, S, R], fits or averages, and sets all attributes but `classes_`."""
+    def _set_choice(self, search: Search, found: Found, scores: np.ndarray, dtype: str) -> None:
+        """Chooses by scores [F, S, R], fits or averages, and sets all attributes but `classes_`.
+
+        Args:
+            search, found: what was tried. scores: of it. dtype: of X.
+        """
         grid = search.grid
         if self.refit:
             i, r = grid.best(scores)
-            set_attributes(self, *search.refit(found, i, r), "float64")
+            set_attributes(self, *search.refit(found, i, r), dtype)
             inverse, ratio = grid.inverse[i], grid.l1_ratios[r]
         else:
             each = [(f, *grid.best(one[None])) for f, one in enumerate(scores)]

@@ -121,7 +121,7 @@ class Search:
 
     Attributes:
         settings: of each fit, but for its penalty. source: all rows. devices: where they are fitted.
-        cut: F splits, row numbers (train, test). grid: the penalties.
+        cut: F splits, row numbers (train, test). grid: the penalties. monitor: is shown the progress.
     """
 
     settings: ConfigDict
@@ -129,6 +129,7 @@ class Search:
     devices: Devices
     cut: list[tuple[np.ndarray, np.ndarray]]
     grid: Grid
+    monitor: Monitor
     _whole: Dataset | None = None
 
     def explore(self, metric: str) -> Found:
@@ -162,7 +163,7 @@ class Search:
         kernel, bias = found.kernel[:, i, r].mean(axis=0), found.bias[:, i, r].mean(axis=0)
         start = Model(kernel, bias, names.feature_names, names.class_names, self.head)
         learn.check(settings, dataset, self.devices)
-        fit = learn.learn(settings, dataset, self.devices, Monitor(), start)
+        fit = learn.learn(settings, dataset, self.devices, self.monitor, start)
         seconds = {"fit": time.perf_counter() - began}
         return fit.model, outcome.record_of(fit, dataset, self.devices, {}, seconds)
 
@@ -191,7 +192,7 @@ class Search:
             rows = {"train": train, "validation": test}
             dataset = datasets.of_rows(self.source, rows, settings, self.devices)
         learn.check(settings, dataset, self.devices)
-        return learn.explore(settings, dataset, self.devices, Monitor())
+        return learn.explore(settings, dataset, self.devices, self.monitor)
 
 
 def balanced(source: Source, labels: inputs.Labels, weight: np.ndarray) -> str:
