@@ -163,7 +163,7 @@ BAD_FLAGS = {
     ),
     "a path beyond memory": (
         ["--config=breast_cancer", *PATH, f"--config.path.num={10**12}", "--config.cv.folds=3"],
-        "1000000000000 strengths beside 3 folds of 31 coefficients takes about",
+        "1000000000000 penalties beside 3 folds of 31 coefficients takes about",
     ),
     "NaN for an optimiser": (
         ["--config=synthetic", "--config.minibatch.optimizer_args.epsilon=nan"],

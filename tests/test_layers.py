@@ -38,7 +38,8 @@ ALLOWED = {
     "config": {"faults", "storage", "errors"},
     "faults": {"data", "fit", "solvers", "storage"},
     "fit": {
-        "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "signals", "errors",
+        "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "machine", "signals",
+        "errors",
     },
     "results": {"export", "data", "model", "objective", "devices", "storage", "machine", "errors"},
     "export": {"objective", "errors"},

@@ -1,9 +1,11 @@
 """What the machine gives this process, on systems and Pythons other than this one."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
+import threadpoolctl
 
 from tf_logreg import machine
 
@@ -49,3 +51,42 @@ def test_nobody_else_counts_cores():
         if path.name != "machine.py":
             assert "sched_getaffinity" not in path.read_text(), path
             assert "cpu_count" not in path.read_text(), path
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_fits_in_two_threads_give_blas_its_threads_back():
+    """The limit is the process's: the second to come must not take the first one's for the original."""
+    first_is_in, second_is_in = threading.Event(), threading.Event()
+    seen = []
+
+    def first():
+        with machine.one_blas_thread():
+            first_is_in.set()
+            second_is_in.wait(10)
+
+    def second():
+        first_is_in.wait(10)
+        with machine.one_blas_thread():
+            second_is_in.set()
+            threads[0].join(10)
+            seen.append(blas_threads())
+
+    threads = [threading.Thread(target=one) for one in (first, second)]
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(20)
+        assert seen == [{1}]
+        assert blas_threads() == {2}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 20])
+def test_blocks_keep_their_order_and_blas_to_one_thread(count):
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        found = list(machine.in_parallel(lambda block: (block, blas_threads()), range(count)))
+        assert found == [(k, {1}) for k in range(count)]
+        assert blas_threads() == {2}

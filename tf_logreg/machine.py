@@ -5,10 +5,13 @@ import contextlib
 import functools
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import threadpoolctl
+
+_WORTH_THREADS = 1e9  # operations, about what a core does while OpenBLAS's threads spin after a call
 
 
 def cores() -> int:
@@ -28,21 +31,63 @@ def libraries() -> threadpoolctl.ThreadpoolController:
     return threadpoolctl.ThreadpoolController()
 
 
+class _OneBlasThread:
+    """A limit of the whole process, from the first of its users to the last: threads may fit side by side."""
+
+    def __init__(self):
+        self._lock, self._users, self._limit = threading.Lock(), 0, None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                _let_this_thread_limit()
+                self._limit = libraries().limit(limits=1, user_api="blas")
+            self._users += 1
+
+    def __exit__(self, *_) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                _let_this_thread_limit()
+                self._limit.restore_original_limits()
+                _let_this_thread_limit()
+
+
+def _let_this_thread_limit() -> None:
+    """Newer versions of threadpoolctl heed one thread at a time, and the last to leave may be another."""
+    controller = getattr(threadpoolctl, "OpenBLASController", None)
+    if hasattr(controller, "clear_controlling_thread"):
+        controller.clear_controlling_thread(force=True)
+
+
+_one_blas_thread = _OneBlasThread()
+
+
 def one_blas_thread() -> contextlib.AbstractContextManager:
     """Keeps each BLAS call to the core that makes it."""
-    return libraries().limit(limits=1, user_api="blas")
+    return _one_blas_thread
+
+
+def blas_threads(operations: float) -> contextlib.AbstractContextManager:
+    """Keeps linear algebra beside passes to one core where a system takes no more than so many operations.
+
+    OpenBLAS's threads wait for the next call in a loop, some 25 ms long, on the cores that the next pass over
+    the rows needs: passes of 40 ms took 55.
+    """
+    return one_blas_thread() if operations < _WORTH_THREADS else contextlib.nullcontext()
 
 
 def in_parallel(function: Callable, blocks: Iterable) -> Iterator:
     """function(block) of each block, in order, one block per core at a time.
 
-    The results do not depend on the number of cores, as each block's does not. A single block is
+    The results do not depend on the number of cores: within a block BLAS has one. A single block is
     worked on without a thread, as small data are done before one has started.
     """
     blocks = iter(blocks)
     first = list(itertools.islice(blocks, 2))
     if len(first) < 2:
-        yield from map(function, first)
+        with one_blas_thread():
+            yield from map(function, first)
         return
     with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
         waiting = collections.deque()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from host_problems import newton, one_block, problem_at, solved
 
+from tf_logreg import machine
 from tf_logreg.exact import certificate, host, normal_equations
 
 
@@ -217,7 +218,7 @@ def test_the_number_of_cores_changes_no_digit(monkeypatch, classes, l1, l2):
             yield from one_block(*part)()
 
     def with_cores(number):
-        monkeypatch.setattr(host.machine, "cores", lambda: number)
+        monkeypatch.setattr(machine, "cores", lambda: number)
         (found,) = certificate.certify(blocks, [problem])
         return found
 

@@ -97,3 +97,17 @@ def test_elastic_net_tends_to_its_ends(strategies, tmp_path, end, classes):
         most = small * (np.abs(kernel).sum() if other == "l1" else np.square(kernel).sum() / 2)
         excess = objective(x, y, near, near_bias, **pure) - value
         assert -1e-13 < excess < most + 1e-13
+
+
+def test_a_coefficient_that_its_penalty_holds_at_zero_hides_no_other(strategies, tmp_path):
+    """A column of 1e-17 without `standardize` has an l1 of some 1e13 in columns of deviation one."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 4))
+    y = (x[:, 0] + rng.normal(size=500) > 0).astype(int)
+    x[:, 1] *= 1e-17
+    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l1=1e-3, tol=1e-12, standardize=False)
+    kernel, _, result = solve_arrays(x, y, **common)
+    assert result.status is Status.OPTIMAL
+    assert kernel[1] == 0
+    without, _, _ = solve_arrays(np.delete(x, 1, axis=1), y, **common)
+    np.testing.assert_allclose(np.delete(kernel, 1, axis=0), without, rtol=1e-7)

@@ -22,7 +22,7 @@ def threads():
 
 
 @pytest.mark.parametrize(
-    ("p", "m", "count", "one"), [(90, 1, 1, 1), (784, 10, 1, 1), (784, 10, 80, 0), (2048, 9, 1, 0)]
+    ("p", "m", "count", "one"), [(28, 1, 1, 1), (784, 10, 1, 1), (784, 10, 80, 0), (2048, 9, 1, 0)]
 )
 def test_small_systems_leave_the_cores_to_the_passes(p, m, count, one):
     with threadpoolctl.threadpool_limits(2):

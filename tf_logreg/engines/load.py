@@ -32,7 +32,7 @@ def streamed(devices: Devices, source: Source, rows: np.ndarray, columns: Affine
 
 
 def _module(devices: Devices) -> ModuleType:
-    """The module of the devices' engine."""
+    """The module of the engine that `devices` names."""
     if devices.engine == "host":
         return on_host
     from tf_logreg.engines import on_devices

@@ -2,7 +2,7 @@
 
 Nothing is traced, so a small fit takes milliseconds. Rows are read in blocks that stay in a core's cache,
 one block per core. Sums of blocks are added in float64 in the order of the blocks, whose size depends on the
-shapes alone: repeats are bit-equal, on any number of cores.
+shapes alone (for rows that TensorFlow reads, on its batches): repeats are bit-equal, on any number of cores.
 
 Rows that lie in memory one after another in the dtype of the fit are used where they lie. Their columns are
 not shifted and scaled; weights and sums are, which is the same by algebra:
@@ -88,8 +88,9 @@ def _where_they_lie(devices: Devices, source: Source, rows: np.ndarray) -> Batch
     one_after_another = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
     if source.host is None or not one_after_another or devices.workers.count > 1:
         return None
-    first = source.host(rows[:1]).x
-    return source.host(rows) if first.dtype == devices.dtype and not first.flags.owndata else None
+    first, again = (source.host(rows[:1]).x for _ in range(2))
+    in_place = first.dtype == devices.dtype and np.may_share_memory(first, again)
+    return source.host(rows) if in_place else None
 
 
 def _copied(source: Source, rows: np.ndarray, split: "_Split") -> tuple[np.ndarray, ...]:
@@ -161,7 +162,7 @@ def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray
 
 
 def _block_rows(name: str, w: np.ndarray, num_rows: int) -> int:
-    """Number of rows in a block of the program `name` at w [K, q, m], which reads so many rows in all."""
+    """Number of rows in a block of the program `name` at w [K, q, m]; a pass reads `num_rows`."""
     fewest = _FEWEST_TO_SQUARE if name in host_sums.STANDARDIZED else _FEWEST_ROWS
     row_bytes = w.itemsize * host_sums.numbers_a_row(name, w)
     if num_rows * row_bytes <= _WORTH_THREADS:

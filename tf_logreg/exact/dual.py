@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from tf_logreg import machine
 from tf_logreg.exact import host, logits, projection, sums
 from tf_logreg.exact.host import Block, Problem
 
@@ -93,7 +94,7 @@ def dual_pass(
         terms = (_of_sigmoids if v.shape[1] == 1 else _of_softmaxes)(seen, v, weights, moved)
         return terms, logits.transposed(seen.x, moved, problems[0].has_bias).transpose(0, 2, 1)
 
-    for terms, gradients in host.in_parallel(part_of, blocks()):
+    for terms, gradients in machine.in_parallel(part_of, blocks()):
         for dual, (most, divergence, *rest), gradient in zip(duals.values(), terms, gradients, strict=True):
             dual.most = np.maximum(dual.most, most)  # NaN stays, as `max` would not have it
             dual.divergence += divergence

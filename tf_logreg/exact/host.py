@@ -7,11 +7,8 @@ import dataclasses
 import functools
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-
-from tf_logreg import machine
 
 _BLOCK = 2**17  # numbers in a block: in float64 half of a core's cache, beside what is computed from them
 _MOST_LOGITS = 2**18  # of many problems in a block
@@ -97,7 +94,7 @@ def pairs(outputs: int) -> int:
 
 
 def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
-    """Features in a block of rows that `count` problems read.
+    """Numbers in a block of rows that `count` problems read.
 
     A core's cache in float64, or so many that a block's sums are small; fewer where the logits of many
     problems would take more memory than the rows, or where either would take too much of it.
@@ -107,12 +104,6 @@ def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
     )
     rows = max(_BLOCK // num_features, enough)
     return num_features * min(rows, max(_MOST_LOGITS // (count * outputs), enough))
-
-
-def in_parallel(function: Callable, blocks: Iterable[Block]) -> Iterator:
-    """function(block) of each block, in order: the same for any number of cores, of one block too."""
-    with machine.one_blas_thread():
-        yield from machine.in_parallel(function, blocks)
 
 
 _held = threading.local()

@@ -92,7 +92,7 @@ def _centred(x: np.ndarray, centre: np.ndarray) -> np.ndarray:
     found = _like(x)
     np.copyto(found, x)
     # Several rows at a time: NumPy starts anew for each row, which takes as long as to subtract 30 numbers.
-    several = min(len(x), 1 + _LONG // len(centre)) if found.flags.c_contiguous else 1
+    several = max(1, min(len(x), 1 + _LONG // len(centre))) if found.flags.c_contiguous else 1
     whole = len(x) // several * several
     many = found[:whole].reshape(-1, several * len(centre)) if several > 1 else found[:whole]
     many -= np.tile(centre, several)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import scipy.linalg
 
+from tf_logreg import machine
 from tf_logreg.exact import host, logits
 from tf_logreg.exact.host import Block, Problem
 
@@ -120,7 +121,7 @@ def roots(
             parts.append(_root(seen.x, seen.weight[seen.weighting[k]], p, problem))
         return parts
 
-    for parts in host.in_parallel(part_of, blocks()):
+    for parts in machine.in_parallel(part_of, blocks()):
         found = [_triangle([one, part]) for one, part in zip(found, parts, strict=True)]
     return [_triangle(list(gather(_square(root)))) for root in found]
 

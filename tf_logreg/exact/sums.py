@@ -78,7 +78,7 @@ def first_pass(
         weights = seen.weight.sum(axis=1)[seen.weighting]
         return len(block.y), _Part(weights, losses, products, size[seen.weighting]), found
 
-    for number, part, found in host.in_parallel(part_of, blocks()):
+    for number, part, found in machine.in_parallel(part_of, blocks()):
         num_rows += number
         for total, more in zip(whole, part, strict=True):
             total += more

@@ -1,30 +1,12 @@
 """Newton systems H d = r for K problems: by Cholesky where H is at hand, else by conjugate gradients."""
 
-import contextlib
 import functools
 from collections.abc import Callable
 
 import numpy as np
-import threadpoolctl
 from scipy.linalg import lapack
 
 from tf_logreg.solvers.core import Array, Functions, State, dot
-
-_WORTH_THREADS = 1e9  # operations, about what a core does while OpenBLAS's threads spin after a call
-_NO_THREADS = 1e5  # operations for which OpenBLAS wakes none
-
-_blas = functools.cache(threadpoolctl.ThreadpoolController)
-
-
-def blas_threads(operations: float) -> contextlib.AbstractContextManager:
-    """Keeps the host's linear algebra to one core where a system takes no more than so many operations.
-
-    OpenBLAS's threads wait for the next call in a loop, some 25 ms long, on the cores that the next pass over
-    the rows needs: passes of 40 ms took 55. Finding the libraries takes 5 ms, so tiny systems do without.
-    """
-    if operations < _NO_THREADS:
-        return contextlib.nullcontext()
-    return _blas().limit(limits=1 if operations < _WORTH_THREADS else None, user_api="blas")
 
 
 def cholesky(matrix: Array) -> tuple[Array, bool]:

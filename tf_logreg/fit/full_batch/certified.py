@@ -17,7 +17,6 @@ from tf_logreg.exact import certificate, dependence, host, recession, separation
 from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
 
 _MOST_WEAK = 2000  # most coefficients for which those with a weak l2 are projected
-_FAR = 8  # deviations of a column's mean from zero, from where on it is subtracted from the rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Certified:
         one, p = problems[0], self.problems.shape[0]
         if not one.has_bias or ((one.l1 == 0) & (one.l2 == 0))[:p].any():
             return problems
-        near = np.abs(one.centre) * self.columns.scale < _FAR
+        near = np.ones(p, bool) if self.columns.far is None else ~self.columns.far
 
         def given(problem: host.Problem) -> host.Problem:
             w = problem.w.copy()

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tf_logreg import machine
 from tf_logreg.engines.engine import Engine, Sums
 from tf_logreg.fit.full_batch import preconditioners
 from tf_logreg.fit.full_batch import sample as samples
 from tf_logreg.objective import records
-from tf_logreg.solvers import core, linear_system
+from tf_logreg.solvers import core
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
 # Rows per coefficient in the sample that gives the Hessian. Its relative error is about
@@ -135,14 +136,14 @@ class Penalized:
         return (p + self.bias) * m
 
     def blas_threads(self) -> contextlib.AbstractContextManager:
-        """Limits BLAS threads in the steps of a method; see `linear_system.blas_threads`."""
+        """Limits BLAS threads in the steps of a method; see `machine.blas_threads`."""
         if not self.engine.on_host:
             return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
         explicit, count = self.explicit(self.size), len(self.l2)
         if rows := self.sampled:
-            return linear_system.blas_threads(float(rows) ** 2 * (rows / 3 + q))
-        return linear_system.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m * count)
+            return machine.blas_threads(float(rows) ** 2 * (rows / 3 + q))
+        return machine.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m * count)
 
     @property
     def sampled(self) -> int:

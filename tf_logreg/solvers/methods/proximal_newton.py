@@ -100,8 +100,11 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
         rounds: orthants looked at, at most.
     """
     u, model_gradient, problems = w.copy(), gradient.copy(), np.arange(len(w))
-    # A slope is a difference of gradient and penalty, so no smaller than their rounding.
-    least, fall, open_ = _EPS * (np.abs(gradient) + l1).max(axis=1), np.zeros(len(w)), np.ones(len(w), bool)
+    # A slope is a difference of gradient and penalty, so no smaller than their rounding. A penalty that holds
+    # its coefficient at zero may be far larger than all others, and rounds nothing.
+    moves = (w != 0) | (np.abs(gradient) > l1)
+    least = _EPS * np.where(moves, np.abs(gradient) + l1, 0).max(axis=1)
+    fall, open_ = np.zeros(len(w)), np.ones(len(w), bool)
     for number in range(rounds):
         slope = pseudo_gradient(u, model_gradient, l1)
         size = np.abs(slope).max(axis=1)
