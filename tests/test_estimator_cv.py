@@ -335,6 +335,8 @@ BAD = {
     "an empty side": ({"cv": [(np.arange(60), [])]}, "cv: expected rows on both sides of split 1. Received: 60 and 0."),
     "liblinear": ({"solver": "liblinear"}, "'liblinear' penalises the intercept"),
     "penalty": ({"penalty": "l1"}, "l1_ratio=1"),
+    "factors": ({"penalty_factor": [1.0]}, "penalty_factor: expected 3 numbers, one a feature ('x0', 'x1', 'x2'). R"),
+    "no penalty": ({"penalty_factor": [0.0] * 3}, "penalty_factor: expected a number > 0. Received: 0 for every"),
     "nobody's score": ({"scoring": "f2"}, "f2"),
 }  # fmt: skip
 

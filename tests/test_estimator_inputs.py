@@ -159,12 +159,15 @@ BAD_PARAMETERS = {
     "max_iter": ("max_iter: expected a whole number >= 1. Received: 0", {"max_iter": 0}),
     "time_limit": ("time_limit: expected seconds > 0, or None. Received: 0", {"time_limit": 0}),
     "output": ("output: expected one of auto, sigmoid", {"output": "probit"}),
-    "sigmoid": ("a sigmoid takes two classes", {"output": "sigmoid"}),
+    "sigmoid": ("^output: a sigmoid takes two classes", {"output": "sigmoid"}),
     "dtype": ("dtype: expected one of auto, ", {"dtype": "int8"}),
     "strategy": ("strategy: expected 'auto', one of off, .* Received: 'cloud'", {"strategy": "cloud"}),
     "no strategy": ("strategy: expected", {"strategy": 3}),
     "a TPU that is not there": ("tpu", {"strategy": "tpu"}),
-    "penalty_factor": ("penalty_factor: expected 4 numbers, one a feature", {"penalty_factor": [1, 2]}),
+    "penalty_factor": (
+        r"penalty_factor: expected 4 numbers, one a feature \(.*\). Received: 2\.",
+        {"penalty_factor": [1, 2]},
+    ),
     "negative factors": ("penalty_factor: expected finite numbers >= 0", {"penalty_factor": [1, 2, 3, -1]}),
     "class_weight": ("class_weight: expected None, 'balanced' or a dict", {"class_weight": "even"}),
     "an unknown class": (
@@ -208,9 +211,9 @@ BAD_ROWS = {
     "all weights 0": ("weights > 0|at least one non-zero", (X, Y, Y * 0)),
     "a negative weight": ("Negative values", (X, Y, Y - 1)),
     "a class without weight": ("expected training rows with a weight > 0 of every class", (X, Y, Y)),
-    "offsets of a softmax": ("offset: expected 3 values a row", (X, Y, None, X[:, 0])),
-    "offsets of other rows": ("offset: expected 150 values, one a row", (X, Y > 0, None, X[1:, 0])),
-    "an infinite offset": ("offset: expected a finite number", (X, Y > 0, None, np.full(150, np.inf))),
+    "offsets of a softmax": ("^offset: expected 3 values a row", (X, Y, None, X[:, 0])),
+    "offsets of other rows": ("^offset: expected 150 values, one a row", (X, Y > 0, None, X[1:, 0])),
+    "an infinite offset": ("^offset: expected a finite number", (X, Y > 0, None, np.full(150, np.inf))),
 }
 
 

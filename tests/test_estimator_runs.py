@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from sklearn import datasets
+from sklearn.exceptions import ConvergenceWarning
 
 import tf_logreg
 from tf_logreg import LogisticRegression
@@ -57,6 +58,11 @@ def test_a_work_directory_has_the_files_of_a_run(tmp_path):
         LogisticRegression(workdir=tmp_path / "run").fit(x + 1, y)
     with pytest.raises(ValueError, match=r"workdir: .* holds a run of another config"):
         LogisticRegression(C=2.0, workdir=tmp_path / "run").fit(x, y)
+    with pytest.raises(ValueError, match="warm_start: expected False with workdir"):
+        LogisticRegression(warm_start=True, workdir=tmp_path / "run").fit(x, y)
+    options = {"solver": "lbfgs", "max_iter": 2, "workdir": tmp_path / "short"}
+    with pytest.warns(ConvergenceWarning, match=r"raise max_iter, .* or lower C, with another workdir"):
+        LogisticRegression(**options).fit(x, y)
 
 
 def test_an_interrupted_fit_resumes_with_the_same_bits(tmp_path, monkeypatch):

@@ -9,23 +9,21 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-import warnings
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from tf_logreg import machine, outcome
-from tf_logreg.arguments import inputs, parameters
+from tf_logreg.arguments import inputs, messages, parameters
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
-from tf_logreg.errors import InputError, InterruptError
+from tf_logreg.errors import InputError
 from tf_logreg.fit import learn, progress
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
@@ -63,7 +61,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         The fit ends when the objective is certified to be at most this far above its minimum, relative to the
         objective of the best model without features. Small problems go on until rounding stops them.
     warm_start : bool, default=False
-        Whether a further call of fit starts at the coefficients of the last.
+        Whether a further call of fit starts at the coefficients of the last; not with a workdir.
     verbose : int, default=0
         Whether progress is printed.
     standardize : bool, default=False
@@ -78,7 +76,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     dtype : {'auto', 'float32', 'float64', 'bfloat16'}, default='auto'
         Of X while training; 'auto' is X's own floating dtype, float64 for other kinds.
     workdir : str or None, default=None
-        Directory for the run's files, from which an interrupted fit is resumed.
+        Directory for the run's files. A fit that was interrupted or killed is resumed from there; one that
+        ended, also at a limit, is read from there. Other parameters or rows need another directory.
     time_limit : float or None, default=None
         Seconds after which fit ends with the best model so far and its proven gap.
     n_jobs : int or None, default=None
@@ -159,6 +158,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.intercept_scaling = intercept_scaling
         self.multi_class = multi_class
 
+    @messages.translated()
     def fit(self, X, y, sample_weight=None, offset=None):  # noqa: N803
         """Fits the model to rows.
 
@@ -191,7 +191,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.classes_ = labels.classes
         set_attributes(self, model, result, dtype_of("auto", source, X))
         if result["status"] != Status.OPTIMAL:
-            warn(self._beginning(result["iterations"]) + result["message"])
+            remedy = f"{result['message']}{', with another workdir' * (self.workdir is not None)}"
+            messages.warn(self._beginning(result["iterations"]) + remedy)
         return self
 
     def _learn(self, settings: ConfigDict, source: Source, devices: Devices) -> tuple[Model, dict]:
@@ -213,12 +214,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         data = training.Data(
             prepare=lambda: dataclasses.replace(dataset_of(self, source, settings, devices), files=files),
             digests=lambda _: files,
-            start=lambda _: self._start(source),
         )
-        try:
-            result = training.run(settings, str(self.workdir), devices, data)
-        except (InputError, InterruptError) as error:
-            raise type(error)(in_our_words(str(error))) from None
+        result = training.run(settings, str(self.workdir), devices, data)
         return workdirs.load(str(self.workdir)), result
 
     def decision_function(self, X):  # noqa: N803
@@ -365,32 +362,6 @@ def set_attributes(estimator: Any, model: Model, result: dict, dtype: str) -> No
     estimator.status_ = str(result["status"])
     estimator.result_ = result
 
-
-def warn(message: str) -> None:
-    """A ConvergenceWarning at the line that calls `fit`, which calls this: why, the gap and the remedy."""
-    warnings.warn(in_our_words(message), ConvergenceWarning, stacklevel=3)
-
-
-def in_our_words(message: str) -> str:
-    """A message about a fit, with the estimator's names for fields and flags."""
-    for field, ours in _NAMES.items():
-        message = message.replace(field, ours)
-    return message
-
-
-_NAMES = {
-    "solver.max_passes and solver.max_steps": "max_iter",
-    "solver.time_limit": "time_limit",
-    "--workdir": "workdir",
-    ", or --overwrite to delete it": ", or delete it",
-    "or --overwrite to start again": "or delete it to start again",
-    "Give --overwrite to fit them as they are now, or another directory.": "Give another directory.",
-    "the same command": "the same call of fit",
-    "--overwrite all": "an empty directory all",
-    "solver.tol": "tol",
-    "--dtype=float64": "dtype='float64'",
-    "add some l2": "lower C",
-}
 
 # solver -> how scikit-learn's warning begins when max_iter is reached.
 _BEGINNINGS = {

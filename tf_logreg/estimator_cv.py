@@ -19,9 +19,9 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from tf_logreg.arguments import inputs, parameters, scoring, splits
+from tf_logreg.arguments import inputs, messages, parameters, scoring, splits
 from tf_logreg.errors import InputError
-from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, monitor_of, set_attributes, warn
+from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, monitor_of, set_attributes
 from tf_logreg.fit.result import Status
 from tf_logreg.model.model import Model
 from tf_logreg.search import Found, Grid, Search, balanced
@@ -149,6 +149,7 @@ class LogisticRegressionCV(LogisticRegression):
         self.intercept_scaling = intercept_scaling
         self.multi_class = multi_class
 
+    @messages.translated()
     def fit(self, X, y, sample_weight=None, **params):  # noqa: N803
         """Chooses a penalty by cross-validation and fits the model to all rows.
 
@@ -192,7 +193,7 @@ class LogisticRegressionCV(LogisticRegression):
         scores = sign * found.scores if passed else self._scores(search, found, labels, X, asked)
         self._set_choice(search, found, scores, dtype_of("auto", source, X))
         if message := self._uncertified(found):
-            warn(self._beginning(found.steps.max()) + message)
+            messages.warn(self._beginning(found.steps.max()) + message)
         return self
 
     def score(self, X, y, sample_weight=None, **score_params):  # noqa: N803

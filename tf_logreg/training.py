@@ -84,12 +84,10 @@ class Data:
     Attributes:
         prepare: reads and checks them.
         digests: identity of the rows as recorded earlier -> as it is now, see `dataset.digests`.
-        start: the dataset -> a model to start from; None for the model that the config names, if any.
     """
 
     prepare: Callable[[], Dataset]
     digests: Callable[[dict], dict]
-    start: Callable[[Dataset], Model | None] | None = None
 
 
 def run(
@@ -114,7 +112,7 @@ def run(
     if absent := outcome.absent_classes(dataset):
         log.warning("%s", absent)
     learn.check(config, dataset, devices)
-    start = data.start(dataset) if data.start else _start(config, dataset, devices)
+    start = _start(config, dataset, devices)
     clock.lap("data")
 
     with _owned(run, devices) as run:

@@ -70,6 +70,10 @@ def check(estimator: Any) -> None:
         raise InputError(f"max_iter: expected a whole number >= 1. Received: {estimator.max_iter!r}.")
     if estimator.time_limit is not None:
         _number(estimator, "time_limit", 0, math.inf, "seconds > 0, or None", closed=(False, False))
+    if getattr(estimator, "warm_start", False) and estimator.workdir is not None:
+        raise InputError(
+            "warm_start: expected False with workdir, which resumes what it holds. Received: True."
+        )
     strategy = estimator.strategy
     known = strategy.lower() in ("auto", *KINDS) if isinstance(strategy, str) else _is_strategy(strategy)
     if not known:
