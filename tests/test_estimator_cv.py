@@ -23,7 +23,7 @@ from sklearn.model_selection import (
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
-from tf_logreg import LogisticRegression, LogisticRegressionCV
+from tf_logreg import InputError, LogisticRegression, LogisticRegressionCV
 from tf_logreg.arguments.scoring import scorer_of
 
 
@@ -296,6 +296,14 @@ def test_fits_that_are_cut_short_warn_once():
     assert "6 of 6 fits of the path are not certified (6 max_passes), with gaps of up to" in message
     assert ": raise max_iter, or lower the largest of Cs. The fit to all rows: after" in message
     assert found.result_["status"] == found.status_ == "max_passes"
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_a_class_without_weight_is_named(class_weight):
+    x, y, _ = random_problem(60, 2, 3)
+    model = LogisticRegressionCV(Cs=[1.0], cv=2, class_weight=class_weight)
+    with pytest.raises(InputError, match=r"^sample_weight: .* class 2 has only rows of weight 0"):
+        model.fit(x, y, sample_weight=y != 2)
 
 
 def test_the_end_of_every_fit_is_told():

@@ -210,9 +210,11 @@ BAD_ROWS = {
     "no rows": ("Found array with 0 sample", (X[:0], Y[:0])),
     "all weights 0": ("weights > 0|at least one non-zero", (X, Y, Y * 0)),
     "a negative weight": ("Negative values", (X, Y, Y - 1)),
-    "a class without weight": ("expected training rows with a weight > 0 of every class", (X, Y, Y)),
+    "a class without weight": ("^sample_weight: .* Received: class 0 has only rows of weight 0", (X, Y, Y)),
     "offsets of a softmax": ("^offset: expected 3 values a row", (X, Y, None, X[:, 0])),
     "offsets of other rows": ("^offset: expected 150 values, one a row", (X, Y > 0, None, X[1:, 0])),
+    "one offset": (r"^offset: expected 150 values, one a row. Received: shape \(\)", (X, Y > 0, None, 0.5)),
+    "a cube of offsets": ("^offset: expected one value a row", (X, Y > 0, None, X[:, :1, None])),
     "an infinite offset": ("^offset: expected a finite number", (X, Y > 0, None, np.full(150, np.inf))),
 }
 
@@ -222,6 +224,12 @@ def test_rows_that_cannot_be_used_are_named(name):
     message, rows = BAD_ROWS[name]
     with pytest.raises((ValueError, TypeError), match=message):
         LogisticRegression().fit(*rows)
+
+
+def test_an_offset_is_refused_for_one_vs_rest():
+    model = LogisticRegression(output="one_vs_rest")
+    with pytest.raises(InputError, match=r"^offset: expected None with output='one_vs_rest'"):
+        model.fit(X, Y, offset=X[:, :3])
 
 
 def test_predictions_ask_for_the_features_of_the_fit():

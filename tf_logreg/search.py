@@ -202,8 +202,6 @@ def balanced(source: Source, labels: inputs.Labels, weight: np.ndarray) -> str:
         source: of the rows. labels: theirs. weight: [n], of the rows.
     """
     sums = np.bincount(labels.y, weight)
-    if not sums.all():
-        return "balanced"  # the fit refuses the class without weight
     by_label = dict(zip(labels.classes.tolist(), sums.sum() / (len(sums) * sums), strict=True))
     return parameters.class_weight_text(by_label, source.class_names, labels.classes)
 

@@ -72,22 +72,19 @@ def rows_of(
     weight = None
     if sample_weight is not None:
         weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
-        if not weight.any():
-            raise InputError(
-                f"sample_weight: expected some weights > 0. Received: all {len(weight)} are zero."
-            )
+        _check_weights(weight, labels)
+    if offset is not None:
+        head = heads.resolve(estimator.output, len(labels.classes))
+        offset = _checked_offset(offset, len(labels.y), head)
     source = from_arrays(
         x,
         labels.y,
         class_names=labels.names,
         feature_names=tuple(map(str, getattr(estimator, "feature_names_in_", ()))),
         weight=weight,
-        extras={} if offset is None else {"offset": np.asarray(offset)},
+        extras={} if offset is None else {"offset": offset},
     )
     if offset is not None:
-        if len(np.asarray(offset)) != len(x):
-            raise InputError(f"offset: expected {len(x)} values, one a row. Received: {len(offset)}.")
-        head = heads.resolve(estimator.output, len(labels.classes))
         source = with_offset(source, "offset", head.outputs)
     return source, labels
 
@@ -148,6 +145,30 @@ def columns_of(estimator: Any, x: Any) -> np.ndarray:
 def check_finite(estimator: Any, x: np.ndarray) -> None:
     """scikit-learn's ValueError where X has NaN or infinity; asked when a number shows it."""
     assert_all_finite(x, estimator_name=type(estimator).__name__, input_name="X")
+
+
+def _check_weights(weight: np.ndarray, labels: Labels) -> None:
+    """InputError where all rows, or all of a class, have weight 0."""
+    if not weight.any():
+        raise InputError(f"sample_weight: expected some weights > 0. Received: all {len(weight)} are zero.")
+    empty = np.bincount(labels.y, weight) <= 0
+    if empty.any():
+        label = labels.classes[empty].tolist()[0]
+        raise InputError(
+            f"sample_weight: expected a weight > 0 in every class. Received: class {label!r} has only "
+            "rows of weight 0."
+        )
+
+
+def _checked_offset(offset: Any, count: int, head: heads.Head) -> np.ndarray:
+    """The offset as an array with an entry a row; InputError where it has none, or for one-vs-rest."""
+    offset = np.asarray(offset)
+    if head.is_one_vs_rest:
+        raise InputError(f"offset: expected None with output='one_vs_rest'. Received: shape {offset.shape}.")
+    if offset.ndim == 0 or len(offset) != count:
+        each = "one a row" if head.outputs == 1 else f"{head.outputs} a row"
+        raise InputError(f"offset: expected {count} values, {each}. Received: shape {offset.shape}.")
+    return offset
 
 
 def _check_masks(x: Any) -> None:
