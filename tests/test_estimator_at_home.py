@@ -94,6 +94,8 @@ def test_a_warm_start_begins_at_the_last_coefficients():
     model, x = LogisticRegression(warm_start=True, solver="lbfgs"), StandardScaler().fit_transform(X)
     cold = model.fit(x, Y).n_iter_[0]
     assert model.fit(x, Y).n_iter_[0] < cold / 3
+    model.coef_, model.intercept_ = model.coef_.tolist(), model.intercept_.tolist()
+    assert model.fit(x, Y).n_iter_[0] < cold / 3
     assert model.set_params(output="softmax").fit(X, Y).coef_.shape == (2, 30)  # nothing to begin at
 
 

@@ -138,6 +138,8 @@ def test_without_refit_the_best_of_each_split_are_averaged(rows):
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5)
     np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-5)
     assert ours.status_ == "averaged"
+    assert ours._model.has_bias
+    assert not clone(ours).set_params(fit_intercept=False).fit(x, y)._model.has_bias
     assert np.isnan(ours.certified_gap_)
 
 

@@ -262,11 +262,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             NotFittedError: scikit-learn's, before `fit`.
         """
         check_is_fitted(self, "coef_")
-        model = self._model
-        if all(map(np.array_equal, (self.coef_, self.intercept_), as_attributes(model, self.coef_.dtype))):
+        model, coef, intercept = self._model, np.asarray(self.coef_), np.asarray(self.intercept_)
+        if all(map(np.array_equal, (coef, intercept), as_attributes(model, coef.dtype))):
             return model
-        kernel = np.ascontiguousarray(self.coef_.T, np.float64)
-        return dataclasses.replace(model, kernel=kernel, bias=np.asarray(self.intercept_, np.float64))
+        kernel = np.ascontiguousarray(coef.T, np.float64)
+        return dataclasses.replace(model, kernel=kernel, bias=intercept.astype(np.float64))
 
     def _start(self, source: Source) -> Model | None:
         """With warm_start the last fit's model, if it was of such features and classes; else None."""

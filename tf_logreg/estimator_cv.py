@@ -168,7 +168,6 @@ class LogisticRegressionCV(LogisticRegression):
         """
         _raise_for_params(params, self, "fit")
         parameters.check(self)
-        self._check()
         grid = Grid.of(self.Cs, self.l1_ratios)
         source, labels = inputs.rows_of(self, X, y, sample_weight)
         routed = self._routed("fit", sample_weight, params)
@@ -227,12 +226,6 @@ class LogisticRegressionCV(LogisticRegression):
             return process_routing(self, method, **weight, **params)
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=weight))
 
-    def _check(self) -> None:
-        """Checks the parameters that are this class's alone; InputError for one that cannot be used."""
-        for name in ("refit", "use_legacy_attributes"):
-            if not isinstance(value := getattr(self, name), bool | np.bool_):
-                raise InputError(f"{name}: expected True or False. Received: {value!r}.")
-
     def _scores(
         self, search: Search, found: Found, labels: inputs.Labels, x: Any, params: dict
     ) -> np.ndarray:
@@ -268,7 +261,7 @@ class LogisticRegressionCV(LogisticRegression):
             of_each = tuple(np.array(each).T)
             names = search.source.feature_names, search.source.class_names
             kernel, bias = found.kernel[of_each].mean(axis=0), found.bias[of_each].mean(axis=0)
-            self._model = Model(kernel, bias, *names, search.head)
+            self._model = Model(kernel, bias, *names, search.head, bool(self.fit_intercept))
             self.coef_, self.intercept_ = kernel.T.copy(), bias.copy()
             self.certified_gap_, self.status_ = np.nan, "averaged"
             vars(self).pop("result_", None)  # of a fit before

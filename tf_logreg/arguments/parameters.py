@@ -35,6 +35,7 @@ SOLVERS = {
     "gradient_descent": "gradient_descent",
 }
 _PASSES_PER_STEP = 250  # reads of the rows, more than a step takes: steps alone are limited
+_SWITCHES = ("fit_intercept", "standardize", "warm_start", "refit", "use_legacy_attributes")
 # Parameters that scikit-learn has or had, with the values that are taken.
 _AT_DEFAULT = {
     "dual": (False,),
@@ -65,7 +66,10 @@ def check(estimator: Any) -> None:
     if estimator.output not in (kinds := ("auto", *heads.KINDS)):
         raise InputError(f"output: expected one of {', '.join(kinds)}. Received: {estimator.output!r}.")
     _choice(estimator, "dtype", ("auto", *DTYPES))
-    _number(estimator, "tol", 0, math.inf, "a finite number >= 0", closed=(True, False))
+    _number(estimator, "tol", 0, math.inf, "a finite number > 0", closed=(False, False))
+    for name in _SWITCHES:
+        if not isinstance(value := getattr(estimator, name, False), bool | np.bool_):
+            raise InputError(f"{name}: expected True or False. Received: {value!r}.")
     if not isinstance(estimator.max_iter, numbers.Integral) or estimator.max_iter < 1:
         raise InputError(f"max_iter: expected a whole number >= 1. Received: {estimator.max_iter!r}.")
     if estimator.time_limit is not None:
