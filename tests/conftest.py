@@ -15,8 +15,8 @@ from tf_logreg import cli
 from tf_logreg import config as configs
 from tf_logreg.devices.strategies import make_strategy
 
-# What other versions break: what comes in and goes out, Keras's optimisers, the mathematics beside scikit-learn's, the
-# command line. Three minutes of `make test-versions` an environment.
+# What other versions break: what comes in and goes out, Keras's optimisers, the mathematics beside scikit-learn's, its
+# checks of estimators, the command line. Three minutes of `make test-versions` an environment.
 VERSIONS = (
     "data/test_sources.py",
     "fit/test_l1.py",
@@ -27,6 +27,8 @@ VERSIONS = (
     "test_cli.py",
     "test_configs.py",
     "test_errors.py",
+    "test_estimator.py",
+    "test_estimator_inputs.py",
     "test_packaging.py",
     "test_storage.py",
 )

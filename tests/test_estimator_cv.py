@@ -34,6 +34,7 @@ def rows(request):
     return x, np.array(["no", "or", "yes"])[y], weight
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     "options", [{}, {"scoring": "neg_log_loss", "cv": 3, **NEW}], ids=["plain", "log loss"]
 )
