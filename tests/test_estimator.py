@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from problems import random_problem
 from sklearn import datasets, linear_model
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import check_estimator
@@ -146,3 +147,14 @@ def test_an_l1_penalty_is_optimal_to_the_last_digits():
     assert 5 < (w != 0).sum() < 20
     np.testing.assert_allclose(gradient[w != 0], -np.sign(w[w != 0]), rtol=1e-12)
     assert np.abs(gradient[w == 0]).max() < 1
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax", "one_vs_rest"])
+def test_log_probabilities_are_finite_where_probabilities_underflow(output):
+    x, y, _ = random_problem(60, 2, 2)
+    model = LogisticRegression(output=output).fit(x, y)
+    np.testing.assert_allclose(model.predict_log_proba(x), np.log(model.predict_proba(x)), rtol=1e-12)
+    far = np.sign(model.coef_[-1]) * [[1e5, 1e5]]
+    least = model.predict_log_proba(far)[0, 0]
+    assert np.isfinite(least)
+    np.testing.assert_allclose(least, -model.decision_function(far)[0], rtol=1e-12)

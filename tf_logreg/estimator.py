@@ -229,8 +229,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return self._model.head.probabilities(found)
 
     def predict_log_proba(self, X):  # noqa: N803
-        """Logarithms of the probabilities, [n, C]."""
-        return np.log(self.predict_proba(X))
+        """Logarithms of the probabilities, [n, C], finite where these underflow."""
+        found = self._logits(X)
+        return self._model.head.log_probabilities(found)
 
     def predict(self, X):  # noqa: N803
         """The most probable class of each row, [n]."""

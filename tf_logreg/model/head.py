@@ -74,6 +74,18 @@ class Head:
             found = scipy.special.softmax(logits, axis=1)
         return np.where(answered, found, np.nan)
 
+    def log_probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Logarithms of `probabilities`, from the logits: finite where a probability underflows."""
+        logits = np.asarray(logits, np.float64)
+        answered = np.isfinite(logits).all(axis=1, keepdims=True)
+        logits = np.where(answered, logits, 0.0)
+        if self.kind == "sigmoid":
+            found = scipy.special.log_expit(np.concatenate([-logits, logits], axis=1))
+        else:
+            logs = scipy.special.log_expit(logits) if self.is_one_vs_rest else logits
+            found = scipy.special.log_softmax(logs, axis=1)
+        return np.where(answered, found, np.nan)
+
     def log_odds(self, logits: np.ndarray) -> np.ndarray:
         """Log of the odds of class 1 of two, [n] float64, from logits [n, m]."""
         if self.outputs == 1:
