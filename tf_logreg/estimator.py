@@ -166,7 +166,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             X: [n, p] real numbers, an array or a frame.
             y: [n] labels of any kind.
             sample_weight: [n] >= 0, or None for ones.
-            offset: [n], or [n, C] for a softmax, added to the logits while training; None for none.
+            offset: [n], or [n, C] for a softmax, added to the logits while training; None for none, and with
+                output='one_vs_rest'.
 
         Returns:
             The estimator.
