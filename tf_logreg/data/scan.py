@@ -15,11 +15,13 @@ from tf_logreg.errors import InputError
 _LARGEST = 1e18  # of a value: larger ones are more often codes for missing values than measurements
 _FAR = 8  # deviations: a column whose mean is further from zero is summed about its mean
 _ROUNDING = 1e-24  # of a variance about the mean, over the squared mean: a constant column has less
-_PIECE = 2**16  # numbers that are squared at a time: with the squares they stay in a core's cache
+# Numbers in a block, and how many are squared at a time. Larger ones leave a core's cache; of smaller ones
+# threads wait for Python's lock between NumPy's calls.
+_BLOCK, _PIECE = 2**20, 2**18
 _MOST_KEPT = 2**20  # numbers of each kind in scans that wait to be merged
 
 
-def scan(source: Source, rows: np.ndarray, elements: int = host_rows.CACHED) -> moments.Scan:
+def scan(source: Source, rows: np.ndarray, elements: int = _BLOCK) -> moments.Scan:
     """Reads rows once, block by block, each block on one core.
 
     A block is scanned by itself, and the scans are merged in the order of the blocks: the result does not
@@ -108,8 +110,8 @@ def _sums(
             part = part.astype(np.float64, copy=origin is not None)
             if origin is not None:
                 part -= origin
-            first += of_rows @ part
-            square += of_rows @ np.square(part)
+            first += np.dot(of_rows, part)
+            square += np.dot(of_rows, np.square(part))
     return first, square
 
 

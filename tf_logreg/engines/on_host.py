@@ -27,8 +27,10 @@ from tf_logreg.objective.records import Rows
 
 log = logging.getLogger(__name__)
 
-_BLOCK_BYTES = 2**20  # of a block of X and a program's intermediates: half a core's cache
-_MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**14, 128, 64
+# Of a block of X and a program's intermediates. Smaller ones fit a core's own cache, but each of NumPy's
+# calls takes some microseconds, and threads wait for Python's lock in between: 4 MiB are a third faster.
+_BLOCK_BYTES = 2**22
+_MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**16, 128, 64
 # A sum [q, q] of products of columns takes as long to add as a few hundred rows to multiply.
 _FEWEST_TO_SQUARE = 1024
 _WORTH_THREADS = 2**22  # bytes of a pass: below, it is done about when threads have started

@@ -59,7 +59,7 @@ class View:
         kernel, bias = kernels
         k = len(self.problems)
         z = host.scratch(name, k, len(kernel) // k, len(x))
-        np.matmul(kernel, x.T, out=z.reshape(len(kernel), len(x)))
+        np.dot(kernel, x.T, out=z.reshape(len(kernel), len(x)))
         if bias is not None:
             z += bias
         return z
@@ -172,7 +172,7 @@ def transposed(x: np.ndarray, r: np.ndarray, bias: bool) -> np.ndarray:
     """[X, 1]^T r of rows r [.., B]: [.., q]."""
     rows, p = r.reshape(-1, len(x)), x.shape[1]
     found = np.empty((len(rows), p + bias))
-    np.matmul(rows, x, out=found[:, :p])
+    found[:, :p] = np.dot(rows, x)
     if bias:
         rows.sum(axis=1, out=found[:, p])
     return found.reshape(*r.shape[:-1], -1)

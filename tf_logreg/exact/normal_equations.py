@@ -62,7 +62,7 @@ def of_sigmoid(x: np.ndarray, curvature: np.ndarray, problem: Problem) -> np.nda
     if not in_blocks(problem):
         return None
     _, rows = _columns(x, curvature, problem.constrained)
-    return rows.T @ rows
+    return np.dot(rows.T, rows)
 
 
 def of_softmax(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray | None:
@@ -100,11 +100,11 @@ def _softmax_matrix(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np
     """A = sum_i x_i^T x_i (diag p - p p^T)."""
     count, outputs = columns.shape[1], len(p)
     rows = (columns[:, :, None] * p.T[:, None, :]).reshape(len(columns), -1)
-    whole = -(rows.T @ rows).reshape(count, outputs, count, outputs)
+    whole = -np.dot(rows.T, rows).reshape(count, outputs, count, outputs)
     for c in range(outputs):
         # p (1 - p) and not p - p^2, which cancels.
         own = columns * np.sqrt(p[c] * (1 - p[c]))[:, None]
-        whole[:, c, :, c] = own.T @ own
+        whole[:, c, :, c] = np.dot(own.T, own)
     return whole.reshape(count * outputs, -1)[np.ix_(which, which)]
 
 

@@ -3,7 +3,8 @@
 Each function takes weights w [K, q, m] (q = p + 1, the bias last), the problems and a block of B rows, and
 returns a list of sums over those rows, numerators and weights undivided, in the dtype of w. Outputs come
 before rows in all intermediate arrays, [K, m, B]: sums over outputs then run along rows, which is how NumPy
-is fast. `Rows.offset` and `Rows.fold` may be None.
+is fast. Products are `np.dot`, which lets go of Python's lock; `@` keeps it where one side has few rows
+(NumPy 2.4), and threads wait. `Rows.offset` and `Rows.fold` may be None.
 """
 
 import numpy as np
@@ -64,7 +65,7 @@ def hessian(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
         scaled = np.sqrt(weight[mine]) * p[problem]
         # The products of all pairs of outputs, p_a p_b, are one symmetric product.
         wide = (scaled[:, None] * x.T).reshape(m * q, num_rows)
-        pairs = (wide @ wide.T).reshape(m, q, m, q)
+        pairs = np.dot(wide, wide.T).reshape(m, q, m, q)
         found[problem] = -pairs.transpose(1, 0, 3, 2)
         for a, d in enumerate(weight[mine] * p[problem]):
             found[problem, :, a, :, a] += _gram(x, d)
@@ -114,7 +115,7 @@ def _products(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """X W_k + b_k of K models, [K, m, B]."""
     k, q, m = w.shape
     columns = w.transpose(0, 2, 1).reshape(k * m, q)
-    z = columns[:, :-1] @ x.T
+    z = np.dot(columns[:, :-1], x.T)
     z += columns[:, -1:]
     return z.reshape(k, m, len(x))
 
@@ -130,7 +131,7 @@ def _transposed(x: np.ndarray, r: np.ndarray) -> np.ndarray:
     """[X, 1]^T R of K models from r [K, m, B]: [K, q, m]."""
     k, m, num_rows = r.shape
     found = np.empty((k, m, x.shape[1] + 1), r.dtype)
-    found[:, :, :-1] = (r.reshape(k * m, num_rows) @ x).reshape(k, m, -1)
+    found[:, :, :-1] = np.dot(r.reshape(k * m, num_rows), x).reshape(k, m, -1)
     found[:, :, -1] = r.sum(axis=2)
     return found.transpose(0, 2, 1)
 
@@ -143,7 +144,7 @@ def _with_one(x: np.ndarray) -> np.ndarray:
 def _gram(x: np.ndarray, d: np.ndarray) -> np.ndarray:
     """X^T diag(d) X, with d >= 0; BLAS makes half of a product of an array with itself."""
     scaled = x * np.sqrt(d)[:, None]
-    return scaled.T @ scaled
+    return np.dot(scaled.T, scaled)
 
 
 def _weights(w: np.ndarray, problems: Problems, rows: Rows) -> tuple[np.ndarray, np.ndarray]:

@@ -97,7 +97,7 @@ def _on_host(
 
     def of_block(batch: Batch) -> tuple:
         with np.errstate(over="ignore", invalid="ignore"):  # logits that are not finite are reported
-            logits = batch.x.astype(model.dtype, copy=False) @ kernel
+            logits = np.dot(batch.x.astype(model.dtype, copy=False), kernel)
             logits += bias
             logits += batch.offset.astype(model.dtype, copy=False)
         return part_of(logits, batch.y, batch.weight)
