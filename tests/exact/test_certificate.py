@@ -134,8 +134,9 @@ def test_problems_that_hold_rows_out_are_those_of_the_other_rows(classes, l1, l2
 
 
 def test_blocks_of_many_problems_hold_fewer_rows():
-    assert host.block_elements(784, 11) == 784 * (2**17 // 784)
-    assert host.block_elements(784, 10) == 784 * 4 * (10 + 45)
+    assert host.block_elements(784, 11) == 784 * (2**19 // 784)
+    # Sums over the pairs of ten classes need more rows than a block of so many features would have.
+    assert host.block_elements(4096, 10) == 4096 * 4 * (10 + 45)
     assert host.block_elements(4, 3, 225) // 4 * 3 * 225 <= 2**18
 
 

@@ -98,7 +98,7 @@ def pairs(outputs: int) -> int:
 def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
     """Numbers in a block of rows that `count` problems read.
 
-    A core's cache in float64, or so many that a block's sums are small; fewer where the logits of many
+    `_BLOCK`, or so many that a block's sums are small; fewer where the logits of many
     problems would take more memory than the rows, or where either would take too much of it.
     """
     enough = max(
