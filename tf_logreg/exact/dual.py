@@ -175,10 +175,10 @@ def _entropy_term(t: np.ndarray, most: float) -> np.ndarray:
     if most < _NEAR:
         return np.square(t) * _per_square(t, most)
     t = np.minimum(t, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         value = np.where(t == 1, 1.0, (1 - t) * np.log1p(-t) + t)
-    # The series where the difference cancels.
-    return np.where(np.abs(t) < _NEAR, np.square(t) * _per_square(t, _NEAR), value)
+        # The series where the difference cancels; elsewhere it may overflow.
+        return np.where(np.abs(t) < _NEAR, np.square(t) * _per_square(t, _NEAR), value)
 
 
 def _per_square(t, most: float):

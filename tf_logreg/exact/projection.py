@@ -181,7 +181,9 @@ def correction(
     """
     delta, mask = np.zeros_like(problem.w), problem.constrained
     if projection is not None:
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether it is finite
+        with np.errstate(
+            divide="ignore", over="ignore", invalid="ignore"
+        ):  # callers look whether it is finite
             delta[mask] = projection.solve(residual[mask] / projection.norm) / projection.norm
     return delta
 
@@ -190,7 +192,10 @@ def solvable(projection: Projection | Triangular | None, residual: np.ndarray, p
     """Whether the equations hold along the null directions, where no step can make them."""
     if projection is None:
         return True
-    left = projection.null @ (residual[problem.constrained] / projection.norm)
+    rest = residual[problem.constrained]
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        # A column without curvature has no step: infinite, unless nothing is left of its equation.
+        left = projection.null @ np.divide(rest, projection.norm, out=np.zeros_like(rest), where=rest != 0)
     return bool(np.abs(left).max(initial=0.0) <= _LARGEST_NULL_RESIDUAL)
 
 
