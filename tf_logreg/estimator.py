@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -17,13 +16,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tf_logreg import machine, outcome
-from tf_logreg.arguments import inputs, messages, parameters
-from tf_logreg.data import dataset as datasets
+from tf_logreg.arguments import attributes, inputs, messages, parameters
 from tf_logreg.data import digest
-from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
-from tf_logreg.errors import InputError
 from tf_logreg.fit import learn, progress
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
@@ -184,13 +180,13 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         parameters.penalise(settings, self.C, l1_ratio, self.solver)
         if offset is not None:
             settings.data.offset = "offset"
-        devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
+        devices = parameters.devices_of(self.strategy, inputs.dtype_of(self.dtype, source, X))
         if self.workdir is None:
             model, result = self._learn(settings, source, devices)
         else:
             model, result = self._run(settings, source, devices)
         self.classes_ = labels.classes
-        set_attributes(self, model, result, dtype_of("auto", source, X))
+        attributes.set_attributes(self, model, result, inputs.dtype_of("auto", source, X))
         if result["status"] != Status.OPTIMAL:
             remedy = f"{result['message']}{', with another workdir' * (self.workdir is not None)}"
             messages.warn(self._beginning(result["iterations"]) + remedy)
@@ -200,7 +196,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """Fits, and returns the model and what `result.json` would hold."""
         start = self._start(source)
         began = time.perf_counter()
-        dataset = dataset_of(self, source, settings, devices)
+        dataset = inputs.dataset_of(self, source, settings, devices)
         learn.check(settings, dataset, devices)
         fit = learn.learn(settings, dataset, devices, monitor_of(self.verbose), start)
         seconds = {"fit": time.perf_counter() - began}
@@ -213,7 +209,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         settings.data.source = "arrays"
         files = digest.of_arrays(inputs.arrays_of(source))
         data = training.Data(
-            prepare=lambda: dataclasses.replace(dataset_of(self, source, settings, devices), files=files),
+            prepare=lambda: dataclasses.replace(
+                inputs.dataset_of(self, source, settings, devices), files=files
+            ),
             digests=lambda _: files,
         )
         result = training.run(settings, str(self.workdir), devices, data)
@@ -254,7 +252,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         if not np.isfinite(found).all():
             beyond = ~np.isfinite(found).all(axis=1)
             inputs.check_finite(self, x)
-            found[beyond] = logits_in_range(model, x[beyond])
+            found[beyond] = attributes.logits_in_range(model, x[beyond])
         return found
 
     def _fitted(self) -> Model:
@@ -265,7 +263,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "coef_")
         model, coef, intercept = self._model, np.asarray(self.coef_), np.asarray(self.intercept_)
-        if all(map(np.array_equal, (coef, intercept), as_attributes(model, coef.dtype))):
+        if all(map(np.array_equal, (coef, intercept), attributes.as_attributes(model, coef.dtype))):
             return model
         kernel = np.ascontiguousarray(coef.T, np.float64)
         return dataclasses.replace(model, kernel=kernel, bias=intercept.astype(np.float64))
@@ -298,71 +296,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 def monitor_of(verbose: int) -> Monitor:
     """A monitor that prints the progress, or nothing."""
     return Monitor(bar=progress.lines if verbose else progress.silent)
-
-
-def dtype_of(dtype: str, source: Source, x: Any) -> str:
-    """The dtype of X while training: X's own float dtype for 'auto', float64 for other kinds."""
-    if dtype != "auto":
-        return dtype
-    short = isinstance(x, np.ndarray) and x.dtype.kind in "iub"  # which is read as float32 too
-    return "float32" if source.x_dtype == np.float32 and not short else "float64"
-
-
-def dataset_of(estimator: Any, source: Source, settings: ConfigDict, devices: Devices) -> Dataset:
-    """All rows of a source, checked and counted.
-
-    Raises:
-        ValueError: scikit-learn's, where X has NaN or infinity; InputError for other unusable rows.
-    """
-    rows = {"train": np.arange(inputs.count(source))}
-    try:
-        return datasets.of_rows(source, rows, settings, devices)
-    except InputError:
-        check_values(estimator, source)
-        raise
-
-
-def check_values(estimator: Any, source: Source) -> None:
-    """scikit-learn's ValueError where X has NaN or infinity, after our own refused it."""
-    inputs.check_finite(estimator, source.host(np.arange(inputs.count(source))).x)
-
-
-def logits_in_range(model: Model, x: np.ndarray) -> np.ndarray:
-    """Logits [n, m] of finite rows whose logits overflow float64.
-
-    A row's logits that are beyond its range are divided by one factor, which leaves their order.
-    """
-    half, most = -520, np.finfo(float).max / 2  # differences of logits stay finite too
-    kernel, bias = np.ldexp(model.kernel, half), np.ldexp(model.bias, 2 * half)
-    small = np.ldexp(np.asarray(x, float), half) @ kernel + bias
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        found = np.ldexp(small, -2 * half)
-        largest = np.abs(small).max(axis=1, keepdims=True)
-        return np.where(np.abs(found).max(axis=1, keepdims=True) <= most, found, small / largest * most)
-
-
-def as_attributes(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """A model's `coef_` and `intercept_`: copies in a dtype."""
-    return model.kernel.T.astype(dtype), model.bias.astype(dtype)
-
-
-def set_attributes(estimator: Any, model: Model, result: dict, dtype: str) -> None:
-    """Sets the attributes that end in an underscore, but for `classes_`.
-
-    Args:
-        estimator: to be set.
-        model: the fitted model.
-        result: the fields of `result.json`.
-        dtype: of X, and of the coefficients unless float32 would move logits by more than 1e-4.
-    """
-    estimator._model = model
-    coefficients = as_attributes(model, "float32" if dtype == model.dtype == "float32" else "float64")
-    estimator.coef_, estimator.intercept_ = coefficients
-    estimator.n_iter_ = np.array([result["iterations"]], np.int32)
-    gap = result["relative_gap"]
-    estimator.certified_gap_ = np.nan if gap is None else float(gap)
-    estimator.status_ = str(result["status"])
-    estimator.result_ = result
 
 
 # solver -> how scikit-learn's warning begins when max_iter is reached.

@@ -19,9 +19,9 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from tf_logreg.arguments import inputs, messages, parameters, scoring, splits
+from tf_logreg.arguments import attributes, inputs, messages, parameters, scoring, splits
 from tf_logreg.errors import InputError
-from tf_logreg.estimator import LogisticRegression, check_values, dtype_of, monitor_of, set_attributes
+from tf_logreg.estimator import LogisticRegression, monitor_of
 from tf_logreg.fit.result import Status
 from tf_logreg.model.model import Model
 from tf_logreg.search import Found, Grid, Search, balanced
@@ -176,7 +176,7 @@ class LogisticRegressionCV(LogisticRegression):
         splits.check_classes(cut, labels.y, weight, labels.classes)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
         settings.solver.name = parameters.method_of(self.solver, l1=any(grid.l1_ratios > 0))
-        devices = parameters.devices_of(self.strategy, dtype_of(self.dtype, source, X))
+        devices = parameters.devices_of(self.strategy, inputs.dtype_of(self.dtype, source, X))
         search = Search(settings, source, devices, cut, grid, monitor_of(self.verbose))
         if settings.class_weight == "balanced" and not search.head.is_one_vs_rest:
             settings.class_weight = balanced(source, labels, weight)
@@ -186,11 +186,11 @@ class LogisticRegressionCV(LogisticRegression):
         try:
             found = search.explore(metric)
         except InputError:
-            check_values(self, source)
+            inputs.check_values(self, source)
             raise
         self.classes_ = labels.classes
         scores = sign * found.scores if passed else self._scores(search, found, labels, X, asked)
-        self._set_choice(search, found, scores, dtype_of("auto", source, X))
+        self._set_choice(search, found, scores, inputs.dtype_of("auto", source, X))
         if message := self._uncertified(found):
             messages.warn(self._beginning(found.steps.max()) + message)
         return self
@@ -254,7 +254,7 @@ class LogisticRegressionCV(LogisticRegression):
         grid = search.grid
         if self.refit:
             i, r = grid.best(scores)
-            set_attributes(self, *search.refit(found, i, r), dtype)
+            attributes.set_attributes(self, *search.refit(found, i, r), dtype)
             inverse, ratio = grid.inverse[i], grid.l1_ratios[r]
         else:
             each = [(f, *grid.best(one[None])) for f, one in enumerate(scores)]

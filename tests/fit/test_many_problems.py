@@ -10,6 +10,7 @@ from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import on_devices
 from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.fit.full_batch import goal as goals
 from tf_logreg.fit.full_batch import loop, penalized
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.monitor import Monitor
@@ -37,7 +38,7 @@ def solve(strategy, folder, method, classes, l1, l2, held_out, class_weight, str
         load.load(method),
         Certified(problems, source, rows, columns, devices, folds),
         np.zeros((len(l2), problems.size)),
-        goal=loop.Goal(np.full(len(l2), TOL), max_passes=5000, noise=1e-15),
+        goal=goals.Goal(np.full(len(l2), TOL), max_passes=5000, noise=1e-15),
         monitor=Monitor(Checkpoints(storage.Folder(folder))),
         report=lambda *_: None,
     )

@@ -10,12 +10,16 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from tf_logreg.data import dataset as datasets
 from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.source import Source, with_offset
+from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.model import head as heads
 
@@ -196,3 +200,30 @@ def _dtypes(x: Any) -> Any:
     """Dtypes in which X is taken: short integers and floats of 4 and 8 bytes as they are, else float64."""
     small = isinstance(x, np.ndarray) and x.dtype.kind in "iub" and x.dtype.itemsize <= 2
     return None if small else [np.float64, np.float32]
+
+
+def dtype_of(dtype: str, source: Source, x: Any) -> str:
+    """The dtype of X while training: X's own float dtype for 'auto', float64 for other kinds."""
+    if dtype != "auto":
+        return dtype
+    short = isinstance(x, np.ndarray) and x.dtype.kind in "iub"  # which is read as float32 too
+    return "float32" if source.x_dtype == np.float32 and not short else "float64"
+
+
+def dataset_of(estimator: Any, source: Source, settings: ConfigDict, devices: Devices) -> Dataset:
+    """All rows of a source, checked and counted.
+
+    Raises:
+        ValueError: scikit-learn's, where X has NaN or infinity; InputError for other unusable rows.
+    """
+    rows = {"train": np.arange(count(source))}
+    try:
+        return datasets.of_rows(source, rows, settings, devices)
+    except InputError:
+        check_values(estimator, source)
+        raise
+
+
+def check_values(estimator: Any, source: Source) -> None:
+    """scikit-learn's ValueError where X has NaN or infinity, after our own refused it."""
+    check_finite(estimator, source.host(np.arange(count(source))).x)

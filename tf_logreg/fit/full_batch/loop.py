@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.full_batch.certified import Certified
+from tf_logreg.fit.full_batch.goal import Goal, Outcome
 from tf_logreg.fit.full_batch.saving import OutOfTime, Saving
 from tf_logreg.fit.full_batch.tape import Tape
 from tf_logreg.fit.monitor import Monitor
@@ -26,56 +26,6 @@ log = logging.getLogger(__name__)
 
 _MOST_REFUSALS = 12  # certificates that may miss the target before a problem is given up
 _STEPS_WITHOUT_PROGRESS = 8  # in the estimated gap, after which a problem is certified anyway
-
-
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    """Stopping rule of K problems.
-
-    Attributes:
-        gap: [K] target of the certified gap, nats.
-        max_passes: reads of the rows after which a problem is given up.
-        noise: relative rounding error of the devices' values; smaller progress is not visible.
-        max_steps: steps of the method after which all problems are given up.
-        polish: whether small problems go on from there until rounding stops them (`polish.polish`).
-    """
-
-    gap: np.ndarray
-    max_passes: int
-    noise: float
-    max_steps: int = 2**62
-    polish: bool = True
-
-    def some(self, which: np.ndarray) -> "Goal":
-        """The goal of the problems `which`."""
-        return dataclasses.replace(self, gap=self.gap[which])
-
-
-def goal_of(solver: ConfigDict, null: np.ndarray, noise: float) -> Goal:
-    """The goal of problems by a config's section solver; `null` [K] are the null models' losses."""
-    limits = {"max_steps": solver.max_steps} if solver.max_steps else {}
-    return Goal(solver.tol * null, solver.max_passes, noise, polish=solver.polish, **limits)
-
-
-@dataclasses.dataclass
-class Outcome:
-    """Results of K problems.
-
-    Attributes:
-        w: [K, P]. status: list of K. certificates: list of K, the last certificate of each problem.
-        running_off: list of K, None or the direction [q, m] along which a separated problem has no optimum.
-        passes: [K] reads of the rows. steps: [K] of the method. iterations: steps of the slowest problem.
-        history: (passes of the slowest problem, its objective, its estimated gap) after each step.
-    """
-
-    w: np.ndarray
-    status: list[Status]
-    certificates: list[Certificate]
-    running_off: list[np.ndarray | None]
-    passes: np.ndarray
-    steps: np.ndarray
-    iterations: int
-    history: list[tuple[float, float, float]]
 
 
 def solve(

@@ -12,6 +12,7 @@ from tf_logreg.data.names import describe, told_apart
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
+from tf_logreg.fit.full_batch import goal as goals
 from tf_logreg.fit.full_batch import loop, penalized, polish, sample, sampled_start
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.result import Status, Trained
@@ -66,7 +67,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     offset = bool(settings.data.offset)
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
     method = solvers.load(settings.solver.name)
-    goal = loop.goal_of(settings.solver, null, devices.noise)
+    goal = goals.goal_of(settings.solver, null, devices.noise)
     with monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)
@@ -116,7 +117,7 @@ def _start(start: Model, problems: penalized.Penalized, columns: moments.Affine)
     return problems.pack(w)
 
 
-def _trained(outcome: loop.Outcome, certified: Certified, dataset: Dataset, null: float) -> Trained:
+def _trained(outcome: goals.Outcome, certified: Certified, dataset: Dataset, null: float) -> Trained:
     """The result of K problems that form one model; `null` is the null model's loss, nats."""
     problems, worst = certified.problems, _worst(outcome.status)
     status, passes, history = (

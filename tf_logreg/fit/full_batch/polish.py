@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.full_batch.loop import Goal, Outcome
+from tf_logreg.fit.full_batch.goal import Goal, Outcome
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.solvers import load as solvers

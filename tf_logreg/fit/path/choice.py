@@ -14,7 +14,8 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError, RunError
 from tf_logreg.fit import penalties
-from tf_logreg.fit.full_batch import loop, optimum, sample
+from tf_logreg.fit.full_batch import goal as goals
+from tf_logreg.fit.full_batch import optimum, sample
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.fit.path import batches, grid, scores, solution, strengths
@@ -143,7 +144,7 @@ def _fit_strengths(
             start,
             batches.batches(problems, together, task.at_once),
             values=values,
-            goal=loop.goal_of(settings.solver, null, task.devices.noise),
+            goal=goals.goal_of(settings.solver, null, task.devices.noise),
             monitor=monitor,
             report=show,
         )

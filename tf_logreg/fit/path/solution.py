@@ -13,6 +13,7 @@ import numpy as np
 
 from tf_logreg.errors import InputError
 from tf_logreg.fit.checkpoint import Checkpoints
+from tf_logreg.fit.full_batch import goal as goals
 from tf_logreg.fit.full_batch import loop, polish
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.sampled_start import start_from_sample
@@ -45,7 +46,7 @@ class Solved:
         nothing = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count)
         return cls(start.copy(), np.full(count, "", "U16"), *nothing, np.zeros(count, int))
 
-    def add(self, part: np.ndarray, outcome: loop.Outcome) -> None:
+    def add(self, part: np.ndarray, outcome: goals.Outcome) -> None:
         """Adds the results of the problems `part` [k], except w, which the caller sets."""
         self.passes[part], self.steps[part] = outcome.passes, outcome.steps
         self.status[part] = [one.value for one in outcome.status]
@@ -77,7 +78,7 @@ def solve(
     parts: list[np.ndarray],
     *,
     values: np.ndarray,
-    goal: loop.Goal,
+    goal: goals.Goal,
     monitor: Monitor,
     report: Callable[[float, float, float], None],
 ) -> Solved:
