@@ -105,8 +105,8 @@ def test_what_a_document_says_runs(document, checkout):
     }
     digits, y = load_digits(return_X_y=True)
     np.savez(checkout / "arrays.npz", x=digits, y=y)
-    given = (
-        "import numpy as np\nembeddings, labels = np.load('arrays.npz')['x'], np.load('arrays.npz')['y']\n"
+    given = (  # a reader's own arrays, by the names that the documents have for them
+        "import numpy as np\nX, y = embeddings, labels = [np.load('arrays.npz')[name] for name in 'xy']\n"
     )
     for block in blocks(document):
         python = (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from problems import random_problem, solve_arrays
 
+from tf_logreg import LogisticRegression
 from tf_logreg.engines import on_devices, on_host
 from tf_logreg.fit.result import Status
 
@@ -210,3 +211,13 @@ def test_x_is_given_back_when_a_fit_ends(strategies, tmp_path, monkeypatch, kind
         assert made[0]() is None
     finally:
         gc.enable()
+
+
+def test_a_step_so_long_that_its_penalty_overflows_is_halved():
+    """Sixty columns and twenty rows leave directions without curvature but for an l2 of next to nothing."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 60)), rng.integers(0, 4, 20)
+    model = LogisticRegression(C=1e250).fit(x, y)
+    assert np.isfinite(model.coef_).all()
+    assert model.certified_gap_ <= 1e-6
+    assert (model.predict(x) == y).all()

@@ -52,10 +52,11 @@ def search(
         if not open_.any():
             break
         at = np.flatnonzero(open_)
-        trial = w[at] + t[at, None] * direction[at]
-        found, found_gradient = value_and_gradient(trial, problems[at])
-        found_slope = dot(found_gradient, direction[at])
-        with np.errstate(invalid="ignore"):
+        # A trial may be so far out that its value overflows: it is not finite, does not fall, and is halved.
+        with np.errstate(over="ignore", invalid="ignore"):
+            trial = w[at] + t[at, None] * direction[at]
+            found, found_gradient = value_and_gradient(trial, problems[at])
+            found_slope = dot(found_gradient, direction[at])
             falls = found <= value[at] + _DECREASE * t[at] * slope[at]
             near = (found <= value[at] + slack[at]) & (found_slope <= (2 * _DECREASE - 1) * slope[at])
         falls = (falls | near) & np.isfinite(found)

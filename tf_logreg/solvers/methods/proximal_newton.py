@@ -175,13 +175,15 @@ def _search(fns, w, value, gradient, l1, direction, problems):
         if not at.size:
             break
         # At t = 1 the sum must be the model's minimiser itself, zeros included.
-        trial = np.where(t[at, None] == 1, (w + direction)[at], w[at] + t[at, None] * direction[at])
-        found, found_gradient = fns.value_and_gradient(trial, problems[at])
-        change = found + (l1[at] * np.abs(trial)).sum(axis=1) - (value + penalty)[at]
-        # Below the rounding of a value the model is trusted.
-        falls = (change <= _DECREASE * t[at] * promise[at]) | (
-            (np.abs(promise[at]) < slack[at]) & (change <= slack[at])
-        )
+        # A trial may be so far out that its value overflows: it is not finite, does not fall, and is halved.
+        with np.errstate(over="ignore", invalid="ignore"):
+            trial = np.where(t[at, None] == 1, (w + direction)[at], w[at] + t[at, None] * direction[at])
+            found, found_gradient = fns.value_and_gradient(trial, problems[at])
+            change = found + (l1[at] * np.abs(trial)).sum(axis=1) - (value + penalty)[at]
+            # Below the rounding of a value the model is trusted.
+            falls = (change <= _DECREASE * t[at] * promise[at]) | (
+                (np.abs(promise[at]) < slack[at]) & (change <= slack[at])
+            )
         good = at[falls]
         length[good], point[good] = t[good], trial[falls]
         new_value[good], new_gradient[good] = found[falls], found_gradient[falls]
