@@ -48,9 +48,9 @@ def test_columns_near_zero_need_no_centring(monkeypatch, dtype, layout, means, c
     monkeypatch.setattr("tf_logreg.exact.host._BLOCK", 4 * 90)
     given = problems_over(x, y, classes, l1=l1, l2=l2, bias=bias)
     w, both = 1e-3 * rng.normal(size=(2, given.problems.size)), np.arange(2)
-    found, (values, gradients) = given.certify(w, both), given.exact(w, both)
+    found, (values, gradients) = given.certify(w, both, np.zeros(2)), given.exact(w, both)
     given = dataclasses.replace(given, columns=dataclasses.replace(given.columns, far=np.ones(4, bool)))
-    expected, (all_values, all_gradients) = given.certify(w, both), given.exact(w, both)
+    expected, (all_values, all_gradients) = given.certify(w, both, np.zeros(2)), given.exact(w, both)
     np.testing.assert_allclose(values, all_values, rtol=1e-14)
     np.testing.assert_allclose(gradients, all_gradients, atol=1e-14)
     for one, other in zip(found, expected, strict=True):

@@ -14,7 +14,7 @@ METHODS = ("newton", "lbfgs", "gradient_descent")
 
 
 def stopped_fit(seed):
-    """A random fit after a few passes, and the problem that it solved in columns of deviation one.
+    """A random fit after a few passes, short of its tiny target, and the problem that it solved in columns of deviation one.
 
     Returns:
         x [n, p] in training columns, y, weight, `host.Problem` at the fit's weights, `Certificate`.
@@ -29,7 +29,7 @@ def stopped_fit(seed):
     l1, l2 = [(0, 0), (0, 10 ** rng.uniform(-5, 0)), (10 ** rng.uniform(-3, -1), 0), (0.01, 0.01)][seed % 4]
     method = "proximal_newton" if l1 else METHODS[int(rng.integers(3))]
     settings = settings_of(
-        solver__name=method, solver__max_passes=int(rng.integers(2, 25)), model__bias=bias, standardize=True,
+        solver__name=method, solver__tol=1e-15, solver__max_passes=int(rng.integers(2, 25)), model__bias=bias, standardize=True,
         l1=l1, l2=l2,
     )  # fmt: skip
     devices = Devices(dtype="float64")
@@ -60,11 +60,7 @@ def excess(columns, y, weight, problem):
 
 
 def ratios(seeds):
-    """Bound over truth of fits whose true gap is above rounding, where no l2 bounds a coefficient.
-
-    With l2 the bound is the gradient's square over twice the l2, which a weak l2 makes a loose one far from
-    the optimum.
-    """
+    """Bound over truth of fits whose true gap is above rounding."""
     found, certified = [], 0
     for seed in seeds:
         columns, y, weight, problem, certificate = stopped_fit(seed)
@@ -73,7 +69,7 @@ def ratios(seeds):
         certified += 1
         true = excess(columns, y, weight, problem)
         assert certificate.gap >= true - 1e-16, seed
-        if true > 1e-12 and not problem.l2.any():
+        if true > 1e-12:
             found.append(certificate.gap / true)
     assert certified > len(seeds) / 2
     return found
@@ -81,7 +77,7 @@ def ratios(seeds):
 
 def test_the_bounds_of_stopped_fits_hold_and_are_close():
     found = ratios(range(40))
-    assert len(found) > 2
+    assert len(found) > 10
     assert np.median(found) < 1.05
 
 

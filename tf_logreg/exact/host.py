@@ -42,6 +42,7 @@ class Problem:
         latest: rows of later folds do not count.
         positive: with one output, the class against all others; -1 for labels as they are.
         weak: [q, m] bool, an l2 so small that rounding of the gradient hides it; None for nowhere.
+        tight: the dual point moves along coefficients with l2 too, which needs more passes.
     """
 
     w: np.ndarray
@@ -53,6 +54,7 @@ class Problem:
     latest: int = np.iinfo(np.int32).max
     positive: int = -1
     weak: np.ndarray | None = None
+    tight: bool = False
 
     def weights(self, block: Block) -> np.ndarray:
         """The weights of a block's rows in this problem, [B]; 0 for those held out."""
@@ -83,6 +85,16 @@ class Problem:
         too, with -l2 w beside it: its conjugate would divide rounding by l2.
         """
         return ~self.with_l2 & ((self.l1 == 0) | (self.w != 0))
+
+    @functools.cached_property
+    def moved(self) -> np.ndarray:
+        """[q, m] bool: coefficients along which the dual point is moved.
+
+        They are the constrained ones, and of a `tight` problem those with l2, whose penalty is smooth where
+        they are not zero, too.
+        """
+        smooth = self.with_l2 & ((self.l1 == 0) | (self.w != 0))
+        return self.constrained | smooth if self.tight else self.constrained
 
     @functools.cached_property
     def with_l2(self) -> np.ndarray:

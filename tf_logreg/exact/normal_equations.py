@@ -1,4 +1,4 @@
-"""The weighted normal equations of the constrained columns, summed over rows.
+"""The weighted normal equations of the columns that are moved, summed over rows.
 
 A = D^T D, D = sqrt(weight) (diag p - p p^T)^(1/2) [x, 1] of the rows, is what `projection` takes apart. Each
 block of rows gives A itself, and where A is large it is summed in place, in a pass of its own. Where columns
@@ -25,7 +25,7 @@ _DESIGN_ELEMENTS = 2**21  # floats of the design in memory at a time
 
 def obstacle(problem: Problem, num_rows: int) -> str:
     """Why the constrained columns cannot be projected on for so many rows; '' where they can."""
-    count, outputs = int(problem.constrained.sum()), problem.w.shape[1]
+    count, outputs = int(problem.moved.sum()), problem.w.shape[1]
     alone = biases_alone(problem)
     if not alone and count > _MOST_IN_BLOCKS and count > num_rows * max(1, outputs - 1):
         return f"{count:,} coefficients without l2 are more than {num_rows:,} rows determine"
@@ -38,18 +38,18 @@ def obstacle(problem: Problem, num_rows: int) -> str:
 
 def in_blocks(problem: Problem) -> bool:
     """Whether each block of rows has a matrix of its own; otherwise it is summed `in_place`."""
-    return 0 < int(problem.constrained.sum()) <= _MOST_IN_BLOCKS
+    return 0 < int(problem.moved.sum()) <= _MOST_IN_BLOCKS
 
 
 def by_qr(problem: Problem) -> bool:
-    """Whether R may come from a QR decomposition."""
-    few = problem.w.shape[1] * int(problem.constrained.sum()) ** 2 <= _MOST_BY_QR
-    return few and not biases_alone(problem)
+    """Whether R may come from a QR decomposition; beside l2, A itself has digits enough."""
+    few = problem.w.shape[1] * int(problem.moved.sum()) ** 2 <= _MOST_BY_QR
+    return few and not problem.tight and not biases_alone(problem)
 
 
 def biases_alone(problem: Problem) -> bool:
-    """Whether the constrained coefficients are the biases of a softmax, and no other."""
-    mask = problem.constrained
+    """Whether the coefficients that are moved are the biases of a softmax, and no other."""
+    mask = problem.moved
     return bool(problem.has_bias and mask.shape[1] > 1 and mask[-1].all() and not mask[:-1].any())
 
 
@@ -57,11 +57,11 @@ def of_sigmoid(x: np.ndarray, curvature: np.ndarray, problem: Problem) -> np.nda
     """A block's A of one output; None where it has none.
 
     Args:
-        x: [B, p]. curvature: [B], weight p (1 - p). problem: says which coefficients are constrained.
+        x: [B, p]. curvature: [B], weight p (1 - p). problem: says which coefficients are moved.
     """
     if not in_blocks(problem):
         return None
-    _, rows = _columns(x, curvature, problem.constrained)
+    _, rows = _columns(x, curvature, problem.moved)
     return np.dot(rows.T, rows)
 
 
@@ -71,9 +71,9 @@ def of_softmax(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Proble
     Of the biases alone it is A off the diagonal; what stands on it means nothing.
 
     Args:
-        x: [B, p]. weight: [B]. p: [C, B]. problem: says which coefficients are constrained.
+        x: [B, p]. weight: [B]. p: [C, B]. problem: says which coefficients are moved.
     """
-    mask = problem.constrained
+    mask = problem.moved
     if not in_blocks(problem):
         return None
     if biases_alone(problem):
@@ -86,7 +86,7 @@ def of_softmax(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Proble
 
 
 def _columns(x: np.ndarray, weight: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which features [f] have constrained coefficients, and their columns [B, f] times sqrt(weight)."""
+    """Which features [f] have coefficients that are moved, and their columns [B, f] times sqrt(weight)."""
     features, root = np.flatnonzero(mask.any(axis=1)), np.sqrt(weight)[:, None]
     inside = features[features < x.shape[1]]
     columns = host.scratch("columns", len(x), features.size)
@@ -112,7 +112,7 @@ def roots(
     blocks: Callable[[], Iterable[Block]], problems: list[Problem], gather: Callable[[np.ndarray], np.ndarray]
 ) -> list[np.ndarray]:
     """R with R^T R = A of each problem, from a pass over the rows; `gather` as in certificate.py."""
-    view, found = logits.View(problems), [np.zeros((0, int(one.constrained.sum()))) for one in problems]
+    view, found = logits.View(problems), [np.zeros((0, int(one.moved.sum()))) for one in problems]
 
     def part_of(block: Block) -> list[np.ndarray]:
         seen, parts = view.of(block), []
@@ -128,7 +128,7 @@ def roots(
 
 def _root(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray:
     """R of a block's rows."""
-    mask = problem.constrained
+    mask = problem.moved
     features, columns = _columns(x, weight, mask)
     which, outputs = mask[features].ravel(), mask.shape[1]
     found = np.zeros((0, int(which.sum())))
@@ -164,7 +164,7 @@ def _square(root: np.ndarray) -> np.ndarray:
 
 def gathered(matrix: np.ndarray | None, problem: Problem, gather) -> np.ndarray:
     """The sum of all workers' matrices; `gather` as in certificate.py, None from a worker without rows."""
-    count = int(problem.constrained.sum())
+    count = int(problem.moved.sum())
     return gather(np.zeros((count, count)) if matrix is None else matrix).sum(axis=0)
 
 
@@ -175,11 +175,11 @@ def in_place(
 
     Args:
         blocks, gather: as in certificate.py.
-        problem: with more constrained columns than `in_blocks` takes.
+        problem: with more columns than `in_blocks` takes.
     """
-    mask, alone = problem.constrained, biases_alone(problem)
+    mask, alone = problem.moved, biases_alone(problem)
     outputs, count = mask.shape[1], int(mask.sum())
-    # [T], the output of each constrained column, in the order of mask.ravel().
+    # [T], the output of each column, in the order of mask.ravel().
     output = np.nonzero(mask)[1]
     own = [np.flatnonzero(output == c) for c in range(outputs)]
     whole = np.zeros((count, count), order="F")

@@ -1,8 +1,9 @@
-"""The weighted least-squares projection that makes a dual point feasible.
+"""The weighted least-squares projection that makes a dual point feasible, and beside l2 a close one.
 
-The constrained columns of G must take given values. The normal equations of their weighted design
-(`normal_equations`) are taken apart here, and give the step that brings them there (`docs/certificate.md`,
-'Feasible dual points'). A softmax's biases alone are eliminated: their R comes without a subtraction.
+The constrained columns of G must take given values; those with l2 that are moved take the values at which the
+bound is least. The normal equations of their weighted design (`normal_equations`) are taken apart here, and
+give the step that brings them there (`docs/certificate.md`, 'Feasible dual points').
+A softmax's biases alone are eliminated: their R comes without a subtraction.
 """
 
 import functools
@@ -114,10 +115,11 @@ def of_matrix(matrix: np.ndarray, weight_sum: float, problem: Problem) -> Projec
     if normal_equations.biases_alone(problem):
         return _eliminated(matrix, weight_sum)
     matrix /= weight_sum
+    np.einsum("tt->t", matrix)[:] += np.where(problem.with_l2, problem.l2, 0)[problem.moved]
     norm = _ones_for_zeros(np.sqrt(np.diag(matrix)))
     matrix /= norm
     matrix /= norm[:, None]
-    if normal_equations.by_qr(problem) or not normal_equations.in_blocks(problem):
+    if problem.tight or normal_equations.by_qr(problem) or not normal_equations.in_blocks(problem):
         return _pivoted(matrix, norm, eps * len(matrix))
     values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
     singular = np.sqrt(np.maximum(values[::-1], 0))
@@ -166,20 +168,26 @@ def _with_null(norm, order, rest, factor, beyond) -> Triangular:
     return Triangular(norm, order, np.asfortranarray(factor), null)
 
 
-def residual_of(gradient: np.ndarray, problem: Problem) -> np.ndarray:
-    """How far the constrained columns of G are from what they must be, [q, m]."""
-    smooth = gradient + problem.l2 * problem.w  # with a weak l2 only
-    return np.where(problem.constrained, smooth + problem.l1 * np.sign(problem.w), 0)
+def residual_of(gradient: np.ndarray, problem: Problem, delta: np.ndarray | None = None) -> np.ndarray:
+    """How far the columns of G that are moved are from where they go, [q, m].
+
+    Args:
+        gradient: G of a dual point that has moved by delta, None for not at all.
+    """
+    rest = gradient + problem.l2 * problem.w + problem.l1 * np.sign(problem.w)
+    if delta is not None:  # an l2 takes its share of the move
+        rest -= np.where(problem.with_l2, problem.l2 * delta, 0)
+    return np.where(problem.moved, rest, 0)
 
 
 def correction(
     projection: Projection | Triangular | None, residual: np.ndarray, problem: Problem
 ) -> np.ndarray:
-    """Delta [q, m] with A delta = residual in the constrained coordinates, 0 elsewhere.
+    """Delta [q, m] with (A + l2) delta = residual in the coordinates that are moved, 0 elsewhere.
 
     Null directions (all biases of a softmax together, duplicate columns) are left out.
     """
-    delta, mask = np.zeros_like(problem.w), problem.constrained
+    delta, mask = np.zeros_like(problem.w), problem.moved
     if projection is not None:
         with np.errstate(
             divide="ignore", over="ignore", invalid="ignore"
@@ -192,7 +200,7 @@ def solvable(projection: Projection | Triangular | None, residual: np.ndarray, p
     """Whether the equations hold along the null directions, where no step can make them."""
     if projection is None:
         return True
-    rest = residual[problem.constrained]
+    rest = residual[problem.moved]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         # A column without curvature has no step: infinite, unless nothing is left of its equation.
         left = projection.null @ np.divide(rest, projection.norm, out=np.zeros_like(rest), where=rest != 0)

@@ -24,10 +24,11 @@ def alone(array: np.ndarray) -> np.ndarray:
 class Sums:
     """One problem's sums: of weights, of weighted losses over that, and the latter's gradient [q, m].
 
-    onto: the projection onto the equations of the constrained columns, or None.
+    onto: the projection onto the equations of the columns that are moved, or None.
     magnitude: [q], the weighted mean of |x_j|; 1 for the bias.
     bias_moves: [q, pairs], by what G falls as the biases move, see `by_biases`; None where it was not summed.
     obstacle: why `onto` is None, where it was asked for and there are such columns.
+    num_rows: those that were read, of all workers.
     """
 
     weight: float
@@ -37,6 +38,7 @@ class Sums:
     onto: projection.Projection | projection.Triangular | None = None
     bias_moves: np.ndarray | None = None
     obstacle: str = ""
+    num_rows: int = 0
 
 
 class _Part(NamedTuple):
@@ -89,7 +91,7 @@ def first_pass(
     whole = _Part(*summed(gather, *whole))
     bias, totals = np.ones(q - p), []
     for weight, loss, products, magnitude in zip(*whole, strict=True):
-        totals.append(Sums(weight, loss / weight, products[:, :m] / weight))
+        totals.append(Sums(weight, loss / weight, products[:, :m] / weight, num_rows=int(num_rows)))
         if project:
             totals[-1].magnitude = np.append(magnitude / weight, bias)
         if of_biases:
@@ -155,7 +157,7 @@ def _project(
     """Sets the projection of each problem, or why there is none."""
     narrow = []
     for k, (problem, total) in enumerate(zip(problems, totals, strict=True)):
-        if not problem.constrained.any():
+        if not problem.moved.any():
             continue
         total.obstacle = normal_equations.obstacle(problem, num_rows)
         if total.obstacle:
@@ -185,4 +187,4 @@ def summed(gather: Gather, *parts: float | np.ndarray) -> list:
 
 def _biases_at_most(problem: Problem) -> bool:
     """Whether no coefficient but biases has an equation, and there are few outputs."""
-    return not problem.constrained[: len(problem.centre)].any() and host.pairs(problem.w.shape[1]) > 0
+    return not problem.moved[: len(problem.centre)].any() and host.pairs(problem.w.shape[1]) > 0

@@ -91,10 +91,14 @@ class Certified:
             raw(weak) if weak.any() and given.size <= _MOST_WEAK else None,
         )
 
-    def certify(self, w: np.ndarray, which: np.ndarray) -> list[certificate.Certificate]:
-        """Certificates of the problems `which` [k] at w [k, P]; gradients are in columns `_as_given`."""
+    def certify(self, w: np.ndarray, which: np.ndarray, enough: np.ndarray) -> list[certificate.Certificate]:
+        """Certificates of the problems `which` [k] at w [k, P]; gradients are in columns `_as_given`.
+
+        Args:
+            enough: [k], gaps that need not be told more closely.
+        """
         problems = self._as_given([self.problem(one, k) for one, k in zip(w, which, strict=True)])
-        return certificate.certify(self.blocks(which), problems, self.devices.gather)
+        return certificate.certify(self.blocks(which), problems, self.devices.gather, enough)
 
     def exact(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Float64 values [k] and gradients [k, P] of the smooth part, in training columns."""

@@ -139,7 +139,8 @@ class _Loop:
         if not due.size:
             return False
         ending = Status.TIME_LIMIT if late else Status.MAX_PASSES
-        for k, certificate in zip(due, certified.certify(self.state.w[due], due), strict=True):
+        found = certified.certify(self.state.w[due], due, self.target[due])
+        for k, certificate in zip(due, found, strict=True):
             self.judge(k, certificate, certified.separated, ending if spent[k] or late else None)
         return True
 

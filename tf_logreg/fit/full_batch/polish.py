@@ -54,7 +54,7 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
         if state.finished.all() or monitor.interrupted() or monitor.late():
             break
     at = np.flatnonzero(taken & np.isfinite(state.w).all(axis=1))
-    for k, found in zip(at, certified.certify(state.w[at], at), strict=True):
+    for k, found in zip(at, certified.certify(state.w[at], at, goal.gap[at]), strict=True):
         if found.gap is not None and found.gap <= goal.gap[k] and not found.unclear:
             outcome.w[k], outcome.certificates[k], outcome.status[k] = state.w[k], found, Status.OPTIMAL
     outcome.passes[:] = problems.passes
