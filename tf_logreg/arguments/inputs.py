@@ -61,7 +61,7 @@ def rows_of(
         ValueError, TypeError: scikit-learn's own; among them InputError, ours.
     """
     _check_masks(x)
-    if _is_plain(x) and type(y) is np.ndarray and y.dtype.kind in "iub" and y.shape == x.shape[:1]:
+    if _is_plain(x) and _is_plain_column(y) and y.shape == x.shape[:1]:
         x = _numbers(x)
         vars(estimator).pop("feature_names_in_", None)
         estimator.n_features_in_ = x.shape[1]
@@ -117,7 +117,8 @@ def encode(y: np.ndarray) -> Labels:
     Raises:
         ValueError: scikit-learn's, where they are numbers of a regression.
     """
-    y = column_or_1d(y)
+    if not _is_plain_column(y):
+        y = column_or_1d(y)
     if y.dtype.kind in "iub":
         # Whole numbers are classes for certain, and where they are few and close, counting beats sorting.
         low, high = int(y.min()), int(y.max())
@@ -188,6 +189,11 @@ def _is_plain(x: Any) -> bool:
     small fit.
     """
     return type(x) is np.ndarray and x.ndim == 2 and x.dtype.kind in "fiub" and x.size > 0
+
+
+def _is_plain_column(y: Any) -> bool:
+    """Whether y is a column of whole numbers in NumPy; as `_is_plain`."""
+    return type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub" and y.size > 0
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:

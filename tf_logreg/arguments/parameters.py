@@ -6,6 +6,7 @@ that nobody believes that they did something.
 
 from __future__ import annotations
 
+import functools
 import glob
 import math
 import numbers
@@ -223,8 +224,9 @@ def strategy_name(strategy: Any) -> str:
     return next((kinds[base.__name__] for base in type(strategy).__mro__ if base.__name__ in kinds), "auto")
 
 
+@functools.cache
 def _has_accelerator() -> bool:
-    """Whether this machine has the device files of a GPU or a TPU."""
+    """Whether this machine has the device files of a GPU or a TPU, as the process found it."""
     files = ("/dev/nvidia[0-9]*", "/dev/accel*", "/dev/vfio/[0-9]*")
     return "TPU_NAME" in os.environ or any(glob.glob(pattern) for pattern in files)
 
