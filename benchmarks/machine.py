@@ -1,10 +1,16 @@
 """What a benchmark asks of the machine and of its own process: name, bandwidth, peak memory, profile."""
 
 import concurrent.futures
+import contextlib
+import importlib.metadata
 import os
 import platform
 import pstats
 import time
+
+PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch", "snapml", "glum", "celer", "skglm",
+)  # fmt: skip
 
 
 def cpu_model() -> str:
@@ -14,6 +20,16 @@ def cpu_model() -> str:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def summary() -> str:
+    """The machine in a line, and the versions of the packages that are compared."""
+    cores, versions = len(os.sched_getaffinity(0)), []
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+    speed = f"load {os.getloadavg()[0]:.1f}, memory read at {bandwidth():.0f} GB/s"
+    return f"{cpu_model()}, {cores} cores, {speed}; {', '.join(versions)}"
 
 
 def bandwidth() -> float:
@@ -68,3 +84,12 @@ def profile_lines(profiler, folder: str, count: int = 30) -> list[str]:
         place = path.split(f"/{folder}/")[-1]
         lines.append(f"| {place}:{number} {function} | {calls} | {1e3 * whole:.2f} | {1e3 * own:.2f} |")
     return lines
+
+
+def aligned(rows: list[list[str]]) -> str:
+    """A Markdown table whose columns are aligned on a terminal too; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:], ""])

@@ -1,4 +1,4 @@
-"""Rows of the benchmarks: correlated columns with labels drawn from known weights, or images."""
+"""Rows of the benchmarks: labels drawn from known weights over more or less correlated columns; images."""
 
 
 def rows(n: int, p: int, classes: int, *, pixels: bool = False):
@@ -21,6 +21,33 @@ def rows(n: int, p: int, classes: int, *, pixels: bool = False):
     z = x @ rng.standard_normal((p, 1 if classes == 2 else classes)) * 2 / np.sqrt(p)
     noisy = z + (rng.logistic(size=z.shape) if classes == 2 else rng.gumbel(size=z.shape))
     return x, (noisy[:, 0] > 0 if classes == 2 else noisy.argmax(axis=1)).astype(np.int32)
+
+
+def simulated(n: int, p: int):
+    """X float64 [n, p] of independent columns and y int32 [n], as benchopt's l2 problem draws them."""
+    import numpy as np
+
+    rng = np.random.RandomState(42)
+    w = rng.randn(p)
+    x = rng.randn(n, p)
+    return x, (x @ w > 0).astype(np.int32)
+
+
+def correlated(n: int, p: int):
+    """X float64 [n, p] and y int32 [n], as benchopt's l1 problem has them.
+
+    Columns are 0.6 times their neighbour and noise; a fifth of the weights is not 0; the noise is a third of
+    the signal.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(42)
+    x = rng.standard_normal((n, p))
+    for j in range(1, p):
+        x[:, j] = 0.6 * x[:, j - 1] + 0.8 * x[:, j]
+    w = rng.standard_normal(p) * (rng.random(p) < 0.2)
+    z, noise = x @ w, rng.standard_normal(n)
+    return x, (z + noise * np.linalg.norm(z) / (3 * np.linalg.norm(noise)) > 0).astype(np.int32)
 
 
 def read_images(path: str):

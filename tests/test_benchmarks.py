@@ -53,15 +53,110 @@ def test_the_gap_of_an_answer_is_its_excess(benchmarks):
     assert gaps.null_loss(y) == pytest.approx(np.log(3))
 
 
-@pytest.mark.long
-def test_a_small_problem_is_measured():
-    command = [sys.executable, str(BENCHMARKS / "estimator.py"), "--problems=iris", "--only=ours,cholesky"]
-    done = subprocess.run(
-        [*command, "--processes=1", "--repeats=2", "--profile"], capture_output=True, text=True, check=True
+def test_the_objective_is_that_of_the_definition(benchmarks):
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((7, 3)), rng.standard_normal(3)
+    binary, three, kernel = np.arange(7) % 2, np.arange(7) % 3, rng.standard_normal((3, 3))
+    losses = np.log1p(np.exp(-(2 * binary - 1) * (x @ w + 0.5)))
+    found = benchmarks("gaps").objective(x, binary, w[:, None], np.array([0.5]), {"l1": 0.3, "l2": 0.0})
+    assert found == pytest.approx(losses.sum() + 0.3 * np.abs(w).sum(), rel=1e-14)
+    z = np.exp(x @ kernel)
+    losses = -np.log(z[np.arange(7), three] / z.sum(axis=1))
+    found = benchmarks("gaps").objective(x, three, kernel, np.zeros(3), {"l1": 0.0, "l2": 2.0})
+    assert found == pytest.approx(losses.sum() + (kernel**2).sum(), rel=1e-14)
+
+
+def test_the_largest_l1_leaves_no_coefficient(benchmarks, tmp_path):
+    problems, gaps = benchmarks("problems"), benchmarks("gaps")
+    problems.write(problems.Problem("digits_odd", "", share=1.0), str(tmp_path))
+    x, y, penalty = problems.read(str(tmp_path), "float64")
+    empty = gaps.objective(x, y, np.zeros((64, 1)), np.zeros(1), penalty)
+    for j in range(64):
+        for step in (-1e-4, 1e-4):
+            kernel = np.zeros((64, 1))
+            kernel[j] = step
+            assert gaps.objective(x, y, kernel, np.zeros(1), penalty) > empty - 1e-9
+    penalty["l1"] *= 0.9
+    assert min(
+        gaps.objective(x, y, step * np.eye(64)[:, [j]], np.zeros(1), penalty)
+        for j in range(64)
+        for step in (-1e-4, 1e-4)
+    ) < empty - 1e-5  # fmt: skip
+
+
+def test_a_sweep_stops_where_each_goal_is_reached(benchmarks):
+    sweep, asked = benchmarks("sweep"), []
+
+    def measure(tol):
+        asked.append(tol)
+        return {"tol": tol, "gap": tol**2, "seconds": [1 / tol]}
+
+    points = sweep.walk(measure, np.inf)
+    assert len(points) == len(asked) == len(set(asked))
+    for goal in sweep.GOALS:
+        assert goal**0.5 / 3.2 < sweep.best(points, goal)["tol"] <= goal**0.5
+    assert min(asked) > 1e-5 / 2
+
+
+def test_a_sweep_ends_where_tighter_tolerances_no_longer_help(benchmarks):
+    points = benchmarks("sweep").walk(
+        lambda tol: {"tol": tol, "gap": max(tol, 1e-4), "seconds": [1.0]}, np.inf
     )
-    lines = [
-        line for line in done.stdout.splitlines() if line.startswith(("| ours", "| scikit-learn newton"))
-    ]
-    assert len(lines) == 2, done.stdout + done.stderr
+    assert min(point["gap"] for point in points) == 1e-4
+    assert min(point["tol"] for point in points) == pytest.approx(1e-8)
+
+
+@pytest.mark.parametrize("name", ["ours", "scikit-learn liblinear"])
+def test_contenders_minimise_the_same_l1_objective(benchmarks, tmp_path, name):
+    problems = benchmarks("problems")
+    problems.write(problems.PROBLEMS["l1 breast_cancer"], str(tmp_path))
+    x, y, penalty = problems.read(str(tmp_path), "float64")
+    assert benchmarks("classifiers").fits(name, 2, penalty)
+    kernel, bias = benchmarks("classifiers").fit(name, x, y, penalty, 1e-8)
+    assert not bias.any()
+    slope = x.T @ (1 / (1 + np.exp(-x @ kernel[:, 0])) - y)
+    assert np.abs(slope).max() <= penalty["l1"] * (1 + 1e-4)
+    assert np.allclose(slope[kernel[:, 0] != 0], -penalty["l1"] * np.sign(kernel[kernel != 0]), rtol=1e-3)
+
+
+def test_other_problems_are_refused_by_name(benchmarks):
+    problems = benchmarks("problems")
+    assert problems.chosen("iris,small")[:2] == ["iris", "simulated 200 x 500"]
+    with pytest.raises(ValueError, match="'mushrooms' is not one of small, large"):
+        problems.chosen("mushrooms")
+
+
+def run(script, *options):
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *options], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.long
+def test_a_small_problem_is_measured_and_not_measured_twice(tmp_path):
+    options = ["--problems=iris", "--only=ours,cholesky", f"--results={tmp_path}"]
+    printed = run("estimator.py", *options, "--profile")
+    lines = [line for line in printed.splitlines() if line.startswith(("| ours", "| scikit-learn newton"))]
+    assert len(lines) == 2, printed
     assert all(float(line.split("|")[7]) <= 1e-6 for line in lines)
-    assert "full_batch/loop.py" in done.stdout
+    assert "full_batch/loop.py" in printed
+    before = (tmp_path / "iris.json").read_text()
+    assert [
+        line for line in run("estimator.py", *options).splitlines() if line.startswith("| ours")
+    ] == lines[:1]
+    assert (tmp_path / "iris.json").read_text() == before
+
+
+@pytest.mark.long
+def test_a_small_race_is_run(tmp_path):
+    printed = run(
+        "race.py", "--problems=l1 breast_cancer,a9a 1", "--only=ours,liblinear", f"--results={tmp_path}"
+    )
+    assert "a9a 1: no --a9a, left out" in printed
+    for name in ("ours", "scikit-learn liblinear"):
+        row = next(line for line in printed.splitlines() if line.startswith(f"| {name}"))
+        assert all(float(cell) > 0 for cell in row.split("|")[2:6]), row
+    assert printed.count("| l1, breast_cancer, 0.1") == 2
+    assert (tmp_path / "race.png").stat().st_size > 1000
+    assert "| ours" in (tmp_path / "race.md").read_text()
