@@ -16,8 +16,8 @@ class Solver(BaseSolver):
 
     name = "tf_logreg"
     sampling_strategy = "tolerance"
-    requirements = ["pip::tf_logreg"]
-    parameters = {"penalty": ["l2"]}  # noqa: RUF012 - benchopt's form
+    requirements = ["pip::tf_logreg"]  # noqa: RUF012 - benchopt's form
+    parameters = {"penalty": ["l2"]}  # noqa: RUF012
 
     def skip(self, X, y, lmbd, fit_intercept=False):  # noqa: N803 - benchopt's names
         """Sparse matrices are not taken."""
