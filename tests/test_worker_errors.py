@@ -6,9 +6,11 @@ import threading
 
 import numpy as np
 import pytest
+from absl import flags
 from problems import random_problem
-from worker_runs import SMALL, ended, run_workers, start
+from worker_runs import SMALL, ended, run_workers
 
+from tf_logreg import cli
 from tf_logreg.devices import cluster, workers
 from tf_logreg.errors import RunError
 
@@ -47,17 +49,12 @@ def finished_run(tmp_path_factory):
     np.savez(folder / "good.npz", x=x, y=y)
     x[131, 1] = np.nan
     np.savez(folder / "bad.npz", x=x, y=y)
-    codes, _, err = ended(
-        [
-            start(
-                "run.py",
-                "--config=numpy_arrays",
-                f"--config.data.args.path={folder}/good.npz",
-                f"--workdir={folder}/run",
-            )
-        ]
+    arguments = (
+        "--config=numpy_arrays",
+        f"--config.data.args.path={folder}/good.npz",
+        f"--workdir={folder}/run",
     )
-    assert codes == [0], err
+    assert cli.exit_code(["tf_logreg", *arguments], flags.FlagValues()) == 0
     return folder
 
 

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 from problems import random_problem
-from worker_process import CASES
-from worker_runs import SMALL, ended, free_ports, kernel_of, run_workers, start
+from worker_process import CASES, run_cases
+from worker_runs import SMALL, SMALL_CONFIG, ended, free_ports, kernel_of, run_workers, start
+
+from tf_logreg.devices.strategies import make_strategy
 
 # Three processes take minutes for all cases: `make test` has one of each kind.
 QUICK = ("newton", "two_rows", "sgd")
@@ -20,14 +22,17 @@ MINIBATCH = {
 
 
 def fitted(tmp_path_factory, counts, cases):
-    """{workers: [{case: arrays} of each worker]}; 1 is this process's kind of run, in one process."""
+    """{workers: [{case: arrays} of each worker]}; 1 is this process by itself."""
     found = {}
     for count in counts:
         folder = tmp_path_factory.mktemp(f"workers{count}")
-        hosts = ",".join(f"localhost:{port}" for port in free_ports(count)) if count > 1 else "1"
-        processes = [start("tests/worker_process.py", hosts, k, folder, *cases) for k in range(count)]
-        codes, _, errors = ended(processes)
-        assert codes == [0] * count, errors
+        if count == 1:
+            run_cases(make_strategy("mirrored", num_virtual_cpus=1), 0, folder, cases)
+        else:
+            hosts = ",".join(f"localhost:{port}" for port in free_ports(count))
+            processes = [start("tests/worker_process.py", hosts, k, folder, *cases) for k in range(count)]
+            codes, _, errors = ended(processes)
+            assert codes == [0] * count, errors
         found[count] = [
             {name: dict(np.load(folder / f"{name}.{k}.npz")) for name in cases} for k in range(count)
         ]
@@ -83,7 +88,7 @@ def test_repeats_on_the_same_workers_are_bit_equal(other_answers):
 # The command line.
 
 
-def test_two_workers_from_the_command_line(tmp_path):
+def test_two_workers_from_the_command_line(tmp_path, command):
     codes, out, err = ended(run_workers(2, *SMALL, workdir=tmp_path / "two"))
     assert codes == [0, 0], err
     assert "2 workers; communication took about" in out[0]
@@ -91,8 +96,8 @@ def test_two_workers_from_the_command_line(tmp_path):
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert (result["num_workers"], result["num_replicas"]) == (2, 2)
     assert 0 < result["communication"] <= 1
-    codes, _, err = ended([start("run.py", f"--workdir={tmp_path / 'one'}", *SMALL)])
-    assert codes == [0], err
+    code, _, err = command(*SMALL_CONFIG, f"--workdir={tmp_path / 'one'}")
+    assert code == 0, err
     np.testing.assert_allclose(kernel_of(tmp_path / "two"), kernel_of(tmp_path / "one"), atol=1e-4)
     alone = json.loads((tmp_path / "one" / "result.json").read_text())
     assert set(result["metrics"]) == set(alone["metrics"])

@@ -1,7 +1,6 @@
-"""One worker of a test: python worker_process.py HOSTS INDEX FOLDER CASE...
+"""One worker of a test: python worker_process.py HOSTS INDEX FOLDER CASE...; `run_cases` is for one process by itself.
 
 Runs the cases in turn under one strategy, as `make_strategy` gives it, and leaves FOLDER/CASE.INDEX.npz.
-HOSTS of one name is a process by itself, by `mirrored` on that many virtual CPUs.
 """
 
 import sys
@@ -51,18 +50,20 @@ CASES = {
 }
 
 
-def main(hosts: str, index: str, folder: str, *cases: str) -> None:
-    """Runs the cases."""
-    if "," in hosts:
-        strategy = strategies.make_strategy(
-            "multi_worker_mirrored", worker_hosts=hosts, task_index=int(index), startup_timeout=120
-        )
-    else:
-        strategy = strategies.make_strategy("mirrored", num_virtual_cpus=int(hosts))
+def run_cases(strategy, index, folder, cases):
+    """Runs the cases in turn; FOLDER/CASE.INDEX.npz is what each gives."""
     for name in cases:
         with tempfile.TemporaryDirectory() as scratch:
             kernel, bias, result = CASES[name](strategy, scratch)
         np.savez(f"{folder}/{name}.{index}.npz", kernel=kernel, bias=bias, status=str(result.status))
+
+
+def main(hosts: str, index: str, folder: str, *cases: str) -> None:
+    """Runs the cases as one of the workers at `hosts`."""
+    strategy = strategies.make_strategy(
+        "multi_worker_mirrored", worker_hosts=hosts, task_index=int(index), startup_timeout=120
+    )
+    run_cases(strategy, index, folder, cases)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,8 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-SMALL = (
-    "--config=synthetic",
-    "--config.data.args.num_rows=2000",
-    "--config.minibatch.epochs=2",
-    "--deterministic",
-)
+SMALL_CONFIG = ("--config=synthetic", "--config.data.args.num_rows=2000", "--config.minibatch.epochs=2")
+SMALL = (*SMALL_CONFIG, "--deterministic")  # which lasts as long as a process: not for this one
 
 
 def free_ports(count):
