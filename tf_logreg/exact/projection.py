@@ -119,7 +119,10 @@ def of_matrix(matrix: np.ndarray, weight_sum: float, problem: Problem) -> Projec
     norm = _ones_for_zeros(np.sqrt(np.diag(matrix)))
     matrix /= norm
     matrix /= norm[:, None]
-    if problem.tight or normal_equations.by_qr(problem) or not normal_equations.in_blocks(problem):
+    # Only of columns without a penalty is it asked how closely they depend on each other (`is_narrow`).
+    features = problem.moved[: len(problem.centre)]
+    bare = (features & (problem.l1 == 0)[: len(features)] & (problem.l2 == 0)[: len(features)]).any()
+    if not bare or normal_equations.by_qr(problem) or not normal_equations.in_blocks(problem):
         return _pivoted(matrix, norm, eps * len(matrix))
     values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
     singular = np.sqrt(np.maximum(values[::-1], 0))

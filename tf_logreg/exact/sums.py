@@ -1,6 +1,5 @@
 """Sums over rows in float64 that certificates and exact gradients start from, shared between workers."""
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -167,7 +166,7 @@ def _project(
         else:
             matrix = normal_equations.in_place(blocks, problem, gather)
         small = normal_equations.by_qr(problem)
-        with machine.one_blas_thread() if small else contextlib.nullcontext():
+        with machine.blas_threads(float(len(matrix)) ** 3):
             total.onto = projection.of_matrix(matrix, total.weight, problem)
         if small and projection.is_narrow(total.onto, problem):
             narrow.append(k)

@@ -72,6 +72,20 @@ def hessian(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
     return [weight.sum(axis=1)[own], found.reshape(k, q * m, q * m)]
 
 
+def curvatures(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """Sums of weights [K], and of each row the weighted Hessian of the loss by the outputs, [K, m, m, B]."""
+    z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
+    if z.shape[1] == 1:
+        found = _sigmoid_curvature(z)[:, None]
+    else:
+        p = _softmax(z)
+        found = -p[:, :, None] * p[:, None]
+        at = np.arange(p.shape[1])
+        found[:, at, at] += p
+    found *= _each(weight, own)[:, None]
+    return [weight.sum(axis=1)[own], found]
+
+
 def pooled_gram(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
     """Sums of weights [K], of d_ic [x_i, 1] [K, q, m], of d_ic [x_i, 1] [x_i, 1]^T over all c [K, q, q]."""
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)

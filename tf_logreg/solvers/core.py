@@ -34,6 +34,9 @@ class Functions:
         noise: relative rounding error of a value.
         many_products: [K], in one step, after which building the preconditioner anew pays.
         alike: [K], problems with the same number may share a preconditioner.
+        restricted: (coordinates [j], problem) -> functions of one problem, of these of its coefficients
+            alone, with the others at zero; it has a Hessian and reads only their columns. None where they
+            are too many, or no columns are at hand.
     """
 
     value_and_gradient: Callable[[Array, Array], tuple[Array, Array]]
@@ -46,6 +49,7 @@ class Functions:
     noise: float
     many_products: Array
     alike: Array
+    restricted: Callable[[Array, int], "Functions | None"] | None = None
 
 
 @dataclasses.dataclass

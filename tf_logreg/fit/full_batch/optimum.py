@@ -13,7 +13,7 @@ from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
 from tf_logreg.fit.full_batch import goal as goals
-from tf_logreg.fit.full_batch import loop, penalized, polish, sample, sampled_start
+from tf_logreg.fit.full_batch import loop, penalized, polish, sample, sampled_start, working_columns
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.result import Status, Trained
 from tf_logreg.fit.task import Task
@@ -104,6 +104,7 @@ def _problems(task: Task, engine: Engine, columns: moments.Affine) -> penalized.
         len(dataset.train),
         positive=head.positive,
         sample=sample.sampled_rows(dataset.source, dataset.train, columns, None),
+        columns=working_columns.reader(dataset.source, dataset.train, columns, None),
     )
 
 

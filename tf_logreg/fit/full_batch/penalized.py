@@ -15,7 +15,7 @@ import numpy as np
 
 from tf_logreg import machine
 from tf_logreg.engines.engine import Engine, Sums
-from tf_logreg.fit.full_batch import preconditioners
+from tf_logreg.fit.full_batch import preconditioners, working_columns
 from tf_logreg.fit.full_batch import sample as samples
 from tf_logreg.objective import records
 from tf_logreg.solvers import core
@@ -59,6 +59,7 @@ class Penalized:
         alike: [K], problems with the same number have about the same Hessian, as the folds of one penalty
             do; None when none are alike.
         sample: returns some rows on the host, for problems of many features (`sample.size`).
+        columns: copies some columns to the host, for problems with l1; None where the rows are not in memory.
         passes: [K] reads of the rows by each problem so far; a sample counts as its share.
         sums: makes the passes of a step, except a preconditioner's; the engine's own when None.
         made: number of passes by name; 'float64' for those of certificates on the host.
@@ -77,6 +78,7 @@ class Penalized:
     positive: np.ndarray = None
     alike: np.ndarray = None
     sample: Callable[[], samples.Rows] | None = None
+    columns: working_columns.Reader | None = None
     passes: np.ndarray = None
     sums: Sums | None = None
     made: collections.Counter = dataclasses.field(default_factory=collections.Counter)
@@ -141,6 +143,8 @@ class Penalized:
             return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
         explicit, count = self.explicit(self.size), len(self.l2)
+        if self._in_sets:  # systems of some hundred coefficients
+            return machine.one_blas_thread()
         if rows := self.sampled:
             return machine.blas_threads(float(rows) ** 2 * (rows / 3 + q))
         return machine.blas_threads(self.size**3 / 3 if explicit else q**3 / 3 + 2 * q**2 * m * count)
@@ -149,6 +153,12 @@ class Penalized:
     def sampled(self) -> int:
         """Number of rows on the host from which the preconditioner is built; 0 where a pass builds it."""
         return 0 if self.explicit(self.size) else samples.size(self.num_rows, self.shape[0])
+
+    @property
+    def _in_sets(self) -> bool:
+        """Whether a method may work on some of the columns at a time."""
+        at_hand = self.columns is not None and self.every == 1
+        return at_hand and bool(self.l1.any()) and not self.explicit(self.size)
 
     def unpack(self, w: np.ndarray) -> np.ndarray:
         """[k, P] -> [k, p + 1, m], the last row zero without a bias."""
@@ -176,21 +186,25 @@ class Penalized:
         every = request.every * self.every
         self.passes[which] += 1 / every
         self.made[name] += 1
+        arguments = tuple(self.unpack(a) for a in arguments)
+        return self.sums(name, arguments, self.record(which), request.width, every)
+
+    def record(self, which: np.ndarray) -> records.Problems:
+        """What a pass over the rows needs to know of the problems `which`."""
         fields = (self.held_out, self.class_weight, self.latest, self.positive)
-        record = records.Problems(*(field[which] for field in fields))
-        return self.sums(name, tuple(self.unpack(a) for a in arguments), record, request.width, every)
+        return records.Problems(*(field[which] for field in fields))
 
     def value_and_gradient(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Value [k] and gradient [k, P] of the smooth part."""
         weight, loss, gradient = self._sums("value_and_gradient", (w,), which)
         l2 = self._l2[which]
         value = loss / weight + (l2 / 2 * np.square(w)).sum(axis=1)
-        return value, self._of_data(gradient, weight) + l2 * w
+        return value, self.pack(self.of_data(gradient, weight)) + l2 * w
 
     def hessian_product(self, w: np.ndarray, v: np.ndarray, which: np.ndarray) -> np.ndarray:
         """The Hessians at w [k, P] times v [k, P], [k, P]."""
         weight, product = self._sums("hessian_product", (w, v), which)
-        return self._of_data(product, weight) + self._l2[which] * v
+        return self.pack(self.of_data(product, weight)) + self._l2[which] * v
 
     def hessian(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
         """Hessians [k, P, P], from a sample of many rows; problems that are alike share the first one's."""
@@ -237,14 +251,14 @@ class Penalized:
         mean = np.where(self._free[which][:, :, None], rows.mean(axis=2, keepdims=True), 0)
         return (rows - mean).reshape(len(w), -1)
 
-    def _of_data(self, sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Sums of gradients or products [k, p + 1, m] -> their means [k, P].
+    def of_data(self, sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Sums of gradients or products [k, q, m] -> their means.
 
         With a softmax, the part that is the same in all classes is only rounding, and is removed: a Newton
         step would divide it by a weak penalty or by zero.
         """
         mean = sums / weight[:, None, None]
-        return self.pack(mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean)
+        return mean - mean.mean(axis=2, keepdims=True) if self.shape[1] > 1 else mean
 
     @functools.cached_property
     def _free(self) -> np.ndarray:
@@ -274,6 +288,7 @@ class Penalized:
             gradient_gap=self.gradient_gap,
             many_products=shared.many_products(),
             alike=shared.alike(),
+            restricted=functools.partial(working_columns.restricted, self) if self._in_sets else None,
             l1=self.per_coefficient(self.l1),
             target=target,
             noise=noise,

@@ -40,7 +40,7 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
     small = problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
     if not goal.polish or not small or not taken.any() or steps < 1 or monitor.late():
         return
-    fns = problems.functions(np.zeros(len(taken)), _NOISE)
+    fns = problems.functions(np.full(len(taken), _ENOUGH), _NOISE)
     fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
     method = solvers.load("proximal_newton" if problems.l1.any() else "newton")
     state = method.init(fns, outcome.w)

@@ -8,7 +8,7 @@ the free coordinates gives its minimum, and what would cross zero stays there.
 
 import numpy as np
 
-from tf_logreg.solvers import core, linear_system
+from tf_logreg.solvers import core, linear_system, working_set
 
 TAKES_L1 = True  # exact zeros
 USES_HESSIAN = True  # or products with it
@@ -17,6 +17,9 @@ _DECREASE = 1e-4
 _DAMPING = 1e-7  # of each diagonal entry
 _MOST_PRODUCTS = 100
 _MOST_HALVINGS = 4  # of a step within the model, before it ends at the first zero
+_SHARE_INSIDE = 0.3  # of the gap left outside a working set, down to which the set is worked on
+_SHARE_OF_TARGET = 0.01  # or down to so much of the gap that is wanted
+_MOST_INSIDE = 20  # steps there
 _EPS = np.finfo(float).eps
 
 
@@ -26,8 +29,56 @@ def init(fns: core.Functions, w: core.Array) -> core.State:
 
 
 def step(fns: core.Functions, state: core.State) -> core.State:
-    """One proximal Newton step with a line search."""
+    """One step of each problem.
+
+    Where columns are at hand it goes to near the optimum of a working set of coefficients; else it is one
+    proximal Newton step over all of them.
+    """
     state, at = core.copy(state), core.active(state)
+    if fns.restricted is not None:
+        at = _step_in_sets(fns, state, at)
+    if at.size:
+        _newton_step(fns, state, at)
+    return state
+
+
+def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> core.Array:
+    """Moves the problems `at` of a state to near the optima of their working sets.
+
+    Returns:
+        Those of them whose sets are too large.
+    """
+    moved, ended, left = [], [], np.zeros(len(state.w))
+    outside = working_set.gap_outside(state.w, state.value, state.gradient, fns.l1)
+    for k in at:
+        w = state.w[k]
+        coordinates = working_set.working_set(w, state.gradient[k], fns.l1[k])
+        if not coordinates.size:  # all are zero, and stay there
+            state.gap[k], state.stalled[k] = 0, True
+            ended.append(k)
+            continue
+        if (few := fns.restricted(coordinates, k)) is None:
+            continue
+        inner = init(few, w[None, coordinates])
+        tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
+        for _ in range(_MOST_INSIDE):
+            inner = step(few, inner)
+            if inner.stalled[0] or inner.gap[0] <= tolerance:
+                break
+        state.stalled[k] = (inner.w[0] == w[coordinates]).all()
+        w[:] = 0
+        w[coordinates], left[k] = inner.w[0], inner.gap[0]
+        moved.append(k)
+    moved = np.array(moved, int)
+    if moved.size:
+        state.value[moved], state.gradient[moved] = fns.value_and_gradient(state.w[moved], moved)
+        outside = working_set.gap_outside(state.w, state.value, state.gradient, fns.l1)
+        state.gap[moved] = left[moved] + outside[moved]
+    return np.setdiff1d(at, [*moved, *ended])
+
+
+def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None:
+    """Moves the problems `at` of a state by one proximal Newton step with a line search."""
     w, gradient, l1 = state.w[at], state.gradient[at], fns.l1[at]
     slope = pseudo_gradient(w, gradient, l1)
     if fns.hessian is not None:
@@ -81,7 +132,6 @@ def step(fns: core.Functions, state: core.State) -> core.State:
     else:
         promise = core.dot(slope, precondition(np.where(free, slope, 0), np.arange(len(at)), free)) / 2
     state.gap[at] = np.where(length < 1, np.maximum(promise, before - after), promise)
-    return state
 
 
 def pseudo_gradient(w: core.Array, gradient: core.Array, l1: core.Array) -> core.Array:
@@ -137,6 +187,8 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
         model_gradient += curved
         fall += np.minimum(change, 0)
         open_ &= change < 1e-12 * fall  # what is left is the rounding of the sums above
+        # So is what halves a step on which nothing crosses zero: at full length it ends at a minimum.
+        open_ &= ((t == 1) | (crossing < 1))[:, 0]
     return u
 
 

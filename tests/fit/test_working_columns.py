@@ -1,0 +1,110 @@
+"""l1 over more columns than a Hessian takes: working sets lead to the same optimum, whatever the problem."""
+
+import numpy as np
+import pytest
+from celer import LogisticRegression as Celer
+from scipy.special import softmax
+
+from tf_logreg import LogisticRegression, LogisticRegressionCV
+
+
+def wide(num_rows, num_features, classes=2, seed=0):
+    """Correlated columns, a few of which tell the classes apart."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(num_rows, num_features))
+    x[:, 1:] += 0.7 * x[:, :-1]
+    score = x[:, ::10] @ rng.normal(size=(x[:, ::10].shape[1], classes))
+    return x, (score + rng.normal(size=score.shape)).argmax(axis=1)
+
+
+def slopes(x, y, weight, model, l1, l2):
+    """Softmax probabilities' gradient where a coefficient is not zero, and what exceeds l1 where it is."""
+    classes = model.coef_.shape[0]
+    z = x @ model.coef_.T + model.intercept_
+    p = softmax(np.hstack([0 * z, z]) if classes == 1 else z, axis=1)
+    error = (p - np.eye(p.shape[1])[y])[:, -classes:] * weight[:, None] / weight.sum()
+    w, gradient = model.coef_.T, x.T @ error + l2[:, None] * model.coef_.T
+    l1 = np.broadcast_to(l1[:, None], w.shape)
+    at_zero = np.maximum(np.abs(gradient) - l1, 0)
+    return np.where(w != 0, gradient + l1 * np.sign(w), at_zero), error.sum(axis=0)
+
+
+def largest_l1(x, y):
+    return np.abs(x.T @ (y - 0.5)).max() / len(y)
+
+
+def test_single_precision_is_certified_with_the_support_of_the_optimum():
+    x, y = wide(500, 5000)
+    l1 = 0.1 * largest_l1(x, y)
+    common = dict(C=1 / (l1 * len(y)), fit_intercept=False)
+    model = LogisticRegression(l1_ratio=1, tol=1e-9, **common).fit(x.astype(np.float32), y)
+    assert model.status_ == "optimal"
+    assert model.result_["relative_gap"] <= 1e-9
+    peer = Celer(tol=1e-7, max_iter=1000, **common).fit(np.asfortranarray(x), 2 * y - 1)
+    assert ((model.coef_ != 0) == (peer.coef_ != 0)).all()
+    np.testing.assert_allclose(model.coef_, peer.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "share", "options"),
+    [
+        ((150, 900, 2), 1.0, {}),
+        ((150, 900, 2), 0.5, {"class_weight": "balanced"}),
+        ((100, 400, 3), 1.0, {}),
+        ((100, 400, 3), 0.9, {"penalized": 390}),
+        ((100, 400, 3), 0.05, {}),
+        ((1500, 700, 2), 1.0, {"fit_intercept": False}),
+        ((1500, 700, 2), 0.02, {}),
+    ],
+)
+def test_no_coefficient_has_a_slope_left(shape, share, options):
+    x, y = wide(*shape)
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(y))
+    factor = np.random.default_rng(2).uniform(0.5, 2, x.shape[1])
+    if (penalized := options.pop("penalized", 0)) > 0:
+        factor[penalized:] = 0
+    strength = 0.02
+    model = LogisticRegression(
+        C=1 / (strength * weight.sum()), l1_ratio=share, tol=1e-11, penalty_factor=factor, **options
+    )
+    if "class_weight" in options:
+        of_class = np.bincount(y, weight)
+        row_weight = weight * (weight.sum() / (len(of_class) * of_class))[y]
+    else:
+        row_weight = weight
+    model.fit(x, y, weight)
+    assert model.status_ == "optimal"
+    l1, l2 = share * strength * factor, (1 - share) * strength * factor
+    left, of_bias = slopes(x, y, row_weight, model, l1, l2)
+    assert np.abs(left).max() < 1e-5 * strength
+    if model.fit_intercept:
+        assert np.abs(of_bias).max() < 1e-6
+
+
+def test_problems_that_share_the_rows_are_each_as_alone():
+    x, y = wide(120, 800, classes=3)
+    common = dict(C=0.3, l1_ratio=0.95, tol=1e-12)
+    together = LogisticRegression(output="one_vs_rest", **common).fit(x, y)
+    for k, coefficients in enumerate(together.coef_):
+        alone = LogisticRegression(**common).fit(x, y == k).coef_[0]
+        assert ((coefficients != 0) == (alone != 0)).all()
+        np.testing.assert_allclose(coefficients, alone, atol=1e-6)
+
+
+def test_the_strengths_of_a_path_are_each_as_alone():
+    x, y = wide(120, 800)
+    common = dict(tol=1e-12, fit_intercept=False)
+    path = LogisticRegressionCV(Cs=[0.05, 0.2, 1.0], l1_ratios=[1.0], cv=3, **common).fit(x, y)
+    assert all(status == "optimal" for status in path.status_paths_.ravel())
+    alone = LogisticRegression(C=path.C_[0], l1_ratio=1, **common).fit(x, y)
+    assert ((path.coef_ != 0) == (alone.coef_ != 0)).all()
+    np.testing.assert_allclose(path.coef_, alone.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["off", "one_device"])
+def test_both_engines_take_sets(strategy):
+    x, y = wide(100, 700)
+    model = LogisticRegression(C=0.5, l1_ratio=1, tol=1e-9, strategy=strategy).fit(x, y)
+    assert model.status_ == "optimal"
+    peer = LogisticRegression(C=0.5, l1_ratio=1, tol=1e-9).fit(x, y)
+    np.testing.assert_allclose(model.coef_, peer.coef_, atol=1e-5)

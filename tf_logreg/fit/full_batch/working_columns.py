@@ -1,0 +1,120 @@
+"""A problem of some coefficients, the others zero, over a float64 copy of their columns on the host.
+
+A penalty with l1 leaves few coefficients, so a method works on these and looks at all columns now and then
+(`solvers/working_set.py`). What it does in between reads only the copy.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tf_logreg.data import host_rows
+from tf_logreg.data.moments import Affine
+from tf_logreg.data.source import Source
+from tf_logreg.objective import host_sums, records
+from tf_logreg.solvers import core
+
+_MOST_COEFFICIENTS = 2000  # of which the Hessian is factored
+_MOST_ELEMENTS = 2**25  # of a copy: 256 MiB
+_NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
+
+# Indices of features [f] -> rows with x [n, f + 1] float64 in training columns, the last of ones.
+Reader = Callable[[np.ndarray], records.Rows]
+
+
+def reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None) -> Reader | None:
+    """A function that copies some columns of all rows; None where the rows are not in memory.
+
+    Args:
+        source: where rows are read. rows: int64 [n], the ids of the training rows.
+        columns: the map from raw to training columns.
+        folds: int32 [n] the fold of each row, or None.
+    """
+    if source.host is None:
+        return None
+
+    def read(features: np.ndarray) -> records.Rows:
+        x = np.empty((len(rows), len(features) + 1))
+        y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
+        offset = np.empty((len(rows), source.offset_columns))
+        start = 0
+        for batch in host_rows.host_batches(source, rows):
+            part = slice(start, start + len(batch.y))
+            x[part, :-1] = batch.x[:, features]
+            y[part], weight[part], offset[part] = batch.y, batch.weight, batch.offset
+            start = part.stop
+        x[:, :-1] -= columns.shift[features]
+        x[:, :-1] *= columns.scale[features]
+        x[:, -1] = 1
+        return records.Rows(x, y, weight, offset if offset.any() else None, folds)
+
+    return read
+
+
+def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions | None:
+    """Problem k of a `Penalized` as a function of some of its coefficients; None where they are too many.
+
+    Args:
+        problems: whose `columns` are a `Reader`; the part of the columns that is read counts as a pass.
+        coordinates: [j] ascending, which of the P coefficients.
+    """
+    (p, m), count = problems.shape, len(coordinates)
+    if count > _MOST_COEFFICIENTS or problems.num_rows * count > _MOST_ELEMENTS:
+        return None
+    feature, output = np.divmod(coordinates, m)
+    features, place = np.unique(feature[feature < p], return_inverse=True)
+    place = np.concatenate([place, np.full(count - len(place), len(features))])
+    whole = problems.columns(features)
+    problems.passes[k] += len(features) / p
+    rows, record = whole._replace(x=whole.x[:, :-1]), problems.record(np.array([k]))
+    l1, l2 = (problems.per_coefficient(one[[k]])[:, coordinates] for one in (problems.l1, problems.l2))
+
+    def unpack(u: np.ndarray) -> np.ndarray:
+        w = np.zeros((1, len(features) + 1, m))
+        w[:, place, output] = u
+        return w
+
+    def value_and_gradient(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
+        weight, loss, sums = host_sums.value_and_gradient(unpack(u), record, rows)
+        mean = problems.of_data(sums, weight)[:, place, output]
+        return loss / weight + (l2 / 2 * np.square(u)).sum(axis=1), mean + l2 * u
+
+    def hessian(u: np.ndarray, _) -> np.ndarray:
+        weight, curvature = host_sums.curvatures(unpack(u), record, rows)
+        found = _hessian(whole.x, curvature[0] / weight, place, output)
+        found[np.diag_indices(count)] += l2[0]
+        return found[None]
+
+    return core.Functions(
+        value_and_gradient=value_and_gradient,
+        hessian_product=None,
+        hessian=hessian,
+        preconditioner=None,
+        gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf),
+        l1=l1,
+        target=np.zeros(1),
+        noise=_NOISE,
+        many_products=np.ones(1),
+        alike=np.zeros(1, int),
+    )
+
+
+def _hessian(x: np.ndarray, curvature: np.ndarray, place: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """sum_i d_iab x_i x_i^T for j coefficients, each of a column and an output: [j, j].
+
+    Args:
+        x: [n, f + 1]. curvature: [m, m, n], d. place, output: [j].
+    """
+    if len(curvature) == 1:
+        scaled = x[:, place] * np.sqrt(curvature[0, 0])[:, None]
+        return np.dot(scaled.T, scaled)
+    found = np.empty((len(place), len(place)))
+    mine = [np.flatnonzero(output == one) for one in range(len(curvature))]
+    own = [x[:, place[at]] for at in mine]
+    for a, left in enumerate(own):
+        for b in range(a + 1):
+            block = np.dot(left.T, curvature[a, b][:, None] * own[b])
+            found[np.ix_(mine[a], mine[b])] = block
+            found[np.ix_(mine[b], mine[a])] = block.T
+    return found
