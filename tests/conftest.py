@@ -33,17 +33,47 @@ VERSIONS = (
     "test_storage.py",
 )
 
+# Files of more than half a minute, longest first: they begin first, so that no process waits at the end for the other.
+LONGEST = (
+    "fit/test_minibatch.py",
+    "test_workers.py",
+    "fit/test_proximal.py",
+    "fit/test_full_batch.py",
+    "fit/test_training_options.py",
+    "fit/test_checkpoint.py",
+    "fit/test_feed.py",
+    "test_estimator_cv.py",
+    "test_cli.py",
+    "test_configs.py",
+    "test_worker_errors.py",
+    "test_path_cli.py",
+    "test_choosing.py",
+    "test_damaged_directories.py",
+    "data/test_pipeline.py",
+)
+
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
 tf.config.list_logical_devices()  # from here on the devices are what they are
 
 
+def pytest_configure(config):
+    """Keeps pytest-xdist from beginning with the files of most tests, which are the short ones."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items):
-    """Marks the tests of VERSIONS."""
+    """Marks the tests of VERSIONS, and puts those of LONGEST first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+
+    def name(item):
+        return item.path.relative_to(Path(__file__).parent).as_posix()
+
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(VERSIONS):
+        if name(item).startswith(VERSIONS):
             item.add_marker(pytest.mark.versions)
+    items.sort(key=lambda item: places.get(name(item), len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
