@@ -143,7 +143,7 @@ class Sweep:
 
         A peer whose later fit is longer than another's first cannot be the fastest.
         """
-        fastest = math.inf
+        fastest, patience = math.inf, 60.0
         ranked = sorted(
             (name != "ours", later(point), name, point)
             for name, points in contenders.items()
@@ -152,11 +152,10 @@ class Sweep:
         for is_peer, seconds, name, point in ranked:
             if is_peer and seconds > fastest and not self.arguments.everyone:
                 break
+            task = (worker.measured, name, self.folder, point["form"], point["tol"], True)
             while time.monotonic() < self.end and len(point["first"]) < 3 and sum(point["first"]) < 10:
                 one = worker.Worker(classifiers.CONTENDERS[name].package, point["threads"])
-                found = one.ask(
-                    worker.READY, worker.measured, name, self.folder, point["form"], point["tol"], True
-                )
+                found = one.ask(patience, *task)
                 one.close()
                 if not found:
                     break
@@ -164,6 +163,8 @@ class Sweep:
                 point |= {"imports": one.imports, "peak": found["peak"]}
             if is_peer and point["first"]:
                 fastest = min(fastest, statistics.median(point["first"]))
+            elif point["first"]:
+                patience = min(patience, max(2.0, 10 * statistics.median(point["first"])))
 
 
 def walk(measure, end: float) -> list[dict]:

@@ -7,6 +7,7 @@ all is ready for the fit, then what was measured. The process is killed when tha
 import functools
 import multiprocessing
 import os
+import resource
 import sys
 import time
 import warnings
@@ -15,10 +16,11 @@ import classifiers
 import gaps
 import machine
 import problems
+import psutil
 
 CONTEXT = multiprocessing.get_context("spawn")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-READY = 60.0  # seconds for imports, for data, and for the fit that warms up
+READY = 60.0  # seconds for imports, or for data and the fit that warms up
 
 
 class Worker:
@@ -40,7 +42,7 @@ class Worker:
                 end.close()
                 self.imports = self._receive(READY)["imports"]
             self._pipe.send((task, arguments))
-            self._receive(READY + limit)
+            self._receive(READY)
             return self._receive(limit)
         except (EOFError, OSError, TimeoutError):
             self.close()
@@ -69,6 +71,8 @@ def serve(pipe, package: str, threads: int) -> None:
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
+    # Whoever wants more memory than there is shall fail alone.
+    resource.setrlimit(resource.RLIMIT_DATA, (psutil.virtual_memory().available,) * 2)
     warnings.simplefilter("ignore")
     start = time.perf_counter()
     classifiers.import_package(package, threads)
@@ -90,7 +94,7 @@ def measured(name: str, folder: str, form: str, tol: float, first: bool):
     """Seconds of one fit, or of up to three later ones that are short; the objective and bytes above X."""
     x, y, penalty = data(folder, form)
     if not first and (name, folder, form) not in warm:
-        classifiers.fit(name, x, y, penalty, 0.1)
+        classifiers.fit(name, x[:500], y[:500], penalty, 0.1)  # imports, compiles, starts its threads
         warm.add((name, folder, form))
     yield {}
     seconds = []
@@ -118,7 +122,7 @@ def optimum(folder: str):
     strength = penalty["l1"] or penalty["l2"]
     model = LogisticRegression(
         C=1 / strength, l1_ratio=float(penalty["l1"] > 0), fit_intercept=penalty["intercept"], tol=1e-12,
-        time_limit=100,
+        time_limit=60,
     ).fit(x, y)  # fmt: skip
     objective = gaps.objective(x, y, model.coef_.T, model.intercept_, penalty)
     gap = model.result_["certified_gap"]
