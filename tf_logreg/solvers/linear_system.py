@@ -20,7 +20,8 @@ def cholesky(matrix: Array) -> tuple[Array, bool]:
     diagonal = np.maximum(diagonal, floor)
     # LAPACK's own functions: scipy's checks take ten times as long as a small system.
     for ridge in (0.0, *10.0 ** np.arange(-14, 1)):
-        factor, failed = lapack.dpotrf(matrix + np.diag(ridge * diagonal) if ridge else matrix, lower=1)
+        # Of a symmetric matrix the transpose is in the order that LAPACK takes without turning it.
+        factor, failed = lapack.dpotrf((matrix + np.diag(ridge * diagonal) if ridge else matrix).T, lower=1)
         if not failed:
             return factor, True
     return np.diag(np.sqrt(2 * diagonal)), True
@@ -41,19 +42,29 @@ def explicit_solver(hessian: Array) -> Callable[[Array, Array], Array]:
     return solve
 
 
-def solve_explicit(hessian: Array, r: Array, free: Array) -> Array:
-    """Solves H_k d_k = r_k in the free coordinates; 0 elsewhere.
+def free_solver(hessian: Array) -> Callable[[Array, Array], Array]:
+    """A function (r [k, P], free [k, P] bool) -> [k, P] that solves H_k d_k = r_k in the free coordinates.
+
+    It is 0 elsewhere. The factor of each system's last free coordinates is kept.
 
     Args:
-        hessian: [k, P, P]. r: [k, P]. free: [k, P] bool.
+        hessian: [k, P, P].
     """
-    d = np.zeros_like(r)
-    for k in range(len(r)):
-        at = np.flatnonzero(free[k])
-        if at.size:
-            matrix = hessian[k] if at.size == r.shape[1] else hessian[k][np.ix_(at, at)]
-            d[k, at] = lapack.dpotrs(cholesky(matrix)[0], r[k, at], lower=1)[0]
-    return d
+    kept: list[tuple[bytes, Array | None]] = [(b"", None)] * len(hessian)
+
+    def solve(r: Array, free: Array) -> Array:
+        d = np.zeros_like(r)
+        for k in range(len(r)):
+            at, key = np.flatnonzero(free[k]), free[k].tobytes()
+            if not at.size:
+                continue
+            if key != kept[k][0]:
+                matrix = hessian[k] if at.size == r.shape[1] else hessian[k].take(at, 0).take(at, 1)
+                kept[k] = key, cholesky(matrix)[0]
+            d[k, at] = lapack.dpotrs(kept[k][1], r[k, at], lower=1)[0]
+        return d
+
+    return solve
 
 
 def conjugate_gradient(

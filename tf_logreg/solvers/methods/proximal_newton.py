@@ -85,14 +85,13 @@ def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None
         hessian = fns.hessian(w, at)
         # Dependent columns leave directions without curvature, along which the penalty alone decides:
         # a little damping keeps the step to where it does.
-        diagonal = np.einsum("kii->ki", hessian)
-        damped = hessian + _DAMPING * diagonal[:, :, None] * np.eye(w.shape[1])
+        damped = hessian.copy()
+        diagonal = np.einsum("kii->ki", damped)
+        diagonal *= 1 + _DAMPING
+        solve = linear_system.free_solver(damped)
 
         def product(v, which):
-            return np.einsum("kij,kj->ki", hessian[which], v)
-
-        def solve(r, free):
-            return linear_system.solve_explicit(damped, r, free)
+            return np.stack([np.dot(hessian[k], one) for k, one in zip(which, v, strict=True)])
 
         rounds = 50
     else:
