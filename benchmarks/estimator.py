@@ -38,7 +38,7 @@ def main() -> None:
 
 def table(name: str, found: dict) -> str:
     """A problem's contenders, ours first."""
-    rows = [[f"{problems.PROBLEMS[name].title}, {found['dtype']}", *HEADS]]
+    rows = [[f"{problems.PROBLEMS[name].title}, {found.get('dtype', 'not measured')}", *HEADS]]
     ours = sweep.best(found["contenders"].get("ours", []), GOAL)
     for contender, points in found["contenders"].items():
         point = sweep.best(points, GOAL)

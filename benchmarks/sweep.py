@@ -22,7 +22,7 @@ import problems
 import worker
 
 GOALS = (1e-3, 1e-6, 1e-9)
-SMALL = 2**26  # bytes of X below which one thread is faster than two for most
+SMALL = 2**25  # bytes of X below which one thread is faster than two for most
 DECADES = [10.0**-k for k in range(1, 15)]
 
 
@@ -99,16 +99,18 @@ class Sweep:
             name: the contender's. forms: of X; the next is swept where the ones before reach not every goal.
             threads: of the sweep, 1, or 0 for all cores.
         """
+        one = self.worker(classifiers.CONTENDERS[name].package, threads)
+        one.ask(worker.READY, worker.ready, name, self.folder, forms[0])
         end = min(self.end, time.monotonic() + self.arguments.budget)
         points = []
         for form in forms:
-            if not all(best(points, goal) for goal in GOALS):
-                measure = functools.partial(self.point, name, form, threads)
-                points += (
-                    [point for point in map(measure, GOALS) if point]
-                    if name == "ours"
-                    else walk(measure, end)
-                )
+            measure = functools.partial(self.point, name, form, threads)
+            lacking = [goal for goal in GOALS if not best(points, goal)]
+            if name == "ours":
+                points += [point for point in map(measure, lacking) if point]
+            elif lacking:
+                reached = [best(points, goal)["tol"] for goal in GOALS if goal not in lacking]
+                points += walk(measure, lacking, min(reached, default=1.0), end)
         for goal in GOALS:
             point = best(points, goal)
             for form, other in itertools.product(forms, (threads, 1 - threads)):
@@ -167,10 +169,18 @@ class Sweep:
                 patience = min(patience, max(2.0, 10 * statistics.median(point["first"])))
 
 
-def walk(measure, end: float) -> list[dict]:
-    """Points of a peer from loose to tight tolerances, and between the decades where a goal is reached."""
-    points, goals, idle = {}, list(GOALS), 0
-    for tol in DECADES:
+def walk(measure, goals: list[float], start: float, end: float) -> list[dict]:
+    """Points of a peer from loose to tight tolerances, and between the decades where a goal is reached.
+
+    Args:
+        measure: of a tolerance, a point, or {} where there is none.
+        goals: gaps to be reached, the widest first.
+        start: the first tolerance, or one above it.
+        end: on time.monotonic's clock, when the next decade is not begun.
+    """
+    points, goals, idle = {}, list(goals), 0
+    decades = [tol for tol in DECADES if tol <= start]
+    for tol in decades:
         gap = min((point["gap"] for point in points.values()), default=math.inf)
         points[tol] = point = measure(tol)
         if not point:
@@ -179,7 +189,7 @@ def walk(measure, end: float) -> list[dict]:
         for goal in [goal for goal in goals if point["gap"] <= goal]:
             goals.remove(goal)
             low, high = tol, 10 * tol  # the one reaches the goal, the other does not
-            for _ in range(0 if tol == DECADES[0] else 3 if later(point) < 0.3 else 1):
+            for _ in range(0 if tol == decades[0] else 3 if later(point) < 0.3 else 1):
                 middle = math.sqrt(low * high)
                 points[middle] = points.get(middle) or measure(middle)
                 reached = bool(points[middle]) and points[middle]["gap"] <= goal

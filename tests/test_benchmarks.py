@@ -91,7 +91,7 @@ def test_a_sweep_stops_where_each_goal_is_reached(benchmarks):
         asked.append(tol)
         return {"tol": tol, "gap": tol**2, "seconds": [1 / tol]}
 
-    points = sweep.walk(measure, np.inf)
+    points = sweep.walk(measure, sweep.GOALS, 1.0, np.inf)
     assert len(points) == len(asked) == len(set(asked))
     for goal in sweep.GOALS:
         assert goal**0.5 / 3.2 < sweep.best(points, goal)["tol"] <= goal**0.5
@@ -99,9 +99,10 @@ def test_a_sweep_stops_where_each_goal_is_reached(benchmarks):
 
 
 def test_a_sweep_ends_where_tighter_tolerances_no_longer_help(benchmarks):
-    points = benchmarks("sweep").walk(
-        lambda tol: {"tol": tol, "gap": max(tol, 1e-4), "seconds": [1.0]}, np.inf
-    )
+    def measure(tol):
+        return {"tol": tol, "gap": max(tol, 1e-4), "seconds": [1.0]}
+
+    points = benchmarks("sweep").walk(measure, [1e-3, 1e-6], 1.0, np.inf)
     assert min(point["gap"] for point in points) == 1e-4
     assert min(point["tol"] for point in points) == pytest.approx(1e-8)
 
