@@ -5,10 +5,26 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tf_logreg.objective.records import Rows
+
 # sums(name, arguments, problems, width, every): the named sums of `objective/row_sums.py` over all rows,
 # float64 arrays. `arguments` are arrays [K, ...]; `problems` is a `records.Problems`; `width` is the
 # number of intermediate values per row; `every` = 8 reads one block of every eight.
 Sums = Callable[..., list[np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """All n rows of a fit in this process' memory.
+
+    Attributes:
+        rows: as they lie; x [n, p] is in columns of its own.
+        columns: (slice of the columns, factors [width]) -> their training columns times these, a new array
+            [n, width] float64.
+    """
+
+    rows: Rows
+    columns: Callable[[slice, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +34,9 @@ class Engine:
     Attributes:
         sums: makes a pass.
         on_host: whether passes run on the CPU cores that the solver's own algebra uses.
+        held: the rows themselves; None where they are on devices, streamed, or shared between workers.
     """
 
     sums: Sums
     on_host: bool
+    held: Held | None = None

@@ -21,7 +21,7 @@ from tf_logreg.data import host_rows, shards
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices.devices import Devices
-from tf_logreg.engines.engine import Engine
+from tf_logreg.engines.engine import Engine, Held
 from tf_logreg.objective import host_sums
 from tf_logreg.objective.records import Rows
 
@@ -59,6 +59,12 @@ def placed_or_streamed(
         log.info("The training rows take more than the share of memory: each pass streams them.")
         return streamed(devices, source, rows, columns, folds)
     return _over(devices, Rows(x, y, weight, _offset(offset, devices), folds), split)
+
+
+def over_rows(rows: Rows) -> Engine:
+    """Passes over rows in memory whose x [n, p] are training columns already."""
+    p = rows.x.shape[1]
+    return _over(None, rows, _Split(rows.x.dtype, None, np.zeros(p), np.ones(p)))
 
 
 def streamed(
@@ -108,8 +114,8 @@ def _copied(source: Source, rows: np.ndarray, split: "_Split") -> tuple[np.ndarr
     return x, y, weight, offset
 
 
-def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
-    """Passes over rows in memory."""
+def _over(devices: Devices | None, rows: Rows, split: "_Split") -> Engine:
+    """Passes over rows in memory; without devices, all rows are this worker's."""
     num_rows = len(rows.y)
 
     def blocks(size: int, every: int) -> Iterator[Rows]:
@@ -118,11 +124,14 @@ def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
             block = _some(rows, slice(start, stop))
             yield block if every == 1 else _some(block, _sampled(start, stop, num_rows, every))
 
-    return _engine(devices, blocks, num_rows, split)
+    engine = _engine(devices, blocks, num_rows, split)
+    if devices is not None and devices.workers.count > 1:
+        return engine
+    return dataclasses.replace(engine, held=Held(rows, lambda *part: split.some_columns(rows.x, *part)))
 
 
 def _engine(
-    devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], num_rows: int, split: "_Split"
+    devices: Devices | None, blocks: Callable[[int, int], Iterator[Rows]], num_rows: int, split: "_Split"
 ) -> Engine:
     """Passes over this worker's rows, which come in `blocks(rows in a block, every)`."""
     none = np.empty(0, np.int32)
@@ -154,9 +163,9 @@ def _engine(
     return Engine(sums, on_host=True)
 
 
-def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray]:
+def _of_all_workers(devices: Devices | None, sums: list[np.ndarray]) -> list[np.ndarray]:
     """The sums of all workers, in one message."""
-    if devices.workers.count == 1:
+    if devices is None or devices.workers.count == 1:
         return sums
     whole = devices.gather(np.concatenate([part.ravel() for part in sums])).sum(axis=0)
     parts = np.split(whole, np.cumsum([part.size for part in sums])[:-1])
@@ -231,6 +240,12 @@ class _Split:
         """What `columns` gives -> training columns."""
         x = x - self.shift.astype(self.dtype)
         return np.multiply(x, self.scale.astype(self.dtype), out=x)
+
+    def some_columns(self, x: np.ndarray, part: slice, factor: np.ndarray) -> np.ndarray:
+        """The training columns `part` of rows x [n, p] as they lie, times factors; [n, width] float64."""
+        shift = self.shift[part] if self.near is None else self.shift[part] + self.near[part]
+        columns = x[:, part] - shift if shift.any() else x[:, part]
+        return np.multiply(columns, self.scale[part] * factor)
 
     def weights(self, w: np.ndarray) -> np.ndarray:
         """Weights [K, q, m] of training columns -> of what `columns` gives."""

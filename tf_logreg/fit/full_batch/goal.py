@@ -1,4 +1,4 @@
-"""`Goal`: when the problems of a full-batch fit are done; `Outcome`: how they ended."""
+"""`Goal`: when the problems of a full-batch fit are done; `Start` and `Outcome`: where they start and end."""
 
 import dataclasses
 
@@ -36,6 +36,18 @@ def goal_of(solver: ConfigDict, null: np.ndarray, noise: float) -> Goal:
     """The goal of problems by a config's section solver; `null` [K] are the null models' losses."""
     limits = {"max_steps": solver.max_steps} if solver.max_steps else {}
     return Goal(solver.tol * null, solver.max_passes, noise, polish=solver.polish, **limits)
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Weights w [K, P] that are close to the optimum.
+
+    gap: [K], estimates in nats; infinite where there is none. steps: [K], of a method that led there.
+    """
+
+    w: np.ndarray
+    gap: np.ndarray
+    steps: np.ndarray
 
 
 @dataclasses.dataclass

@@ -15,7 +15,7 @@ import numpy as np
 
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.full_batch.goal import Goal, Outcome
+from tf_logreg.fit.full_batch.goal import Goal, Outcome, Start
 from tf_logreg.fit.full_batch.saving import OutOfTime, Saving
 from tf_logreg.fit.full_batch.tape import Tape
 from tf_logreg.fit.monitor import Monitor
@@ -36,6 +36,7 @@ def solve(
     goal: Goal,
     monitor: Monitor,
     report: Callable[[float, float, float], None],
+    begin: Start | None = None,
 ) -> Outcome:
     """Solves K problems to a certified gap.
 
@@ -51,6 +52,7 @@ def solve(
         goal: the stopping rule.
         monitor: saves and restores the state, and may interrupt the fit.
         report: called after each step with (passes, objective, estimated gap) of the slowest problem.
+        begin: how w was found, where that is known.
 
     Raises:
         InterruptError: a signal arrived; the state is saved.
@@ -75,7 +77,7 @@ def solve(
             fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
         if loop.state is None:
             loop.passes[:] = passes
-            loop.state = method.init(fns, w)
+            loop.begin(method.init(fns, w), begin, fns.l1)
             loop.passes[:] = passes
             tape.clear()
         while True:
@@ -95,10 +97,8 @@ def solve(
             except OutOfTime:
                 tape.clear()
                 continue  # the weights before this step are certified
-            loop.iterations += 1
-            loop.steps[stepping] += 1
             loop.passes[:] = passes
-            loop.note_progress()
+            loop.note_progress(stepping)
             tape.clear()
             if loop.state.finished.all():
                 break
@@ -124,6 +124,13 @@ class _Loop:
         self.status: list[str] = [""] * count
         self.certificates: list[Certificate | None] = [None] * count
         self.running_off: list[np.ndarray | None] = [None] * count
+
+    def begin(self, state: core.State, known: Start | None, l1: np.ndarray) -> None:
+        """Begins with a state, and counts the steps to it. Where its gap is known it is certified first."""
+        self.state = state
+        if known is not None:
+            state.gap, self.steps, self.iterations = known.gap.copy(), known.steps.copy(), known.steps.max()
+            self.note_slowest(l1)
 
     def due(self, spent: np.ndarray) -> np.ndarray:
         """Problems to certify now."""
@@ -152,8 +159,10 @@ class _Loop:
         self.state.stalled[:] = False
         self.state.gap[at] = np.inf  # the old one came from rounded gradients
 
-    def note_progress(self) -> None:
-        """Counts steps since each gap last improved; ends problems whose weights are not finite."""
+    def note_progress(self, stepping: np.ndarray) -> None:
+        """Counts a step of some problems, and steps since each gap last improved; ends diverged problems."""
+        self.iterations += 1
+        self.steps[stepping] += 1
         better = self.state.gap < self.least
         self.least = np.minimum(self.least, self.state.gap)
         self.since = np.where(better, 0, self.since + 1)

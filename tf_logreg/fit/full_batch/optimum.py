@@ -13,7 +13,15 @@ from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
 from tf_logreg.fit.full_batch import goal as goals
-from tf_logreg.fit.full_batch import loop, penalized, polish, sample, sampled_start, working_columns
+from tf_logreg.fit.full_batch import (
+    loop,
+    penalized,
+    polish,
+    row_space,
+    sample,
+    sampled_start,
+    working_columns,
+)
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.result import Status, Trained
 from tf_logreg.fit.task import Task
@@ -71,15 +79,18 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     with monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)
-        elif method.USES_HESSIAN:
+        begin = row_space.start(method, problems, w, goal=goal, monitor=monitor)
+        if begin is not None:
+            w = begin.w
+        elif start is None and method.USES_HESSIAN:
             w = sampled_start.start_from_sample(method, problems, w, goal.noise, monitor.interrupted)
 
         def report(number: float, value: float, gap: float) -> None:
             show(number, value, gap)
             monitor.record("train/objective", value, int(number))
 
-        outcome = loop.solve(method, certified, w, goal=goal, monitor=monitor, report=report)
-        polish.polish(certified, outcome, goal, monitor)
+        outcome = loop.solve(method, certified, w, goal=goal, monitor=monitor, report=report, begin=begin)
+        polish.polish(certified, outcome, goal, monitor, begin)
     return _trained(outcome, certified, dataset, float(null.sum()))
 
 

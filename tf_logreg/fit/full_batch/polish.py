@@ -10,7 +10,8 @@ import dataclasses
 import numpy as np
 
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.full_batch.goal import Goal, Outcome
+from tf_logreg.fit.full_batch.goal import Goal, Outcome, Start
+from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.solvers import load as solvers
@@ -19,11 +20,19 @@ from tf_logreg.solvers import load as solvers
 # ten milliseconds.
 _LARGEST, _MOST_COEFFICIENTS = 2**21, 1000
 _MOST_STEPS = 20
-_ENOUGH = 1e-22  # of the estimated gap, nats: the step to the optimum is then 1e-11 in the Hessian's norm
-_NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
+ENOUGH = 1e-22  # of the estimated gap, nats: the step to the optimum is then 1e-11 in the Hessian's norm
+NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
 
-def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor) -> None:
+def is_small(problems: Penalized, goal: Goal) -> bool:
+    """Whether problems are polished."""
+    work = len(problems.l2) * problems.num_rows * problems.size
+    return goal.polish and problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
+
+
+def polish(
+    certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor, begin: Start | None = None
+) -> None:
     """Improves the weights of problems that are optimal or came no further, and certifies them again.
 
     Args:
@@ -31,16 +40,17 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
         outcome: of `loop.solve`; changed in place. A problem that misses its target then is left as it was.
         goal: says whether to; its number of steps is not exceeded.
         monitor: ends it early, by a signal or the time limit.
+        begin: of `loop.solve`. Where no step was needed from there, rounding has stopped the steps before it.
     """
     problems = certified.problems
     given_up = Status.MAX_PASSES if outcome.passes.max(initial=0) < goal.max_passes else None
     taken = np.array([one in (Status.OPTIMAL, given_up) for one in outcome.status])
+    if begin is not None:
+        taken &= outcome.steps > begin.steps
     steps = min(_MOST_STEPS, goal.max_steps - outcome.iterations)
-    work = len(problems.l2) * problems.num_rows * problems.size
-    small = problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
-    if not goal.polish or not small or not taken.any() or steps < 1 or monitor.late():
+    if not is_small(problems, goal) or not taken.any() or steps < 1 or monitor.late():
         return
-    fns = problems.functions(np.full(len(taken), _ENOUGH), _NOISE)
+    fns = problems.functions(np.full(len(taken), ENOUGH), NOISE)
     fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
     method = solvers.load("proximal_newton" if problems.l1.any() else "newton")
     state = method.init(fns, outcome.w)
@@ -50,7 +60,7 @@ def polish(certified: Certified, outcome: Outcome, goal: Goal, monitor: Monitor)
         with problems.blas_threads():
             state = method.step(fns, state)
         outcome.iterations += 1
-        state.finished |= state.stalled | (state.gap <= _ENOUGH) | ~np.isfinite(state.w).all(axis=1)
+        state.finished |= state.stalled | (state.gap <= ENOUGH) | ~np.isfinite(state.w).all(axis=1)
         if state.finished.all() or monitor.interrupted() or monitor.late():
             break
     at = np.flatnonzero(taken & np.isfinite(state.w).all(axis=1))

@@ -14,7 +14,7 @@ import numpy as np
 from tf_logreg.errors import InputError
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.full_batch import goal as goals
-from tf_logreg.fit.full_batch import loop, polish
+from tf_logreg.fit.full_batch import loop, polish, row_space
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.sampled_start import start_from_sample
 from tf_logreg.fit.monitor import Monitor
@@ -111,16 +111,22 @@ def solve(
     for number, part in enumerate(parts[done:], done):
         w[part] = ahead(w, part, together, strength, sparse=bool(problems.l1.any()))
         mine = dataclasses.replace(certified, problems=problems.some(part))
-        w[part] = start_from_sample(method, mine.problems, w[part], goal.noise, monitor.interrupted)
+        own = goal.some(part)
+        begin = row_space.start(method, mine.problems, w[part], goal=own, monitor=monitor)
+        if begin is not None:
+            w[part] = begin.w
+        else:
+            w[part] = start_from_sample(method, mine.problems, w[part], goal.noise, monitor.interrupted)
         outcome = loop.solve(
             method,
             mine,
             w[part],
-            goal=goal.some(part),
+            goal=own,
             monitor=monitor.below(f"batch-{number:04d}"),
             report=report,
+            begin=begin,
         )
-        polish.polish(mine, outcome, goal.some(part), monitor)
+        polish.polish(mine, outcome, own, monitor, begin)
         w[part] = mine.problems.centred(outcome.w, np.arange(len(part)))
         solved.add(part, outcome)
         if len(parts) > 1:
