@@ -6,6 +6,7 @@ from celer import LogisticRegression as Celer
 from scipy.special import softmax
 
 from tf_logreg import LogisticRegression, LogisticRegressionCV
+from tf_logreg.solvers import linear_system, working_set
 
 
 def wide(num_rows, num_features, classes=2, seed=0):
@@ -35,7 +36,7 @@ def largest_l1(x, y):
 
 def test_single_precision_is_certified_with_the_support_of_the_optimum():
     x, y = wide(500, 5000)
-    l1 = 0.1 * largest_l1(x, y)
+    l1 = 0.2 * largest_l1(x, y)
     common = dict(C=1 / (l1 * len(y)), fit_intercept=False)
     model = LogisticRegression(l1_ratio=1, tol=1e-9, **common).fit(x.astype(np.float32), y)
     assert model.status_ == "optimal"
@@ -53,6 +54,7 @@ def test_single_precision_is_certified_with_the_support_of_the_optimum():
         ((100, 400, 3), 1.0, {}),
         ((100, 400, 3), 0.9, {"penalized": 390}),
         ((100, 400, 3), 0.05, {}),
+        ((60, 900, 2), 0.02, {}),
         ((1500, 700, 2), 1.0, {"fit_intercept": False}),
         ((1500, 700, 2), 0.02, {}),
     ],
@@ -108,3 +110,30 @@ def test_both_engines_take_sets(strategy):
     assert model.status_ == "optimal"
     peer = LogisticRegression(C=0.5, l1_ratio=1, tol=1e-9).fit(x, y)
     np.testing.assert_allclose(model.coef_, peer.coef_, atol=1e-5)
+
+
+def test_a_set_keeps_what_is_not_zero_and_takes_what_exceeds_its_l1_the_most():
+    rng = np.random.default_rng(0)
+    w, l1 = np.zeros(1000), np.full(1000, 0.3)
+    w[:80], l1[80:90] = 1, 0
+    gradient = rng.normal(size=1000)
+    taken = working_set.working_set(w, gradient, l1)
+    assert len(taken) == 180
+    assert (taken[:90] == np.arange(90)).all()
+    excess = np.abs(gradient) - l1
+    others = np.setdiff1d(np.arange(90, 1000), taken)
+    assert excess[taken[90:]].min() >= excess[others].max()
+    near = np.where(np.arange(1000) < 200, gradient, 0.1)
+    assert (
+        working_set.working_set(w, near, l1) == np.union1d(np.arange(90), np.flatnonzero(np.abs(near) > l1))
+    ).all()
+
+
+def test_systems_of_rows_are_those_of_columns():
+    rng = np.random.default_rng(0)
+    root, diagonal = rng.normal(size=(2, 20, 50)), rng.uniform(0.1, 1, (2, 50))
+    r, free = rng.normal(size=(2, 50)), rng.random((2, 50)) < 0.7
+    hessian = np.einsum("krp,krq->kpq", root, root) + diagonal[:, :, None] * np.eye(50)
+    found = linear_system.free_solver_of_root(root, diagonal)(r, free)
+    np.testing.assert_allclose(found, linear_system.free_solver(hessian)(r, free), atol=1e-10)
+    assert (found[~free] == 0).all()

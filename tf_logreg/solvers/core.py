@@ -34,9 +34,11 @@ class Functions:
         noise: relative rounding error of a value.
         many_products: [K], in one step, after which building the preconditioner anew pays.
         alike: [K], problems with the same number may share a preconditioner.
+        hessian_root: (w, problems) -> (R [k, r, P], L [k, P]) with R^T R + diag L for the Hessian, where r is
+            far below P; None elsewhere.
         restricted: (coordinates [j], problem) -> functions of one problem, of these of its coefficients
-            alone, with the others at zero; it has a Hessian and reads only their columns. None where they
-            are too many, or no columns are at hand.
+            alone, with the others at zero; it has a Hessian or its root, and reads only their columns. None
+            where they are too many, or no columns are at hand.
     """
 
     value_and_gradient: Callable[[Array, Array], tuple[Array, Array]]
@@ -49,6 +51,7 @@ class Functions:
     noise: float
     many_products: Array
     alike: Array
+    hessian_root: Callable[[Array, Array], tuple[Array, Array]] | None = None
     restricted: Callable[[Array, int], "Functions | None"] | None = None
 
 

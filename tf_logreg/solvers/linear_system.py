@@ -50,18 +50,50 @@ def free_solver(hessian: Array) -> Callable[[Array, Array], Array]:
     Args:
         hessian: [k, P, P].
     """
-    kept: list[tuple[bytes, Array | None]] = [(b"", None)] * len(hessian)
+
+    def factored(k: int, at: Array) -> Callable[[Array], Array]:
+        matrix = hessian[k] if at.size == len(hessian[k]) else hessian[k].take(at, 0).take(at, 1)
+        factor = cholesky(matrix)[0]
+        return lambda b: lapack.dpotrs(factor, b, lower=1)[0]
+
+    return _of_free(factored, len(hessian))
+
+
+def free_solver_of_root(root: Array, diagonal: Array) -> Callable[[Array, Array], Array]:
+    """The same with R^T R + diag L for the Hessian, by systems of as many rows as R (Woodbury).
+
+    Args:
+        root: [k, r, P]. diagonal: [k, P], > 0.
+    """
+
+    def factored(k: int, at: Array) -> Callable[[Array], Array]:
+        rows, ridge = root[k][:, at], diagonal[k, at]
+        scaled = rows / np.sqrt(ridge)
+        inner = np.dot(scaled, scaled.T)
+        inner[np.diag_indices(len(inner))] += 1
+        factor = cholesky(inner)[0]
+
+        def solve(b: Array) -> Array:
+            part = lapack.dpotrs(factor, np.dot(rows, b / ridge), lower=1)[0]
+            return (b - np.dot(part, rows)) / ridge
+
+        return solve
+
+    return _of_free(factored, len(root))
+
+
+def _of_free(factored: Callable[[int, Array], Callable], count: int) -> Callable[[Array, Array], Array]:
+    """Solves with factored(system, its free coordinates), which is kept until these change."""
+    kept: list[tuple[bytes, Callable | None]] = [(b"", None)] * count
 
     def solve(r: Array, free: Array) -> Array:
         d = np.zeros_like(r)
         for k in range(len(r)):
             at, key = np.flatnonzero(free[k]), free[k].tobytes()
-            if not at.size:
-                continue
-            if key != kept[k][0]:
-                matrix = hessian[k] if at.size == r.shape[1] else hessian[k].take(at, 0).take(at, 1)
-                kept[k] = key, cholesky(matrix)[0]
-            d[k, at] = lapack.dpotrs(kept[k][1], r[k, at], lower=1)[0]
+            if at.size:
+                if key != kept[k][0]:
+                    kept[k] = key, factored(k, at)
+                d[k, at] = kept[k][1](r[k, at])
         return d
 
     return solve

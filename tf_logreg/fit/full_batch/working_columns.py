@@ -60,7 +60,9 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         coordinates: [j] ascending, which of the P coefficients.
     """
     (p, m), count = problems.shape, len(coordinates)
-    if count > _MOST_COEFFICIENTS or problems.num_rows * count > _MOST_ELEMENTS:
+    by_root = m == 1 and count > problems.num_rows
+    few = by_root or count <= _MOST_COEFFICIENTS
+    if not few or problems.num_rows * count > _MOST_ELEMENTS:
         return None
     feature, output = np.divmod(coordinates, m)
     features, place = np.unique(feature[feature < p], return_inverse=True)
@@ -86,10 +88,15 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         found[np.diag_indices(count)] += l2[0]
         return found[None]
 
+    def hessian_root(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
+        weight, curvature = host_sums.curvatures(unpack(u), record, rows)
+        return (whole.x[:, place] * np.sqrt(curvature[0, 0, 0] / weight)[:, None])[None], l2
+
     return core.Functions(
         value_and_gradient=value_and_gradient,
         hessian_product=None,
-        hessian=hessian,
+        hessian=None if by_root else hessian,
+        hessian_root=hessian_root if by_root else None,
         preconditioner=None,
         gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf),
         l1=l1,

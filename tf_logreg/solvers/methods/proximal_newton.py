@@ -6,6 +6,8 @@ orthant by orthant (Andrew and Gao, ICML 2007): within one the penalty is linear
 the free coordinates gives its minimum, and what would cross zero stays there.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tf_logreg.solvers import core, linear_system, working_set
@@ -81,18 +83,9 @@ def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None
     """Moves the problems `at` of a state by one proximal Newton step with a line search."""
     w, gradient, l1 = state.w[at], state.gradient[at], fns.l1[at]
     slope = pseudo_gradient(w, gradient, l1)
-    if fns.hessian is not None:
-        hessian = fns.hessian(w, at)
-        # Dependent columns leave directions without curvature, along which the penalty alone decides:
-        # a little damping keeps the step to where it does.
-        damped = hessian.copy()
-        diagonal = np.einsum("kii->ki", damped)
-        diagonal *= 1 + _DAMPING
-        solve = linear_system.free_solver(damped)
-
-        def product(v, which):
-            return np.stack([np.dot(hessian[k], one) for k, one in zip(which, v, strict=True)])
-
+    explicit = fns.hessian is not None or fns.hessian_root is not None
+    if explicit:
+        product, solve = _explicit_model(fns, w, at)
         rounds = 50
     else:
         precondition, count = linear_system.preconditioner(fns, state, at)
@@ -126,11 +119,39 @@ def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None
     # What the model still promises at the new point, one solve further.
     slope = pseudo_gradient(found[0], found[2], l1)
     free = (found[0] != 0) | (slope != 0)
-    if fns.hessian is not None:
+    if explicit:
         promise = core.dot(slope, solve(np.where(free, slope, 0), free)) / 2
     else:
         promise = core.dot(slope, precondition(np.where(free, slope, 0), np.arange(len(at)), free)) / 2
     state.gap[at] = np.where(length < 1, np.maximum(promise, before - after), promise)
+
+
+def _explicit_model(
+    fns: core.Functions, w: core.Array, at: core.Array
+) -> tuple[Callable[[core.Array, core.Array], core.Array], Callable[[core.Array, core.Array], core.Array]]:
+    """The functions `product` and `solve` of `minimise_model` with the Hessians at w [k, P] at hand.
+
+    Dependent columns leave directions without curvature, along which the penalty alone decides: a little
+    damping keeps the step to where it does.
+    """
+    if fns.hessian is None:
+        root, diagonal = fns.hessian_root(w, at)
+
+        def by_root(v, which):
+            both = zip(which, v, strict=True)
+            return np.stack([np.dot(np.dot(root[k], one), root[k]) + diagonal[k] * one for k, one in both])
+
+        curvature = np.einsum("krp,krp->kp", root, root) + diagonal
+        return by_root, linear_system.free_solver_of_root(root, diagonal + _DAMPING * curvature)
+    hessian = fns.hessian(w, at)
+    damped = hessian.copy()
+    damped_diagonal = np.einsum("kii->ki", damped)
+    damped_diagonal *= 1 + _DAMPING
+
+    def product(v, which):
+        return np.stack([np.dot(hessian[k], one) for k, one in zip(which, v, strict=True)])
+
+    return product, linear_system.free_solver(damped)
 
 
 def pseudo_gradient(w: core.Array, gradient: core.Array, l1: core.Array) -> core.Array:
