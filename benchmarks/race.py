@@ -112,15 +112,18 @@ def draw(measured: dict, path: str) -> None:
         return
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
 
     columns = min(4, len(measured))
     lines = -(-len(measured) // columns)
-    figure, fields = pyplot.subplots(lines, columns, figsize=(4 * columns, 3 * lines + 1), squeeze=False)
+    size = (4 * columns, 3 * lines + 1)
+    figure, fields = pyplot.subplots(lines, columns, figsize=size, layout="constrained", squeeze=False)
     names = list(dict.fromkeys(name for found in measured.values() for name in found["contenders"]))
     for field, (problem, found) in zip(fields.flat, measured.items(), strict=False):
         for name, points in found["contenders"].items():
-            front = [point for point in points if best(points, point["gap"]) is point]
-            front.sort(key=later)
+            front = []
+            for point in sorted(points, key=later):
+                front += [point] if not front or point["gap"] < front[-1]["gap"] else []
             is_ours = name == "ours"
             field.loglog(
                 [later(point) for point in front], [max(point["gap"], 1e-13) for point in front], marker="o",
@@ -129,6 +132,7 @@ def draw(measured: dict, path: str) -> None:
             )  # fmt: skip
         field.set_title(problems.PROBLEMS[problem].title, fontsize=8)
         field.set_ylim(5e-14, 2)
+        field.xaxis.set_minor_formatter(NullFormatter())
         field.grid(alpha=0.3)
     for field in fields.flat[len(measured) :]:
         field.axis("off")
@@ -139,8 +143,8 @@ def draw(measured: dict, path: str) -> None:
         for field in fields.flat
         for line, text in zip(*field.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(labels.values(), labels.keys(), loc="lower center", ncols=6, fontsize=8)
-    figure.tight_layout(rect=(0.01, 0.05, 1, 1))
+    place = {"loc": "outside lower center", "ncols": min(6, columns + 2), "fontsize": 8}
+    figure.legend(labels.values(), labels.keys(), **place)
     figure.savefig(path, dpi=110)
     print(f"picture: {path}")
 
