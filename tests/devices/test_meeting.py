@@ -78,11 +78,12 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_something_else_at_a_workers_address(name):
+def test_something_else_at_a_workers_address(monkeypatch, name):
+    monkeypatch.setattr(meeting, "_PATIENCE", 0.2)
     answer, reason = ANSWERS[name]
     addresses = free_addresses(2)
     with answering(addresses[1], answer):
-        worker = Worker(addresses, 0, timeout=0.5 if name != "nothing" else 6.0)
+        worker = Worker(addresses, 0, timeout=0.5)
         said = worker.end()
     assert said.startswith(f"--startup_timeout: worker 1 ({addresses[1]}) did not come")
     assert reason in said

@@ -2,9 +2,17 @@
 
 import time
 
+import pytest
 from meetings import JOB, Worker, free_addresses
 
 import tf_logreg
+from tf_logreg.devices import meeting
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Workers of one machine need no five seconds to tell each other what differs."""
+    monkeypatch.setattr(meeting, "_PATIENCE", 2.0)
 
 
 def both_say(first, second):
@@ -30,7 +38,7 @@ def test_another_number_of_hosts_is_named():
 def test_another_number_of_hosts_on_one_that_nobody_looks_for():
     two, three = free_addresses(2), free_addresses(3)
     three = (*two, three[2])
-    pair, third = [Worker(two, 0), Worker(two, 1)], Worker(three, 2)
+    pair, third = [Worker(two, 0), Worker(two, 1)], Worker(three, 2, timeout=2.0)
     assert [worker.end() for worker in pair] == [None, None]
     assert "number of hosts" in third.end() or "did not come" in third.error
 
