@@ -136,7 +136,8 @@ def draw(measured: dict, path: str) -> None:
         field.grid(alpha=0.3)
     for field in fields.flat[len(measured) :]:
         field.axis("off")
-    figure.supxlabel("seconds")
+    for field in fields[-1]:
+        field.set_xlabel("seconds")
     figure.supylabel("(F - F*) / F(0)")
     labels = {
         text: line

@@ -72,7 +72,9 @@ def serve(pipe, package: str, threads: int) -> None:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
     # Whoever wants more memory than there is shall fail alone.
-    resource.setrlimit(resource.RLIMIT_DATA, (psutil.virtual_memory().available,) * 2)
+    hardest, free = resource.getrlimit(resource.RLIMIT_DATA)[1], psutil.virtual_memory().available
+    most = free if hardest == resource.RLIM_INFINITY else min(free, hardest)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hardest))
     warnings.simplefilter("ignore")
     start = time.perf_counter()
     classifiers.import_package(package, threads)
@@ -94,7 +96,12 @@ def ready(name: str, folder: str, form: str):
     """Reads X, and fits to a few rows: what that imports, compiles and starts is no part of later fits."""
     x, y, penalty = data(folder, form)
     if (name, folder, form) not in warm:
-        classifiers.fit(name, x[:500], y[:500], penalty, 0.1)
+        few = min(100, len(y))
+        weaker = {
+            **penalty,
+            "l1": penalty["l1"] * few / len(y),
+        }  # or all coefficients are 0, and nothing compiles
+        classifiers.fit(name, x[:few], y[:few], weaker, 1e-4)
         warm.add((name, folder, form))
     yield {}
     yield {"ready": True}

@@ -135,6 +135,19 @@ def run(script, *options):
 
 
 @pytest.mark.long
+def test_a_contender_is_stopped_and_the_next_is_measured(benchmarks, tmp_path):
+    problems, worker = benchmarks("problems"), benchmarks("worker")
+    problems.write(problems.PROBLEMS["odd"], str(tmp_path))
+    one = worker.Worker("sklearn", 1)
+    assert one.ask(0.0, worker.measured, "scikit-learn saga", str(tmp_path), "float64", 1e-12, True) == {}
+    assert one.ask(60, worker.measured, "scikit-learn lbfgs", str(tmp_path), "tables", 1e-3, True) == {}
+    found = one.ask(60, worker.measured, "scikit-learn lbfgs", str(tmp_path), "float64", 1e-3, False)
+    one.close()
+    assert 0 < found["objective"] < 1797 * np.log(2)
+    assert all(seconds > 0 for seconds in found["seconds"])
+
+
+@pytest.mark.long
 def test_a_small_problem_is_measured_and_not_measured_twice(tmp_path):
     options = ["--problems=iris", "--only=ours,cholesky", f"--results={tmp_path}"]
     printed = run("estimator.py", *options, "--profile")
