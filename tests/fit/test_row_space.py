@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression as Theirs
 
 from tf_logreg import LogisticRegression, LogisticRegressionCV
 from tf_logreg.fit.full_batch import row_space
+from tf_logreg.fit.path import batches
 
 
 def wide(classes=2, *, n=40, p=90):
@@ -85,7 +86,10 @@ def test_columns_that_repeat_leave_a_smaller_space(spaces):
 
 
 @pytest.mark.parametrize("standardize", [True, False])
-def test_a_path_is_each_problem_alone(spaces, standardize):
+def test_a_path_is_each_problem_alone(spaces, monkeypatch, standardize):
+    monkeypatch.setattr(
+        batches, "worth_at_once", lambda *_: 1
+    )  # elsewhere; here batches would share no space
     x, y, _ = wide(3, n=60)
     strengths, folds = [0.01, 1.0, 100.0], np.arange(60) % 3
     splits = [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in range(3)]

@@ -9,6 +9,7 @@ from tf_logreg import machine
 from tf_logreg.data.source import Batch, Source
 
 CACHED = 2**18  # numbers in a block: as many as a core's cache holds in float64
+_FEWEST = 8  # rows in a block: sums of a wide block take as long as a row of it
 
 
 def host_batches(source: Source, rows: np.ndarray, elements: int = CACHED) -> Iterator[Batch]:
@@ -37,7 +38,7 @@ def in_parallel(
 
 def _blocks(source: Source, rows: np.ndarray, elements: int) -> Iterator[np.ndarray]:
     """Row ids, block by block."""
-    block = max(1, elements // len(source.feature_names))
+    block = max(_FEWEST, elements // len(source.feature_names))
     return (rows[start : start + block] for start in range(0, len(rows), block))
 
 

@@ -87,11 +87,9 @@ def start(
     Raises:
         InterruptError: a signal arrived. Only these steps are repeated when the run resumes.
     """
-    if not method.USES_HESSIAN or not has_one(problems):
+    if not method.USES_HESSIAN or not applies(problems):
         return None
     groups = _of_one_shape(problems.l2)
-    if not pays(len(problems.engine.held.rows.y), *problems.shape, len(w), len(groups)):
-        return None
     found = Start(w.copy(), np.full(len(w), np.inf), np.zeros(len(w), int))
     for group in groups:
         some = problems.some(group)
@@ -112,10 +110,12 @@ def start(
     return found
 
 
-def has_one(problems: Penalized) -> bool:
-    """Whether K problems have their optima in row spaces: l2 alone on all columns, and rows in memory."""
-    l2_alone = not problems.l1.any() and (problems.l2 >= WEAK_L2).all()
-    return l2_alone and problems.engine.held is not None
+def applies(problems: Penalized) -> bool:
+    """Whether K problems are solved in row spaces: l2 alone on all columns, rows in memory, and it pays."""
+    held, l2 = problems.engine.held, problems.l2
+    if held is None or problems.l1.any() or (l2 < WEAK_L2).any() or len(held.rows.y) > problems.shape[0]:
+        return False
+    return pays(len(held.rows.y), *problems.shape, len(l2), len(_of_one_shape(l2)))
 
 
 def pays(n: int, p: int, m: int, count: int, spaces: int) -> bool:

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from tf_logreg.errors import InputError
+from tf_logreg.fit.full_batch import row_space
 from tf_logreg.fit.full_batch.memory import bytes_of_problem
 from tf_logreg.fit.full_batch.penalized import Penalized
 
@@ -48,7 +49,9 @@ def batches(problems: Penalized, together: int, most: int) -> list[np.ndarray]:
         most: number of problems that fit in memory.
     """
     count = len(problems.l2)
-    most = min(most, worth_at_once(problems.shape, problems.bias, together))
+    # Those of one row space would make it anew in each batch.
+    if not row_space.applies(problems):
+        most = min(most, worth_at_once(problems.shape, problems.bias, together))
     # Batches hold whole strengths where memory allows, so that each starts near the solution of another.
     size = most // together * together or most
     if size < count:
