@@ -73,17 +73,10 @@ def hessian(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
 
 
 def curvatures(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
-    """Sums of weights [K], and of each row the weighted Hessian of the loss by the outputs, [K, m, m, B]."""
+    """Sums of weights [K]; and of each row its weight [K, B], and [K, m, B] p (1 - p), or p of a softmax."""
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
-    if z.shape[1] == 1:
-        found = _sigmoid_curvature(z)[:, None]
-    else:
-        p = _softmax(z)
-        found = -p[:, :, None] * p[:, None]
-        at = np.arange(p.shape[1])
-        found[:, at, at] += p
-    found *= _each(weight, own)[:, None]
-    return [weight.sum(axis=1)[own], found]
+    found = _sigmoid_curvature(z) if z.shape[1] == 1 else _softmax(z)
+    return [weight.sum(axis=1)[own], weight[own], found]
 
 
 def pooled_gram(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
-from tf_logreg.fit.full_batch import preconditioner, sample
+from tf_logreg.fit.full_batch import preconditioner, sample, working_columns
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.model.head import Head
 from tf_logreg.solvers import load as solvers
@@ -22,6 +22,9 @@ def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: 
     if solvers.load(method).USES_HESSIAN:
         needed = head.num_problems * bytes_of_problem(p, head.outputs_of_problem, bias, rows)
         needed += 8 * p * sample.size(rows, p)
+    size = (p + bias) * head.outputs_of_problem
+    if solvers.load(method).TAKES_L1 and not Penalized.explicit(size):
+        needed += working_columns.bytes_of_copy(rows, size)
     if needed > (free := devices.host_memory):
         raise InputError(
             f"x: a full-batch fit of {p:,} features and {head.outputs:,} outputs takes about "

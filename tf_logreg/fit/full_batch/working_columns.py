@@ -52,6 +52,11 @@ def reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray 
     return read
 
 
+def bytes_of_copy(num_rows: int, size: int) -> float:
+    """Bytes of a copy, of its columns times roots of curvatures, and of Hessians, for `size` coefficients."""
+    return 8.0 * (2 * min(num_rows * size, _MOST_ELEMENTS) + 3 * min(size, _MOST_COEFFICIENTS) ** 2)
+
+
 def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions | None:
     """Problem k of a `Penalized` as a function of some of its coefficients; None where they are too many.
 
@@ -83,14 +88,14 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         return loss / weight + (l2 / 2 * np.square(u)).sum(axis=1), mean + l2 * u
 
     def hessian(u: np.ndarray, _) -> np.ndarray:
-        weight, curvature = host_sums.curvatures(unpack(u), record, rows)
-        found = _hessian(whole.x, curvature[0] / weight, place, output)
+        total, (weight,), (chances,) = host_sums.curvatures(unpack(u), record, rows)
+        found = _hessian(whole.x[:, place], weight / total, chances, output)
         found[np.diag_indices(count)] += l2[0]
         return found[None]
 
     def hessian_root(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
-        weight, curvature = host_sums.curvatures(unpack(u), record, rows)
-        return (whole.x[:, place] * np.sqrt(curvature[0, 0, 0] / weight)[:, None])[None], l2
+        total, (weight,), ((curvature,),) = host_sums.curvatures(unpack(u), record, rows)
+        return (whole.x[:, place] * np.sqrt(weight * curvature / total)[:, None])[None], l2
 
     return core.Functions(
         value_and_gradient=value_and_gradient,
@@ -107,21 +112,24 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
     )
 
 
-def _hessian(x: np.ndarray, curvature: np.ndarray, place: np.ndarray, output: np.ndarray) -> np.ndarray:
-    """sum_i d_iab x_i x_i^T for j coefficients, each of a column and an output: [j, j].
+def _hessian(columns: np.ndarray, weight: np.ndarray, p: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """The Hessian of j coefficients, each of a column and an output: [j, j].
 
     Args:
-        x: [n, f + 1]. curvature: [m, m, n], d. place, output: [j].
+        columns: [n, j], overwritten. weight: [n].
+        p: [m, n] probabilities of the outputs; with one output p (1 - p). output: [j].
     """
-    if len(curvature) == 1:
-        scaled = x[:, place] * np.sqrt(curvature[0, 0])[:, None]
-        return np.dot(scaled.T, scaled)
-    found = np.empty((len(place), len(place)))
-    mine = [np.flatnonzero(output == one) for one in range(len(curvature))]
-    own = [x[:, place[at]] for at in mine]
-    for a, left in enumerate(own):
-        for b in range(a + 1):
-            block = np.dot(left.T, curvature[a, b][:, None] * own[b])
-            found[np.ix_(mine[a], mine[b])] = block
-            found[np.ix_(mine[b], mine[a])] = block.T
+    if len(p) == 1:
+        columns *= np.sqrt(weight * p[0])[:, None]
+        return np.dot(columns.T, columns)
+    own = {}
+    for one in np.unique(output):
+        at = np.flatnonzero(output == one)
+        # p (1 - p) and not p - p^2, which cancels.
+        within = columns[:, at] * np.sqrt(weight * p[one] * (1 - p[one]))[:, None]
+        own[one] = at, np.dot(within.T, within)
+    columns *= np.sqrt(weight)[:, None] * p[output].T
+    found = -np.dot(columns.T, columns)
+    for at, block in own.values():
+        found[np.ix_(at, at)] = block
     return found
