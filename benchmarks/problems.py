@@ -31,6 +31,9 @@ SMALL = {
     "breast_cancer": Problem("breast_cancer_scaled", "l2, breast_cancer, 569 x 30, scaled", 1.0),
     "breast_cancer raw": Problem("breast_cancer", "l2, breast_cancer, 569 x 30, raw units", 1.0),
     "odd": Problem("digits_odd", "l2, digits, odd or even, 1,797 x 64", 1.0),
+    "iris": Problem("iris", "iris, 150 x 4, 3 classes, intercept", 1.0, intercept=True),
+    "digits": Problem("digits", "digits, 1,797 x 64, 10 classes, intercept", 1.0, intercept=True),
+    "10k": Problem("planted 10000 100", "10,000 x 100, intercept", 1.0, intercept=True),
     "a9a 1": Problem("a9a", "l2, a9a, 32,561 x 123, lambda 1", 1.0),
     "a9a 0.01": Problem("a9a", "l2, a9a, lambda 0.01", 0.01),
     "l1 breast_cancer": Problem("breast_cancer_scaled", "l1, breast_cancer, 0.1", share=0.1),
@@ -41,9 +44,6 @@ SMALL = {
         for p in (2000, 5000)
         for c in (0.5, 0.1, 0.05)
     },
-    "iris": Problem("iris", "iris, 150 x 4, 3 classes, intercept", 1.0, intercept=True),
-    "digits": Problem("digits", "digits, 1,797 x 64, 10 classes, intercept", 1.0, intercept=True),
-    "10k": Problem("planted 10000 100", "10,000 x 100, intercept", 1.0, intercept=True),
 }
 LARGE = {
     "1m": Problem("planted 1000000 28", "1,000,000 x 28, intercept", 1.0, intercept=True),

@@ -56,9 +56,8 @@ def table(name: str, found: dict) -> str:
         point = best(points, GOALS[1]) or {}
         cells = [milliseconds(reached(points, goal)) for goal in GOALS]
         first = milliseconds(statistics.median(point["first"])) if point.get("first") else ""
-        rest = (
-            [f"{point['imports']:.2f}", f"{point['peak'] / 1e6:.0f}", setting(point)] if point else [""] * 3
-        )
+        memory = f"{point['peak'] / 1e6:.0f}" if first else ""  # later fits find it allocated
+        rest = [f"{point['imports']:.2f}", memory, setting(point)] if point else [""] * 3
         rows.append([contender, *cells, first, *rest])
     return machine.aligned(rows)
 

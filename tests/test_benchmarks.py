@@ -1,11 +1,14 @@
 """The benchmarks' own parts: planted rows, gaps of answers whoever found them, and a whole small run."""
 
+import runpy
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -125,6 +128,30 @@ def test_other_problems_are_refused_by_name(benchmarks):
     assert problems.chosen("iris,small")[:2] == ["iris", "simulated 200 x 500"]
     with pytest.raises(ValueError, match="'mushrooms' is not one of small, large"):
         problems.chosen("mushrooms")
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_benchopt_is_given_the_optimum_of_its_objective(monkeypatch, penalty):
+    monkeypatch.setitem(sys.modules, "benchopt", types.SimpleNamespace(BaseSolver=object))
+    scope = runpy.run_path(str(BENCHMARKS / "benchopt" / "tf_logreg.py"))
+    solver = scope["Solver"]()
+    solver.penalty = penalty
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((80, 4))
+    y = np.where(x[:, 0] + rng.standard_normal(80) > 0, 1, -1)
+    assert solver.skip(x, y, 2.0) == (False, None)
+    assert solver.skip(csr_array(x), y, 2.0)[0]
+    solver.set_objective(x, y, 2.0)
+    solver.run(1e-9)
+    beta = solver.get_result()["beta"]
+    slope = -x.T @ (y / (1 + np.exp(y * (x @ beta))))
+    assert beta.shape == (4,)
+    if penalty == "l2":
+        assert np.allclose(slope, -2 * beta, atol=1e-4)
+    else:
+        assert (beta == 0).any()
+        assert np.abs(slope).max() < 2 + 1e-4
+        assert np.allclose(slope[beta != 0], -2 * np.sign(beta[beta != 0]), atol=1e-4)
 
 
 def run(script, *options):
