@@ -11,7 +11,12 @@ import pytest
 from tf_logreg.data import dataset
 from tf_logreg.results import measurement
 
-SMALL = ["--config=synthetic", "--config.data.args.num_rows=300", "--config.minibatch.epochs=1"]
+SMALL = [
+    "--config=synthetic",
+    "--config.data.args.num_rows=300",
+    "--config.solver.name=newton",
+    "--config.l2=0.01",
+]
 
 
 def files(folder):

@@ -193,21 +193,6 @@ def test_no_bias_is_scikit_learns_without_intercept(strategies, tmp_path):
     np.testing.assert_allclose(kernel.T, peer.coef_, atol=1e-4)
 
 
-def test_bfloat16_halves_x_and_stays_close(strategies, tmp_path):
-    x, y, _ = random_problem(2000, 10, 3)
-    values = [
-        objective(
-            x,
-            y,
-            *fit_arrays(x, y, strategy=strategies["one_device"], tmp_path=tmp_path, dtype=dtype, epochs=10)[
-                :2
-            ],
-        )
-        for dtype in ("float32", "bfloat16")
-    ]
-    assert abs(values[0] - values[1]) < 1e-3
-
-
 def test_a_step_far_too_long_is_said_to_diverge(strategies, tmp_path):
     x, y, _ = random_problem(50, 3, 2)
     with pytest.raises(RunError, match=r"diverged at step [12]0: .*learning_rate"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import fit_arrays, log_loss, random_problem
+from problems import fit_arrays, log_loss, random_problem, solve_arrays
 from sklearn.linear_model import LogisticRegression
 
 from tf_logreg import config as configs
@@ -47,8 +47,8 @@ def test_a_schedule_reaches_the_optimiser(strategies, tmp_path):
     np.testing.assert_allclose(first, plain, rtol=1e-6)
     # A decay to zero settles where a constant step of the same size still hovers.
     common |= {"epochs": 60, "batch_size": 5, "optimizer": "Adam", "l2": 1e-2}
-    optimum, intercept, _ = fit_arrays(
-        x, y, learning_rate=0.5, **(common | {"optimizer": "SGD", "batch_size": 0, "epochs": 3000})
+    optimum, intercept, _ = solve_arrays(
+        x, y, l2=1e-2, tol=1e-10, strategy=strategies["one_device"], tmp_path=tmp_path
     )
     hovering, b1, _ = fit_arrays(x, y, learning_rate=0.1, **common)
     settled, b2, _ = fit_arrays(x, y, learning_rate=0.1, schedule=schedule, **common)
