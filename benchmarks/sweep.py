@@ -22,7 +22,8 @@ import problems
 import worker
 
 GOALS = (1e-3, 1e-6, 1e-9)
-SMALL = 2**25  # bytes of X below which one thread is faster than two for most
+TINY = 2**20  # bytes of X below which one thread is faster than two for all
+SMALL = 2**25  # below which it is for most
 DECADES = [10.0**-k for k in range(1, 15)]
 
 
@@ -63,7 +64,8 @@ class Sweep:
                         f for f in classifiers.CONTENDERS[contender].forms if f != "sparse" or problem.sparse
                     ]
                     forms.sort(key=lambda form: form != found["dtype"])
-                    threads = int(x.nbytes < SMALL and contender != "ours")
+                    threads = [1] if x.nbytes < TINY else [1, 0] if x.nbytes < SMALL else [0, 1]
+                    threads = threads if contender != "ours" else [0]
                     found["contenders"][contender] = self.points(contender, forms, threads)
                     write(path, found)
                     self.close(x.nbytes)
@@ -92,19 +94,19 @@ class Sweep:
         for one in self.workers.values() if size > SMALL else ():
             one.close()
 
-    def points(self, name: str, forms: list[str], threads: int) -> list[dict]:
+    def points(self, name: str, forms: list[str], threads: list[int]) -> list[dict]:
         """A contender's points: a sweep, then each goal's tolerance in other settings, and the best thrice.
 
         Args:
             name: the contender's. forms: of X; the next is swept where the ones before reach not every goal.
-            threads: of the sweep, 1, or 0 for all cores.
+            threads: 1, or 0 for all cores, that of the sweep first.
         """
-        one = self.worker(classifiers.CONTENDERS[name].package, threads)
+        one = self.worker(classifiers.CONTENDERS[name].package, threads[0])
         one.ask(worker.READY, worker.ready, name, self.folder, forms[0])
         end = min(self.end, time.monotonic() + self.arguments.budget)
         points = []
         for form in forms:
-            measure = functools.partial(self.point, name, form, threads)
+            measure = functools.partial(self.point, name, form, threads[0])
             lacking = [goal for goal in GOALS if not best(points, goal)]
             if name == "ours":
                 points += [point for point in map(measure, lacking) if point]
@@ -113,10 +115,10 @@ class Sweep:
                 points += walk(measure, lacking, min(reached, default=1.0), end)
         for goal in GOALS:
             point = best(points, goal)
-            for form, other in itertools.product(forms, (threads, 1 - threads)):
+            for form, other in itertools.product(forms, threads):
                 setting = (form, other, point["tol"]) if point else ()
                 known = [(one["form"], one["threads"], one["tol"]) for one in points]
-                matters = other == threads or classifiers.CONTENDERS[name].threads
+                matters = other == threads[0] or classifiers.CONTENDERS[name].threads
                 if point and matters and setting not in known and time.monotonic() < end:
                     points += [found for found in [self.point(name, *setting)] if found]
             point = best(points, goal)
