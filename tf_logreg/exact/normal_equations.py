@@ -97,15 +97,18 @@ def _columns(x: np.ndarray, weight: np.ndarray, mask: np.ndarray) -> tuple[np.nd
 
 
 def _softmax_matrix(columns: np.ndarray, p: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """A = sum_i x_i^T x_i (diag p - p p^T)."""
-    count, outputs = columns.shape[1], len(p)
+    """A = sum_i x_i^T x_i (diag p - p p^T), of the coefficients `which` [f m] alone."""
+    outputs = len(p)
     rows = (columns[:, :, None] * p.T[:, None, :]).reshape(len(columns), -1)
-    whole = -np.dot(rows.T, rows).reshape(count, outputs, count, outputs)
+    rows = rows if which.all() else rows[:, which]
+    whole = -np.dot(rows.T, rows)
+    feature, output = np.divmod(np.flatnonzero(which), outputs)
     for c in range(outputs):
+        at = np.flatnonzero(output == c)
         # p (1 - p) and not p - p^2, which cancels.
-        own = columns * np.sqrt(p[c] * (1 - p[c]))[:, None]
-        whole[:, c, :, c] = np.dot(own.T, own)
-    return whole.reshape(count * outputs, -1)[np.ix_(which, which)]
+        own = columns[:, feature[at]] * np.sqrt(p[c] * (1 - p[c]))[:, None]
+        whole[np.ix_(at, at)] = np.dot(own.T, own)
+    return whole
 
 
 def roots(

@@ -2,7 +2,8 @@
 
 The set is every coefficient that is not zero or has no l1, and of the others those whose gradient exceeds
 their l1 the most (Johnson and Guestrin, Blitz, ICML 2015; Massias, Gramfort and Salmon, Celer, ICML 2018).
-It at most doubles from step to step, so that early steps, which see the wrong gradients, are cheap.
+It at most doubles from step to step, so that early steps, which see the wrong gradients, are cheap. A large
+one grows by a quarter, so that its Hessian stays within what can be factored.
 """
 
 import numpy as np
@@ -11,13 +12,16 @@ from tf_logreg.solvers.core import Array
 
 _FEWEST = 100  # coefficients in a set, if so many have a reason to move
 _GROWTH = 2
+_LARGE, _GROWTH_OF_LARGE = 2000, 1.25
 
 
 def working_set(w: Array, gradient: Array, l1: Array) -> Array:
     """Indices of the set of one problem, ascending; all arguments are [P]."""
     inside = (w != 0) | (l1 == 0)
     excess = np.where(inside, 0, np.abs(gradient) - l1)
-    size = max(_FEWEST, _GROWTH * inside.sum()) - inside.sum()
+    count = int(inside.sum())
+    most = min(_GROWTH * count, max(_LARGE, int(_GROWTH_OF_LARGE * count)))
+    size = max(_FEWEST, most) - count
     outside = np.flatnonzero(excess > 0)
     if len(outside) > size:
         outside = outside[np.argpartition(-excess[outside], size)[:size]]
