@@ -124,3 +124,24 @@ def test_memory_is_that_of_the_rows_not_of_the_columns():
     tracemalloc.stop()
     assert ours.status_ == "optimal"
     assert peak < 8 * x.nbytes
+
+
+def test_a_limit_ends_with_its_proven_gap(spaces):
+    x, y, _ = wide(3)
+    with pytest.warns(match="after .* passes the gap is at most"):
+        ours = LogisticRegression(max_iter=2).fit(x, y)
+    assert (ours.status_, ours.n_iter_.tolist()) == ("max_passes", [2])
+    best = LogisticRegression().fit(x, y)
+    assert ours.certified_gap_ >= ours.result_["objective"] - best.result_["objective"] > 0
+    assert len(spaces) == 2
+
+
+def test_rows_without_weight_are_as_absent():
+    x, y, weight = wide(3)
+    weight[::3] = 0
+    there = weight > 0
+    ours, fewer = (
+        LogisticRegression().fit(x, y, weight),
+        LogisticRegression().fit(x[there], y[there], weight[there]),
+    )
+    np.testing.assert_allclose(ours.coef_, fewer.coef_, atol=1e-10)
