@@ -19,6 +19,8 @@ class Goal:
         noise: relative rounding error of the devices' values; smaller progress is not visible.
         max_steps: steps of the method after which all problems are given up.
         polish: whether small problems go on from there until rounding stops them (`polish.polish`).
+        straight: values and gradients are float64 from the start, and problems are certified first where
+            the estimated gap is so small; None for gradients of the devices, up to the target.
     """
 
     gap: np.ndarray
@@ -26,6 +28,7 @@ class Goal:
     noise: float
     max_steps: int = 2**62
     polish: bool = True
+    straight: float | None = None
 
     def some(self, which: np.ndarray) -> "Goal":
         """The goal of the problems `which`."""

@@ -58,11 +58,11 @@ def solve(
         InterruptError: a signal arrived; the state is saved.
         InputError: a checkpoint does not match, or cannot be written.
     """
-    loop, passes = _Loop(w, goal.gap), certified.problems.passes
+    loop, passes = _Loop(w, goal), certified.problems.passes
     saving = Saving(monitor, loop, passes)
     tape = saving.tape = Tape(certified.problems.sums, saving.after_pass_of_step)
     penalized = certified.problems.through(tape)
-    fns = penalized.functions(goal.gap, goal.noise)
+    fns = penalized.functions(loop.threshold.copy(), goal.noise)
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = certified.exact(w, problems)
@@ -113,12 +113,13 @@ def solve(
 class _Loop:
     """State of the loop between two steps, and the decision which problems end."""
 
-    def __init__(self, w: np.ndarray, target: np.ndarray):
-        count = len(w)
+    def __init__(self, w: np.ndarray, goal: Goal):
+        count, straight = len(w), goal.straight
         self.state: core.State | None = None
-        self.iterations, self.exact = 0, False
+        self.iterations, self.exact = 0, straight is not None
         self.history: list[tuple[float, float, float]] = []
-        self.target, self.threshold = target, target.copy()
+        self.target = goal.gap
+        self.threshold = self.target.copy() if straight is None else np.full(count, straight)
         self.passes, self.refusals, self.steps = np.zeros(count), np.zeros(count, int), np.zeros(count, int)
         self.least, self.since = np.full(count, np.inf), np.zeros(count, int)
         self.status: list[str] = [""] * count

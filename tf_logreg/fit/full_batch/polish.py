@@ -6,6 +6,7 @@ and gradients come from the raw rows in float64, as certificates do; Hessians fr
 """
 
 import dataclasses
+from types import ModuleType
 
 import numpy as np
 
@@ -24,8 +25,20 @@ ENOUGH = 1e-22  # of the estimated gap, nats: the step to the optimum is then 1e
 NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
 
+def straight(goal: Goal, problems: Penalized, method: ModuleType) -> Goal:
+    """The goal of problems that may go to the last digits at once, with one certificate instead of two.
+
+    They are small, and theirs is Newton's method with an explicit Hessian. Every kernel has a
+    penalty: without one the data may be separable, which a certificate on the way finds out.
+    """
+    newton = method in (solvers.load("newton"), solvers.load("proximal_newton"))
+    penalised = bool((problems.l1 + problems.l2 > 0).all())
+    small = newton and penalised and problems.explicit(problems.size) and is_small(problems, goal)
+    return dataclasses.replace(goal, straight=ENOUGH) if small else goal
+
+
 def is_small(problems: Penalized, goal: Goal) -> bool:
-    """Whether problems are polished."""
+    """Whether problems go on to the last digits."""
     work = len(problems.l2) * problems.num_rows * problems.size
     return goal.polish and problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
 
@@ -48,7 +61,8 @@ def polish(
     if begin is not None:
         taken &= outcome.steps > begin.steps
     steps = min(_MOST_STEPS, goal.max_steps - outcome.iterations)
-    if not is_small(problems, goal) or not taken.any() or steps < 1 or monitor.late():
+    done = goal.straight is not None or not is_small(problems, goal)
+    if done or not taken.any() or steps < 1 or monitor.late():
         return
     fns = problems.functions(np.full(len(taken), ENOUGH), NOISE)
     fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
