@@ -245,7 +245,8 @@ def test_no_passes_left_is_said_and_never_optimal(strategies, tmp_path):
 
 def test_warm_start_saves_passes(strategies, tmp_path):
     x, y, _ = random_problem(300, 5, 3)
-    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-3)
+    # Those of the method: small problems go on to the last digits wherever they start.
+    common = dict(strategy=strategies["one_device"], tmp_path=tmp_path, l2=1e-3, solver__polish=False)
     kernel, bias, cold = solve_arrays(x, y, tol=1e-12, **common)
     _, _, warm = solve_arrays(x, y, start=(kernel, bias), **common)
     assert warm.status is Status.OPTIMAL
@@ -257,7 +258,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("l1", [0.0, 1e-3])
-@pytest.mark.parametrize("at", [2, 7, 12])
+@pytest.mark.parametrize("at", [2, 5, 8])
 def test_a_killed_solve_repeats_at_most_one_pass(strategies, tmp_path, monkeypatch, at, l1):
     from tf_logreg.fit.full_batch import penalized, saving
     from tf_logreg.fit.full_batch.tape import Tape
