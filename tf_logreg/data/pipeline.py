@@ -45,11 +45,20 @@ def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
     drops the pipeline while it runs, because each waits for the other's lock.
     """
     rounds, rest = divmod(num_rows, VIRTUAL_SHARDS)
-    epoch = tf.cast(epoch, tf.int64)
+    seed = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    drawn = tf.random.stateless_uniform([], seed, None, None, tf.int32)  # with the stream, a shuffle's seed
 
-    def shuffled(size: int, stream: int) -> tf.Tensor:
-        key = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(seed, tf.int64), epoch]), stream)
-        return tf.random.experimental.stateless_shuffle(tf.range(size, dtype=tf.int64), key)
+    def shuffled(size: int, stream: int | tf.Tensor) -> tf.Tensor:
+        rows = tf.range(size, dtype=tf.int64)
+        return tf.random.experimental.stateless_shuffle(rows, tf.stack([drawn, stream]))
+
+    def of_shards(first: int, end: int, size: int) -> tf.Tensor:  # [shard, round]
+        # Traced once; 64 shuffles one by one took most of a second of every fit's start.
+        shards = tf.range(first, end)
+        rounds = tf.map_fn(
+            lambda shard: shuffled(size, shard), shards, fn_output_signature=tf.TensorSpec([size], tf.int64)
+        )
+        return rounds * VIRTUAL_SHARDS + tf.cast(shards, tf.int64)[:, None]
 
     step, start = (
         2 * shuffled(VIRTUAL_SHARDS // 2, VIRTUAL_SHARDS)[0] + 1,
@@ -57,13 +66,12 @@ def epoch_order(num_rows: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
     )
     shards = (step * tf.range(VIRTUAL_SHARDS, dtype=tf.int64) + start) % VIRTUAL_SHARDS
     # If the rows do not fill the shards evenly, some have one row more; these come last.
-    rows = [
-        shuffled(rounds + (shard < rest), shard) * VIRTUAL_SHARDS + shard for shard in range(VIRTUAL_SHARDS)
-    ]
-    # [round, shard], because a transpose of [shard, round] makes TensorFlow log a false error about int64.
-    grid = tf.gather(tf.stack([row[:rounds] for row in rows], axis=1), shards, axis=1)
-    last = tf.gather(tf.concat([row[rounds:] for row in rows], 0), shuffled(rest, VIRTUAL_SHARDS + 2))
-    order = tf.concat([tf.reshape(grid, [-1]), last], 0)
+    longer, shorter = of_shards(0, rest, rounds + 1), of_shards(rest, VIRTUAL_SHARDS, rounds)
+    grid = tf.concat([longer[:, :rounds], shorter], 0)
+    # By places, because a transpose makes TensorFlow log a false error about int64.
+    places = tf.range(rounds, dtype=tf.int64)[:, None] + shards * rounds
+    last = tf.gather(longer[:, rounds], shuffled(rest, VIRTUAL_SHARDS + 2))
+    order = tf.concat([tf.gather(tf.reshape(grid, [-1]), tf.reshape(places, [-1])), last], 0)
     return tf.ensure_shape(order, [num_rows])
 
 
