@@ -11,7 +11,7 @@ import statistics
 import tempfile
 
 import machine
-import problems
+import race_problems
 import sweep
 import worker
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 def table(name: str, found: dict) -> str:
     """A problem's contenders, ours first."""
-    rows = [[f"{problems.PROBLEMS[name].title}, {found.get('dtype', 'not measured')}", *HEADS]]
+    rows = [[f"{race_problems.PROBLEMS[name].title}, {found.get('dtype', 'not measured')}", *HEADS]]
     ours = sweep.best(found["contenders"].get("ours", []), GOAL)
     for contender, points in found["contenders"].items():
         point = sweep.best(points, GOAL)
@@ -62,8 +62,8 @@ def table(name: str, found: dict) -> str:
 def profile(name: str, arguments) -> str:
     """A table of the functions that a later fit of ours spends its time in."""
     with tempfile.TemporaryDirectory() as folder:
-        problems.write(problems.PROBLEMS[name], folder, arguments.a9a, arguments.images)
-        dtype, ours = str(problems.read(folder)[0].dtype), worker.Worker("tf_logreg")
+        race_problems.write(race_problems.PROBLEMS[name], folder, arguments.a9a, arguments.images)
+        dtype, ours = str(race_problems.read(folder)[0].dtype), worker.Worker("tf_logreg")
         found = ours.ask(600, worker.profile, folder, dtype, GOAL)
         ours.close()
     return "\n".join([*found.get("lines", []), ""])

@@ -16,7 +16,7 @@ import os
 import statistics
 
 import machine
-import problems
+import race_problems
 import sweep
 from sweep import GOALS, best, later, setting
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 def table(name: str, found: dict) -> str:
     """A problem's contenders, the fastest to 1e-6 first; milliseconds."""
-    title, optimum = problems.PROBLEMS[name].title, found.get("optimum")
+    title, optimum = race_problems.PROBLEMS[name].title, found.get("optimum")
     if optimum and not optimum["certified"]:
         title += " (optimum not certified)"
     elif optimum and (unknown := (optimum["objective"] - optimum["lower"]) / optimum["zero"]) > 1e-11:
@@ -75,7 +75,7 @@ def summary(measured: dict) -> str:
             point = best(points, GOALS[1])
             if point and point["first"]:
                 times[contender] = statistics.median(point["first"])
-        rows.append([problems.PROBLEMS[name].title, *cells, compared(times)])
+        rows.append([race_problems.PROBLEMS[name].title, *cells, compared(times)])
     return machine.aligned(rows)
 
 
@@ -129,7 +129,7 @@ def draw(measured: dict, path: str) -> None:
                 markersize=3, color="black" if is_ours else f"C{names.index(name) % 10}", label=name,
                 linewidth=2.5 if is_ours else 1, linestyle="-" if names.index(name) < 10 else "--",
             )  # fmt: skip
-        field.set_title(problems.PROBLEMS[problem].title, fontsize=8)
+        field.set_title(race_problems.PROBLEMS[problem].title, fontsize=8)
         field.set_ylim(5e-14, 2)
         field.xaxis.set_minor_formatter(NullFormatter())
         field.grid(alpha=0.3)

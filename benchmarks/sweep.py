@@ -18,7 +18,7 @@ import time
 
 import classifiers
 import machine
-import problems
+import race_problems
 import worker
 
 GOALS = (1e-3, 1e-6, 1e-9)
@@ -43,13 +43,13 @@ class Sweep:
 
     def measure(self, name: str) -> dict:
         """dtype, size, optimum of a problem, and points by contender; what is not known yet is measured."""
-        path, problem = os.path.join(self.arguments.results, f"{name}.json"), problems.PROBLEMS[name]
+        path, problem = os.path.join(self.arguments.results, f"{name}.json"), race_problems.PROBLEMS[name]
         found = {"contenders": {}, **read(path)}
         if time.monotonic() > self.end:
             return found
         with tempfile.TemporaryDirectory() as self.folder:
-            problems.write(problem, self.folder, self.arguments.a9a, self.arguments.images)
-            x, y, penalty = problems.read(self.folder)
+            race_problems.write(problem, self.folder, self.arguments.a9a, self.arguments.images)
+            x, y, penalty = race_problems.read(self.folder)
             found |= {"dtype": str(x.dtype), "size": x.nbytes}
             if "optimum" not in found:
                 found["optimum"] = self.worker("tf_logreg").ask(300, worker.optimum, self.folder)
@@ -244,7 +244,9 @@ def parser(description: str, group: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--problems", default=group, help="names, or groups: " + ", ".join(problems.GROUPS))
+    made.add_argument(
+        "--problems", default=group, help="names, or groups: " + ", ".join(race_problems.GROUPS)
+    )
     made.add_argument(
         "--results", default="runs/race", help="a folder that keeps what was measured; goes on from there"
     )
@@ -263,14 +265,16 @@ def parser(description: str, group: str) -> argparse.ArgumentParser:
 
 def chosen(arguments) -> list[str]:
     """The problems asked for whose file is given; prints the machine, and what is left out."""
-    names = problems.chosen(arguments.problems)
+    names = race_problems.chosen(arguments.problems)
     print(machine.summary())
     for name in classifiers.CONTENDERS:
         if not classifiers.installed(name):
             print(f"{name}: not installed, left out")
     for flag in ("a9a", "images"):
         lacking = [
-            name for name in names if problems.PROBLEMS[name].rows == flag and not getattr(arguments, flag)
+            name
+            for name in names
+            if race_problems.PROBLEMS[name].rows == flag and not getattr(arguments, flag)
         ]
         names = [name for name in names if name not in lacking]
         if lacking:

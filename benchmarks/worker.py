@@ -15,8 +15,8 @@ import warnings
 import classifiers
 import gaps
 import machine
-import problems
 import psutil
+import race_problems
 
 CONTEXT = multiprocessing.get_context("spawn")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -88,7 +88,7 @@ def serve(pipe, package: str, threads: int) -> None:
             pipe.send({"error": repr(error)})
 
 
-data = functools.lru_cache(maxsize=1)(problems.read)
+data = functools.lru_cache(maxsize=1)(race_problems.read)
 warm = set()  # what this process has fitted once
 
 
@@ -119,7 +119,7 @@ def measured(name: str, folder: str, form: str, tol: float, first: bool):
             start = time.perf_counter()
             answer = classifiers.fit(name, x, y, penalty, tol)
             seconds.append(time.perf_counter() - start)
-    x, y, penalty = problems.read(folder)
+    x, y, penalty = race_problems.read(folder)
     yield {
         "seconds": seconds,
         "objective": gaps.objective(x, y, *answer, penalty),

@@ -70,7 +70,7 @@ def test_the_objective_is_that_of_the_definition(benchmarks):
 
 
 def test_the_largest_l1_leaves_no_coefficient(benchmarks, tmp_path):
-    problems, gaps = benchmarks("problems"), benchmarks("gaps")
+    problems, gaps = benchmarks("race_problems"), benchmarks("gaps")
     problems.write(problems.Problem("digits_odd", "", share=1.0), str(tmp_path))
     x, y, penalty = problems.read(str(tmp_path), "float64")
     empty = gaps.objective(x, y, np.zeros((64, 1)), np.zeros(1), penalty)
@@ -112,7 +112,7 @@ def test_a_sweep_ends_where_tighter_tolerances_no_longer_help(benchmarks):
 
 @pytest.mark.parametrize("name", ["ours", "scikit-learn liblinear"])
 def test_contenders_minimise_the_same_l1_objective(benchmarks, tmp_path, name):
-    problems = benchmarks("problems")
+    problems = benchmarks("race_problems")
     problems.write(problems.PROBLEMS["l1 breast_cancer"], str(tmp_path))
     x, y, penalty = problems.read(str(tmp_path), "float64")
     assert benchmarks("classifiers").fits(name, 2, penalty)
@@ -124,7 +124,7 @@ def test_contenders_minimise_the_same_l1_objective(benchmarks, tmp_path, name):
 
 
 def test_other_problems_are_refused_by_name(benchmarks):
-    problems = benchmarks("problems")
+    problems = benchmarks("race_problems")
     assert problems.chosen("iris,small")[:2] == ["iris", "simulated 200 x 500"]
     with pytest.raises(ValueError, match="'mushrooms' is not one of small, large"):
         problems.chosen("mushrooms")
@@ -163,7 +163,7 @@ def run(script, *options):
 
 @pytest.mark.long
 def test_a_contender_is_stopped_and_the_next_is_measured(benchmarks, tmp_path):
-    problems, worker = benchmarks("problems"), benchmarks("worker")
+    problems, worker = benchmarks("race_problems"), benchmarks("worker")
     problems.write(problems.PROBLEMS["odd"], str(tmp_path))
     one = worker.Worker("sklearn", 1)
     assert one.ask(0.0, worker.measured, "scikit-learn saga", str(tmp_path), "float64", 1e-12, True) == {}
