@@ -1,11 +1,18 @@
 """l1 over more columns than a Hessian takes: working sets lead to the same optimum, whatever the problem."""
 
+import itertools
+
 import numpy as np
 import pytest
 from celer import LogisticRegression as Celer
+from problems import dataset_of, settings_of
 from scipy.special import softmax
 
 from tf_logreg import LogisticRegression, LogisticRegressionCV
+from tf_logreg.devices.devices import Devices
+from tf_logreg.fit import learn
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.result import Status
 from tf_logreg.solvers import linear_system, working_set
 
 
@@ -28,6 +35,21 @@ def slopes(x, y, weight, model, l1, l2):
     l1 = np.broadcast_to(l1[:, None], w.shape)
     at_zero = np.maximum(np.abs(gradient) - l1, 0)
     return np.where(w != 0, gradient + l1 * np.sign(w), at_zero), error.sum(axis=0)
+
+
+@pytest.mark.parametrize("asked", [3, 5, 8])
+def test_a_step_that_time_ends_leaves_a_model_with_a_bound(asked):
+    """Within a set, where no pass over the rows asks for the time; far from the optimum."""
+    x, y = wide(300, 900)
+    settings = settings_of(solver__name="proximal_newton", l1=0.05 * largest_l1(x, y), solver__tol=1e-9)
+    devices, times = Devices(dtype="float64"), itertools.count()
+    dataset = dataset_of(x, y, np.ones(len(y)), settings=settings, devices=devices, num_classes=2)
+    late = Monitor(late=lambda: next(times) >= asked)
+    found = learn.learn(settings, dataset, devices, late).trained
+    best = learn.learn(settings, dataset, devices, Monitor()).trained
+    assert (found.status, best.status) == (Status.TIME_LIMIT, Status.OPTIMAL)
+    assert found.kernel.any()
+    assert found.objective - best.objective <= found.certificate.gap < found.objective
 
 
 def largest_l1(x, y):

@@ -26,8 +26,9 @@ _EPS = np.finfo(np.float64).eps
 _ROUNDS = 3
 _REMEDY = "add some l2, or leave columns out"
 _LITTLE = 0.01  # share of the gap that is not worth another pass over the rows
-# Coefficients with l2, and rows times their square, for which a tighter bound takes a fraction of a second.
-_MOST_TIGHT, _MOST_OPERATIONS = 1000, 1e10
+# Coefficients with l2 of a problem, rows times their squares of all, for which tighter bounds take a fraction
+# of a second, and numbers of the matrices that each block of rows has.
+_MOST_TIGHT, _MOST_OPERATIONS, _MOST_ELEMENTS = 1000, 1e10, 2**21
 _INFEASIBLE = "none: no dual point is feasible this far from the optimum"
 
 
@@ -74,24 +75,49 @@ def certify(
         enough: [K], gaps below which no more passes are spent on a tighter bound; None for none.
     """
     found, totals = _certificates(blocks, problems, gather)
+    far = [k for k, problem in enumerate(problems) if _needs_a_box_alone(problem, found[k])]
+    if far:
+        again = [dataclasses.replace(problems[k], boxed=True) for k in far]
+        for k, one in zip(far, _certificates(blocks, again, gather)[0], strict=True):
+            found[k] = found[k] if one.gap is None else one
     least = np.zeros(len(problems)) if enough is None else enough
-    loose = [k for k, total in enumerate(totals) if _may_be_tighter(problems[k], total, found[k], least[k])]
-    if loose:
-        again = [dataclasses.replace(problems[k], tight=True) for k in loose]
-        for k, one in zip(loose, _certificates(blocks, again, gather)[0], strict=True):
+    for group in _groups_to_tighten(problems, totals, found, least):
+        again = [dataclasses.replace(problems[k], tight=True) for k in group]
+        for k, one in zip(group, _certificates(blocks, again, gather)[0], strict=True):
             if one.gap is not None and one.gap < found[k].gap:
                 found[k] = dataclasses.replace(found[k], gap=one.gap, rounding=one.rounding)
     return found
 
 
-def _may_be_tighter(problem: Problem, total: sums.Sums, found: Certificate, enough: float) -> bool:
-    """Whether the dual point may be moved along coefficients with l2, and that is worth its passes."""
-    if found.gap is None or found.gap <= max(enough, 2 * found.rounding) or total.obstacle:
-        return False
-    if not problem.with_l2.any() or problem.constrained[: len(problem.centre)].any():
-        return False
-    count = int(dataclasses.replace(problem, tight=True).moved.sum())
-    return count <= _MOST_TIGHT and total.num_rows * count**2 <= _MOST_OPERATIONS
+def _needs_a_box_alone(problem: Problem, found: Certificate) -> bool:
+    """Whether equations of coefficients with l1 alone are what no dual point fulfils."""
+    return found.reason == _INFEASIBLE and bool((problem.constrained & (problem.l1 > 0)).any())
+
+
+def _groups_to_tighten(
+    problems: list[Problem], totals: list[sums.Sums], found: list[Certificate], enough: np.ndarray
+) -> list[list[int]]:
+    """Problems whose dual points may move along coefficients with l2, where that is worth its passes.
+
+    Each group's matrices fit in memory side by side, and all together take no more than `_MOST_OPERATIONS`.
+    """
+    groups, size, left = [[]], 0.0, _MOST_OPERATIONS
+    for k, (problem, total) in enumerate(zip(problems, totals, strict=True)):
+        one = found[k]
+        if one.gap is None or one.gap <= max(enough[k], 2 * one.rounding) or total.obstacle:
+            continue
+        if not problem.with_l2.any() or problem.constrained[: len(problem.centre)].any():
+            continue
+        count = int(dataclasses.replace(problem, tight=True).moved.sum())
+        if count > _MOST_TIGHT or total.num_rows * count**2 > left:
+            continue
+        left -= total.num_rows * count**2
+        if groups[-1] and size + count**2 > _MOST_ELEMENTS:
+            groups.append([])
+            size = 0.0
+        groups[-1].append(k)
+        size += count**2
+    return [group for group in groups if group]
 
 
 def _certificates(
@@ -156,7 +182,7 @@ def _judged(
         reason = "none: columns without l2 depend on each other too closely"
         return _failed(problem, total, reason, remedy=_REMEDY), 0.0, None
     step = projection.correction(total.onto, residual, problem)
-    if problem.tight:  # where l2 is, the bound needs no equation to hold
+    if problem.tight:  # where l2 is, the bound needs no equation to hold; without a bias nothing is left
         residual = np.where(problem.constrained, residual, 0)
         size = _size(projection.correction(total.onto, residual, problem), residual)
     else:

@@ -43,6 +43,8 @@ class Problem:
         positive: with one output, the class against all others; -1 for labels as they are.
         weak: [q, m] bool, an l2 so small that rounding of the gradient hides it; None for nowhere.
         tight: the dual point moves along coefficients with l2 too, which needs more passes.
+        boxed: coefficients of l1 alone have no equation, their box is all that G must keep to: a looser
+            bound, far from the optimum the only one.
     """
 
     w: np.ndarray
@@ -55,6 +57,7 @@ class Problem:
     positive: int = -1
     weak: np.ndarray | None = None
     tight: bool = False
+    boxed: bool = False
 
     def weights(self, block: Block) -> np.ndarray:
         """The weights of a block's rows in this problem, [B]; 0 for those held out."""
@@ -84,7 +87,7 @@ class Problem:
         their gradient is -l1 sign(w), and a dual point that says so is the tightest. A weak l2 is taken so
         too, with -l2 w beside it: its conjugate would divide rounding by l2.
         """
-        return ~self.with_l2 & ((self.l1 == 0) | (self.w != 0))
+        return ~self.with_l2 & ((self.l1 == 0) | ((self.w != 0) & (not self.boxed)))
 
     @functools.cached_property
     def moved(self) -> np.ndarray:

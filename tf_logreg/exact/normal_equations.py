@@ -24,7 +24,7 @@ _DESIGN_ELEMENTS = 2**21  # floats of the design in memory at a time
 
 
 def obstacle(problem: Problem, num_rows: int) -> str:
-    """Why the constrained columns cannot be projected on for so many rows; '' where they can."""
+    """Why the columns that are moved cannot be projected on for so many rows; '' where they can."""
     count, outputs = int(problem.moved.sum()), problem.w.shape[1]
     alone = biases_alone(problem)
     if not alone and count > _MOST_IN_BLOCKS and count > num_rows * max(1, outputs - 1):

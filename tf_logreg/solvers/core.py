@@ -34,6 +34,8 @@ class Functions:
         noise: relative rounding error of a value.
         many_products: [K], in one step, after which building the preconditioner anew pays.
         alike: [K], problems with the same number may share a preconditioner.
+        late: asked between the parts of a long step that read no rows. When True, the step ends with the
+            weights that it has, whose values and gradients are left as they were; it may raise, too.
         hessian_root: (w, problems) -> (R [k, r, P], L [k, P]) with R^T R + diag L for the Hessian, where r is
             far below P; None elsewhere.
         restricted: (coordinates [j], problem) -> functions of one problem, of these of its coefficients
@@ -51,6 +53,7 @@ class Functions:
     noise: float
     many_products: Array
     alike: Array
+    late: Callable[[], bool] = lambda: False
     hessian_root: Callable[[Array, Array], tuple[Array, Array]] | None = None
     restricted: Callable[[Array, int], "Functions | None"] | None = None
 

@@ -62,7 +62,7 @@ def solve(
     saving = Saving(monitor, loop, passes)
     tape = saving.tape = Tape(certified.problems.sums, saving.after_pass_of_step)
     penalized = certified.problems.through(tape)
-    fns = penalized.functions(loop.threshold.copy(), goal.noise)
+    fns = penalized.functions(loop.threshold.copy(), goal.noise, saving.late_in_step)
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = certified.exact(w, problems)

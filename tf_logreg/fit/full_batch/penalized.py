@@ -272,12 +272,15 @@ class Penalized:
         """L2 with weak penalties set to 0: dividing by them would amplify rounding."""
         return np.where(l2 < WEAK_L2, 0, l2)
 
-    def functions(self, target: np.ndarray, noise: float) -> core.Functions:
+    def functions(
+        self, target: np.ndarray, noise: float, late: Callable[[], bool] = lambda: False
+    ) -> core.Functions:
         """The functions that a solver calls.
 
         Args:
             target: [K], the target gap in nats.
             noise: relative rounding error of a value.
+            late: ends a long step, see `core.Functions`.
         """
         shared = preconditioners.Preconditioners(self)
         return core.Functions(
@@ -292,4 +295,5 @@ class Penalized:
             l1=self.per_coefficient(self.l1),
             target=target,
             noise=noise,
+            late=late,
         )

@@ -29,7 +29,7 @@ from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.solvers import core
 
-_MOST_ROWS = 4096  # G takes 128 MiB, and what a method makes of Z a few times that
+MOST_ROWS = 4096  # G takes 128 MiB, and what a method makes of Z a few times that
 _CHUNK = 2**22  # numbers of X that are scaled at a time
 _MOST_STEPS = 50
 _STEPS, _PRODUCTS = 10, 50  # of a fit: Newton steps, and reads of X by conjugate gradients
@@ -80,12 +80,12 @@ def start(
 
     Args:
         method: from `solvers.load`; one that takes Hessians.
-        problems: K of them; two reads of the rows are counted.
+        problems: K of them; two reads of the rows are counted, and one where w has a kernel.
         goal: half of its gap, or on small problems rounding, ends the steps.
         monitor: may end them early.
 
     Raises:
-        InterruptError: a signal arrived. Only these steps are repeated when the run resumes.
+        InterruptError: a signal arrived. A run that resumes takes these steps again.
     """
     if not method.USES_HESSIAN or not applies(problems):
         return None
@@ -105,8 +105,9 @@ def start(
         found.steps[group] = steps
         near = state.stalled | (state.gap <= goal.gap[group])
         found.gap[at] = np.where(near, np.minimum(state.gap, goal.gap[group]), np.inf)[good]
-    problems.passes += 2
-    problems.made["row_space"] += 2 * len(groups)
+    reads = 2 + bool(problems.unpack(w)[:, :-1].any())
+    problems.passes += reads
+    problems.made["row_space"] += reads * len(groups)
     return found
 
 
@@ -120,7 +121,7 @@ def applies(problems: Penalized) -> bool:
 
 def pays(n: int, p: int, m: int, count: int, spaces: int) -> bool:
     """Whether K problems of m outputs, n rows and p columns take less work in their row spaces."""
-    if n > min(p, _MOST_ROWS):
+    if n > min(p, MOST_ROWS):
         return False
     of_spaces = spaces * float(n) ** 2 * (p + n / 3)
     return of_spaces + operations(n, n, m, count) < operations(n, p, m, count)

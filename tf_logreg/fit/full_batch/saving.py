@@ -40,9 +40,13 @@ class Saving:
 
     def after_pass_of_step(self) -> None:
         """`after_pass`; OutOfTime when the monitor's time is over."""
-        self.after_pass()
-        if self._loop.state is not None and self._monitor.late():
+        if self.late_in_step():
             raise OutOfTime
+
+    def late_in_step(self) -> bool:
+        """`after_pass`, where a step may itself end early: whether the monitor's time is over."""
+        self.after_pass()
+        return self._loop.state is not None and self._monitor.late()
 
     def at_end(self) -> None:
         """Saves the final state when it is due, as the run may be killed after the fit."""

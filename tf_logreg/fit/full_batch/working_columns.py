@@ -53,8 +53,11 @@ def reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray 
 
 
 def bytes_of_copy(num_rows: int, size: int) -> float:
-    """Bytes of a copy, of its columns times roots of curvatures, and of Hessians, for `size` coefficients."""
-    return 8.0 * (2 * min(num_rows * size, _MOST_ELEMENTS) + 3 * min(size, _MOST_COEFFICIENTS) ** 2)
+    """Bytes of a copy, of its columns times roots of curvatures, and of Hessians, for `size` coefficients.
+
+    A system of rows has five arrays of the copy's size at once, one of columns six of a Hessian's.
+    """
+    return 8.0 * (5 * min(num_rows * size, _MOST_ELEMENTS) + 6 * min(size, _MOST_COEFFICIENTS) ** 2)
 
 
 def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions | None:

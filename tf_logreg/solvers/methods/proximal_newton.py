@@ -48,11 +48,13 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
     """Moves the problems `at` of a state to near the optima of their working sets.
 
     Returns:
-        Those of them whose sets are too large.
+        Those of them whose sets are too large; none when there is no time left.
     """
-    moved, ended, left = [], [], np.zeros(len(state.w))
+    moved, ended, left, late = [], [], np.zeros(len(state.w)), False
     outside = working_set.gap_outside(state.w, state.value, state.gradient, fns.l1)
     for k in at:
+        if late := late or fns.late():
+            break
         w = state.w[k]
         coordinates = working_set.working_set(w, state.gradient[k], fns.l1[k])
         if not coordinates.size:  # all are zero, and stay there
@@ -65,12 +67,14 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
         tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
         for _ in range(_MOST_INSIDE):
             inner = step(few, inner)
-            if inner.stalled[0] or inner.gap[0] <= tolerance:
+            if inner.stalled[0] or inner.gap[0] <= tolerance or (late := fns.late()):
                 break
         state.stalled[k] = (inner.w[0] == w[coordinates]).all()
         w[:] = 0
         w[coordinates], left[k] = inner.w[0], inner.gap[0]
         moved.append(k)
+    if late:
+        return at[:0]
     moved = np.array(moved, int)
     if moved.size:
         state.value[moved], state.gradient[moved] = fns.value_and_gradient(state.w[moved], moved)
