@@ -1,5 +1,6 @@
 """Wide problems: solved in the space of the rows, with the answers of scikit-learn and little memory."""
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -44,6 +45,15 @@ def test_the_optimum_is_scikit_learns(spaces, classes, fit_intercept, strength):
     assert len(spaces) == 1
     assert spaces[0][1] in (39, 40)
     assert ours.n_iter_[0] >= 2
+
+
+def test_a_run_of_the_command_line_writes_its_result(command, spaces, tmp_path):
+    x, y, _ = wide()
+    np.savez(tmp_path / "rows.npz", x=x, y=y)
+    rows = ["--config=numpy_arrays", f"--config.data.args.path={tmp_path}/rows.npz"]
+    code, _, err = command(*rows, "--config.l2=0.1", f"--workdir={tmp_path}/run")
+    assert (code, len(spaces)) == (0, 1), err
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "optimal"
 
 
 @pytest.mark.parametrize("standardize", [True, False])

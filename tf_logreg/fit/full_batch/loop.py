@@ -130,7 +130,11 @@ class _Loop:
         """Begins with a state, and counts the steps to it. Where its gap is known it is certified first."""
         self.state = state
         if known is not None:
-            state.gap, self.steps, self.iterations = known.gap.copy(), known.steps.copy(), known.steps.max()
+            state.gap, self.steps, self.iterations = (
+                known.gap.copy(),
+                known.steps.copy(),
+                int(known.steps.max()),
+            )
             self.note_slowest(l1)
 
     def due(self, spent: np.ndarray) -> np.ndarray:
