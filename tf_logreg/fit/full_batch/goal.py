@@ -19,8 +19,8 @@ class Goal:
         noise: relative rounding error of the devices' values; smaller progress is not visible.
         max_steps: steps of the method after which all problems are given up.
         polish: whether small problems go on from there until rounding stops them (`polish.polish`).
-        straight: values and gradients are float64 from the start, and problems are certified first where
-            the estimated gap is so small; None for gradients of the devices, up to the target.
+        straight: problems are certified first where the estimated gap is so small, with float64 values and
+            gradients from the start; None for those of the devices, up to the target.
     """
 
     gap: np.ndarray

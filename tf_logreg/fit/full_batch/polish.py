@@ -31,7 +31,7 @@ def straight(goal: Goal, problems: Penalized, method: ModuleType) -> Goal:
     They are small, and theirs is Newton's method with an explicit Hessian. Every kernel has a
     penalty: without one the data may be separable, which a certificate on the way finds out.
     """
-    newton = method in (solvers.load("newton"), solvers.load("proximal_newton"))
+    newton = method is solvers.load("proximal_newton" if problems.l1.any() else "newton")
     penalised = bool((problems.l1 + problems.l2 > 0).all())
     small = newton and penalised and problems.explicit(problems.size) and is_small(problems, goal)
     return dataclasses.replace(goal, straight=ENOUGH) if small else goal
