@@ -16,7 +16,6 @@ import numpy as np
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.goal import Goal, Outcome, Start
-from tf_logreg.fit.full_batch.polish import NOISE
 from tf_logreg.fit.full_batch.saving import OutOfTime, Saving
 from tf_logreg.fit.full_batch.tape import Tape
 from tf_logreg.fit.monitor import Monitor
@@ -117,7 +116,7 @@ class _Loop:
     def __init__(self, w: np.ndarray, goal: Goal):
         count, straight = len(w), goal.straight
         self.state: core.State | None = None
-        self.iterations, self.exact = 0, straight is not None and goal.noise > NOISE
+        self.iterations, self.exact = 0, straight is not None
         self.history: list[tuple[float, float, float]] = []
         self.target = goal.gap
         self.threshold = self.target.copy() if straight is None else np.full(count, straight)
