@@ -9,7 +9,7 @@ from tf_logreg import machine
 from tf_logreg.data.source import Batch, Source
 
 CACHED = 2**18  # numbers in a block: as many as a core's cache holds in float64
-_FEWEST = 8  # rows in a block: sums of a wide block take as long as a row of it
+_FEWEST = 8  # rows in a block of very wide ones: to add up a block's sums takes as long as to read a row
 
 
 def host_batches(source: Source, rows: np.ndarray, elements: int = CACHED) -> Iterator[Batch]:

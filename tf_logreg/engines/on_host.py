@@ -64,7 +64,7 @@ def placed_or_streamed(
 def over_rows(rows: Rows) -> Engine:
     """Passes over rows in memory whose x [n, p] are training columns already."""
     p = rows.x.shape[1]
-    return _over(None, rows, _Split(rows.x.dtype, None, np.zeros(p), np.ones(p)))
+    return _over(Devices(), rows, _Split(rows.x.dtype, None, np.zeros(p), np.ones(p)))
 
 
 def streamed(
@@ -114,8 +114,8 @@ def _copied(source: Source, rows: np.ndarray, split: "_Split") -> tuple[np.ndarr
     return x, y, weight, offset
 
 
-def _over(devices: Devices | None, rows: Rows, split: "_Split") -> Engine:
-    """Passes over rows in memory; without devices, all rows are this worker's."""
+def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
+    """Passes over rows in memory."""
     num_rows = len(rows.y)
 
     def blocks(size: int, every: int) -> Iterator[Rows]:
@@ -125,13 +125,13 @@ def _over(devices: Devices | None, rows: Rows, split: "_Split") -> Engine:
             yield block if every == 1 else _some(block, _sampled(start, stop, num_rows, every))
 
     engine = _engine(devices, blocks, num_rows, split)
-    if devices is not None and devices.workers.count > 1:
+    if devices.workers.count > 1:
         return engine
     return dataclasses.replace(engine, held=Held(rows, lambda *part: split.some_columns(rows.x, *part)))
 
 
 def _engine(
-    devices: Devices | None, blocks: Callable[[int, int], Iterator[Rows]], num_rows: int, split: "_Split"
+    devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], num_rows: int, split: "_Split"
 ) -> Engine:
     """Passes over this worker's rows, which come in `blocks(rows in a block, every)`."""
     none = np.empty(0, np.int32)
@@ -163,9 +163,9 @@ def _engine(
     return Engine(sums, on_host=True)
 
 
-def _of_all_workers(devices: Devices | None, sums: list[np.ndarray]) -> list[np.ndarray]:
+def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray]:
     """The sums of all workers, in one message."""
-    if devices is None or devices.workers.count == 1:
+    if devices.workers.count == 1:
         return sums
     whole = devices.gather(np.concatenate([part.ravel() for part in sums])).sum(axis=0)
     parts = np.split(whole, np.cumsum([part.size for part in sums])[:-1])

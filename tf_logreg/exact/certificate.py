@@ -132,7 +132,7 @@ def _certificates(
             found[k] = _judged(problem, total, point)[0]
         elif total.obstacle:
             # Separation needs no dual point to be found.
-            free = _unpenalised(problem).any()
+            free = problem.unpenalised.any()
             reason = f"none: {total.obstacle}"
             found[k] = _failed(problem, total, reason, unclear=bool(free), remedy=_REMEDY)
         else:
@@ -156,14 +156,9 @@ def _certificates(
     return [found[k] for k in range(len(problems))], totals
 
 
-def _unpenalised(problem: Problem) -> np.ndarray:
-    """[p, m] bool: coefficients of features without a penalty."""
-    return ((problem.l1 == 0) & (problem.l2 == 0))[: len(problem.centre)]
-
-
 def _narrow(problem: Problem, total: sums.Sums) -> bool:
     """Whether the projection leaves open that unpenalised columns depend on each other."""
-    if not _unpenalised(problem).any():
+    if not problem.unpenalised.any():
         return False
     return total.onto is None or projection.is_narrow(total.onto, problem)
 

@@ -90,6 +90,11 @@ class Problem:
         return ~self.with_l2 & ((self.l1 == 0) | ((self.w != 0) & (not self.boxed)))
 
     @functools.cached_property
+    def unpenalised(self) -> np.ndarray:
+        """[p, m] bool: coefficients of features without a penalty."""
+        return ((self.l1 == 0) & (self.l2 == 0))[: len(self.centre)]
+
+    @functools.cached_property
     def moved(self) -> np.ndarray:
         """[q, m] bool: coefficients along which the dual point is moved.
 

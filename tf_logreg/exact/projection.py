@@ -120,9 +120,11 @@ def of_matrix(matrix: np.ndarray, weight_sum: float, problem: Problem) -> Projec
     matrix /= norm
     matrix /= norm[:, None]
     # Only of columns without a penalty is it asked how closely they depend on each other (`is_narrow`).
-    features = problem.moved[: len(problem.centre)]
-    bare = (features & (problem.l1 == 0)[: len(features)] & (problem.l2 == 0)[: len(features)]).any()
-    if not bare or normal_equations.by_qr(problem) or not normal_equations.in_blocks(problem):
+    if (
+        not problem.unpenalised.any()
+        or normal_equations.by_qr(problem)
+        or not normal_equations.in_blocks(problem)
+    ):
         return _pivoted(matrix, norm, eps * len(matrix))
     values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
     singular = np.sqrt(np.maximum(values[::-1], 0))
@@ -192,9 +194,8 @@ def correction(
     """
     delta, mask = np.zeros_like(problem.w), problem.moved
     if projection is not None:
-        with np.errstate(
-            divide="ignore", over="ignore", invalid="ignore"
-        ):  # callers look whether it is finite
+        # Callers look whether it is finite.
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             delta[mask] = projection.solve(residual[mask] / projection.norm) / projection.norm
     return delta
 

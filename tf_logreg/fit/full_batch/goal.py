@@ -8,6 +8,9 @@ from ml_collections import ConfigDict
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.result import Status
 
+# Of the estimated gap, nats: the step to the optimum is then 1e-11 in the Hessian's norm.
+ROUNDING = 1e-22
+
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
@@ -19,8 +22,8 @@ class Goal:
         noise: relative rounding error of the devices' values; smaller progress is not visible.
         max_steps: steps of the method after which all problems are given up.
         polish: whether small problems go on from there until rounding stops them (`polish.polish`).
-        straight: problems are certified first where the estimated gap is so small, with float64 values and
-            gradients from the start; None for those of the devices, up to the target.
+        last_digits: the method itself goes on until rounding stops it, with float64 values and gradients from
+            the start; the problems are certified first there, and not at the target.
     """
 
     gap: np.ndarray
@@ -28,7 +31,12 @@ class Goal:
     noise: float
     max_steps: int = 2**62
     polish: bool = True
-    straight: float | None = None
+    last_digits: bool = False
+
+    @property
+    def certified_at(self) -> np.ndarray:
+        """[K], estimated gaps in nats at which problems are certified first."""
+        return np.full_like(self.gap, ROUNDING) if self.last_digits else self.gap.copy()
 
     def some(self, which: np.ndarray) -> "Goal":
         """The goal of the problems `which`."""

@@ -62,7 +62,7 @@ def solve(
     saving = Saving(monitor, loop, passes)
     tape = saving.tape = Tape(certified.problems.sums, saving.after_pass_of_step)
     penalized = certified.problems.through(tape)
-    fns = penalized.functions(loop.threshold.copy(), goal.noise, saving.late_in_step)
+    fns = penalized.functions(goal.certified_at, goal.noise, saving.late_in_step)
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = certified.exact(w, problems)
@@ -114,12 +114,11 @@ class _Loop:
     """State of the loop between two steps, and the decision which problems end."""
 
     def __init__(self, w: np.ndarray, goal: Goal):
-        count, straight = len(w), goal.straight
+        count = len(w)
         self.state: core.State | None = None
-        self.iterations, self.exact = 0, straight is not None
+        self.iterations, self.exact = 0, goal.last_digits
         self.history: list[tuple[float, float, float]] = []
-        self.target = goal.gap
-        self.threshold = self.target.copy() if straight is None else np.full(count, straight)
+        self.target, self.threshold = goal.gap, goal.certified_at
         self.passes, self.refusals, self.steps = np.zeros(count), np.zeros(count, int), np.zeros(count, int)
         self.least, self.since = np.full(count, np.inf), np.zeros(count, int)
         self.status: list[str] = [""] * count
@@ -130,11 +129,8 @@ class _Loop:
         """Begins with a state, and counts the steps to it. Where its gap is known it is certified first."""
         self.state = state
         if known is not None:
-            state.gap, self.steps, self.iterations = (
-                known.gap.copy(),
-                known.steps.copy(),
-                int(known.steps.max()),
-            )
+            state.gap, self.steps = known.gap.copy(), known.steps.copy()
+            self.iterations = int(known.steps.max())
             self.note_slowest(l1)
 
     def due(self, spent: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
-from tf_logreg.fit.full_batch import preconditioner, sample, working_columns
+from tf_logreg.fit.full_batch import preconditioner, row_space, sample, working_columns
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.model.head import Head
 from tf_logreg.solvers import load as solvers
@@ -43,4 +43,6 @@ def bytes_of_problem(p: int, m: int, bias: bool, num_rows: int) -> float:
         curvature = (2 + outputs) * rows**2
     else:
         curvature = (2 + outputs) * (p + 1) ** 2  # the sums, the matrix and its factors
+    if num_rows <= min(p, row_space.MOST_ROWS):  # it may be solved in the space of its rows: theirs
+        curvature = max(curvature, 3 * num_rows**2)
     return 8.0 * (16 * size + curvature + 6 * m * _BLOCK_ROWS)

@@ -75,7 +75,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     offset = bool(settings.data.offset)
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
     method = solvers.load(settings.solver.name)
-    goal = polish.straight(goals.goal_of(settings.solver, null, devices.noise), problems, method)
+    goal = polish.at_once(goals.goal_of(settings.solver, null, devices.noise), problems, method)
     with monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)

@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from tf_logreg.fit.full_batch.certified import Certified
-from tf_logreg.fit.full_batch.goal import Goal, Outcome, Start
+from tf_logreg.fit.full_batch.goal import ROUNDING, Goal, Outcome, Start
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
@@ -21,20 +21,22 @@ from tf_logreg.solvers import load as solvers
 # ten milliseconds.
 _LARGEST, _MOST_COEFFICIENTS = 2**21, 1000
 _MOST_STEPS = 20
-ENOUGH = 1e-22  # of the estimated gap, nats: the step to the optimum is then 1e-11 in the Hessian's norm
 NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
 
-def straight(goal: Goal, problems: Penalized, method: ModuleType) -> Goal:
-    """The goal of problems that may go to the last digits at once, with one certificate instead of two.
+def at_once(goal: Goal, problems: Penalized, method: ModuleType) -> Goal:
+    """The goal with `last_digits` where the steps below need not wait for the method's own certificate.
 
-    They are small, and theirs is Newton's method with an explicit Hessian. Every kernel has a
+    The problems are small, and theirs is Newton's method with an explicit Hessian. Every kernel has a
     penalty: without one the data may be separable, which a certificate on the way finds out.
+
+    Args:
+        goal, problems: as of `polish`. method: of the fit, from `solvers.load`.
     """
     newton = method is solvers.load("proximal_newton" if problems.l1.any() else "newton")
     penalised = bool((problems.l1 + problems.l2 > 0).all())
     small = newton and penalised and problems.explicit(problems.size) and is_small(problems, goal)
-    return dataclasses.replace(goal, straight=ENOUGH) if small else goal
+    return dataclasses.replace(goal, last_digits=small)
 
 
 def is_small(problems: Penalized, goal: Goal) -> bool:
@@ -61,10 +63,10 @@ def polish(
     if begin is not None:
         taken &= outcome.steps > begin.steps
     steps = min(_MOST_STEPS, goal.max_steps - outcome.iterations)
-    done = goal.straight is not None or not is_small(problems, goal)
+    done = goal.last_digits or not is_small(problems, goal)
     if done or not taken.any() or steps < 1 or monitor.late():
         return
-    fns = problems.functions(np.full(len(taken), ENOUGH), NOISE)
+    fns = problems.functions(np.full(len(taken), ROUNDING), NOISE)
     fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
     method = solvers.load("proximal_newton" if problems.l1.any() else "newton")
     state = method.init(fns, outcome.w)
@@ -74,7 +76,7 @@ def polish(
         with problems.blas_threads():
             state = method.step(fns, state)
         outcome.iterations += 1
-        state.finished |= state.stalled | (state.gap <= ENOUGH) | ~np.isfinite(state.w).all(axis=1)
+        state.finished |= state.stalled | (state.gap <= ROUNDING) | ~np.isfinite(state.w).all(axis=1)
         if state.finished.all() or monitor.interrupted() or monitor.late():
             break
     at = np.flatnonzero(taken & np.isfinite(state.w).all(axis=1))

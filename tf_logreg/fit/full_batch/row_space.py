@@ -24,7 +24,7 @@ from tf_logreg.engines import on_host
 from tf_logreg.engines.engine import Held
 from tf_logreg.errors import InterruptError
 from tf_logreg.fit.full_batch import polish
-from tf_logreg.fit.full_batch.goal import Goal, Start
+from tf_logreg.fit.full_batch.goal import ROUNDING, Goal, Start
 from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.solvers import core
@@ -167,7 +167,7 @@ def _solved(
         sums=None,
         made=collections.Counter(),
     )
-    target = np.full(count, polish.ENOUGH) if polish.is_small(problems, goal) else goal.gap / 2
+    target = np.full(count, ROUNDING) if polish.is_small(problems, goal) else goal.gap / 2
     fns = inner.functions(target, polish.NOISE)
     whole = problems.unpack(w)
     kernel = space.inside(_side_by_side(whole[:, :-1]))

@@ -49,16 +49,8 @@ def batches(problems: Penalized, together: int, most: int) -> list[np.ndarray]:
         most: number of problems that fit in memory.
     """
     count = len(problems.l2)
-    # Those of one row space would make it anew in each batch; each keeps a preconditioner of all rows.
-    if row_space.applies(problems):
-        needed = 24.0 * problems.num_rows**2
-        most = max(
-            1,
-            min(
-                most, int(most * bytes_of_problem(*problems.shape, problems.bias, problems.num_rows) / needed)
-            ),
-        )
-    else:
+    # Those of one row space would make it anew in each batch.
+    if not row_space.applies(problems):
         most = min(most, worth_at_once(problems.shape, problems.bias, together))
     # Batches hold whole strengths where memory allows, so that each starts near the solution of another.
     size = most // together * together or most
