@@ -21,10 +21,10 @@ def epoch_order(*args, **kwargs):
     return pipeline.epoch_order(*args, **kwargs).numpy()
 
 
-def array_source(num_rows=100, num_classes=3, splits=None, **kwargs):
+def array_source(num_rows=100, num_classes=3, **kwargs):
     x, y, weight = random_problem(num_rows, 6, num_classes)
     names = tuple("abcdefghij"[:num_classes])
-    return from_arrays(x, y, class_names=names, weight=weight, splits=splits, **kwargs), x, y, weight
+    return from_arrays(x, y, class_names=names, weight=weight, **kwargs), x, y, weight
 
 
 @pytest.mark.parametrize("num_rows", [1, 5, 63, 64, 65, 150, 1000])
