@@ -151,6 +151,18 @@ def test_the_bound_is_never_below_the_truth_at_length(start):
     assert sum(check_case(seed) for seed in range(start, start + 490)) > 490
 
 
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 1e-8), (0.01, 1e-8), (0.0, 1e-3)])
+def test_no_bound_is_above_the_objective_itself(l1, l2):
+    """Away from the optimum, where a weak l2 divides a large gradient."""
+    x, y, weight, problem = solved(l1=l1, l2=l2)
+    away = dataclasses.replace(
+        problem, w=problem.w + np.random.default_rng(0).normal(size=problem.w.shape) / 2
+    )
+    found, best = certificate.certify(one_block(x, y, weight), [away, problem], enough=np.full(2, np.inf))
+    assert found.gradient_bound is None or found.gradient_bound > found.objective
+    assert found.objective - best.objective <= found.gap <= found.objective + found.rounding
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("l2", [0.0, 1e-6, 1e-2])
 def test_at_the_optimum_the_gap_is_rounding_and_a_tampered_w_raises_it(classes, l2):

@@ -226,7 +226,8 @@ def _bound(
         gradient_bound = float((np.square(smooth) / (2 * l2)).sum() + of_sums)
     found = Certificate(
         objective=float(objective),
-        gap=float(divergence + max(terms, 0.0) + left + of_sums),
+        # No loss is below zero: where pi_i = e_y and G = 0, the bound is the objective itself.
+        gap=float(min(divergence + max(terms, 0.0) + left, objective) + of_sums),
         rounding=float(left + of_sums),
         gradient_bound=gradient_bound,
         reason="duality gap",
