@@ -151,11 +151,28 @@ def test_a_set_keeps_what_is_not_zero_and_takes_what_exceeds_its_l1_the_most():
     ).all()
 
 
+@pytest.mark.parametrize(
+    ("share", "strength", "bias"),
+    [(1.0, 1e-4, False), (1.0, 1e-6, True), (0.9, 1e-5, True), (0.5, 1e-6, False)],
+)
+def test_a_weak_penalty_over_more_columns_than_rows_leaves_no_slope(share, strength, bias):
+    """Hundreds of times as weak as what holds all at zero: nearly every coefficient has a reason to move."""
+    x, y = wide(100, 600)
+    common = dict(C=1 / (strength * len(y)), l1_ratio=share, fit_intercept=bias)
+    model = LogisticRegression(tol=1e-12, **common).fit(x, y)
+    assert model.status_ == "optimal"
+    l1, l2 = (np.full(x.shape[1], part * strength) for part in (share, 1 - share))
+    left, of_bias = slopes(x, y, np.ones(len(y)), model, l1, l2)
+    assert np.abs(left).max() < 1e-4 * strength
+    assert not bias or np.abs(of_bias).max() < 1e-4 * strength
+    assert share < 0.9 or (model.coef_ != 0).sum() < len(y)
+
+
 def test_systems_of_rows_are_those_of_columns():
     rng = np.random.default_rng(0)
-    root, diagonal = rng.normal(size=(2, 20, 50)), rng.uniform(0.1, 1, (2, 50))
-    r, free = rng.normal(size=(2, 50)), rng.random((2, 50)) < 0.7
-    hessian = np.einsum("krp,krq->kpq", root, root) + diagonal[:, :, None] * np.eye(50)
+    root, diagonal = rng.normal(size=(2, 50, 20)), rng.uniform(0.1, 1, (2, 50))
+    r, free = rng.normal(size=(2, 50)), rng.random((2, 50)) < [[0.7], [0.2]]
+    hessian = np.einsum("kpr,kqr->kpq", root, root) + diagonal[:, :, None] * np.eye(50)
     found = linear_system.free_solver_of_root(root, diagonal)(r, free)
     np.testing.assert_allclose(found, linear_system.free_solver(hessian)(r, free), atol=1e-10)
     assert (found[~free] == 0).all()

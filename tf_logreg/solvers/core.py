@@ -36,8 +36,8 @@ class Functions:
         alike: [K], problems with the same number may share a preconditioner.
         late: asked between the parts of a long step that read no rows. When True, the step ends with the
             weights that it has, whose values and gradients are left as they were; it may raise, too.
-        hessian_root: (w, problems) -> (R [k, r, P], L [k, P]) with R^T R + diag L for the Hessian, where r is
-            far below P; None elsewhere.
+        hessian_root: (w, problems) -> (R [k, P, r], L [k, P]) with R R^T + diag L for the Hessian, where r is
+            below P; None elsewhere.
         restricted: (coordinates [j], problem) -> functions of one problem, of these of its coefficients
             alone, with the others at zero; it has a Hessian or its root, and reads only their columns. None
             where they are too many, or no columns are at hand.

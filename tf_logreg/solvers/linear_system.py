@@ -27,6 +27,12 @@ def cholesky(matrix: Array) -> tuple[Array, bool]:
     return np.diag(np.sqrt(2 * diagonal)), True
 
 
+def factored(matrix: Array) -> Callable[[Array], Array]:
+    """A function b [P] -> [P] that solves with a symmetric matrix [P, P], semidefinite at least."""
+    factor = cholesky(matrix)[0]
+    return lambda b: lapack.dpotrs(factor, b, lower=1)[0]
+
+
 def explicit_solver(hessian: Array) -> Callable[[Array, Array], Array]:
     """A function (r [j, P], which [j]) -> [j, P] that solves H_k d = r; each H_k is factored once.
 
@@ -51,39 +57,49 @@ def free_solver(hessian: Array) -> Callable[[Array, Array], Array]:
         hessian: [k, P, P].
     """
 
-    def factored(k: int, at: Array) -> Callable[[Array], Array]:
-        matrix = hessian[k] if at.size == len(hessian[k]) else hessian[k].take(at, 0).take(at, 1)
-        factor = cholesky(matrix)[0]
-        return lambda b: lapack.dpotrs(factor, b, lower=1)[0]
+    def of(k: int, at: Array) -> Callable[[Array], Array]:
+        return factored(hessian[k] if at.size == len(hessian[k]) else hessian[k].take(at, 0).take(at, 1))
 
-    return _of_free(factored, len(hessian))
+    return _of_free(of, len(hessian))
 
 
 def free_solver_of_root(root: Array, diagonal: Array) -> Callable[[Array, Array], Array]:
-    """The same with R^T R + diag L for the Hessian, by systems of as many rows as R (Woodbury).
+    """The same with R R^T + diag L for the Hessian, by systems of at most as many rows as R has columns.
 
     Args:
-        root: [k, r, P]. diagonal: [k, P], > 0.
+        root: [k, P, r]. diagonal: [k, P], > 0.
     """
 
-    def factored(k: int, at: Array) -> Callable[[Array], Array]:
-        rows, ridge = root[k][:, at], diagonal[k, at]
-        scaled = rows / np.sqrt(ridge)
-        inner = np.dot(scaled, scaled.T)
-        inner[np.diag_indices(len(inner))] += 1
-        factor = cholesky(inner)[0]
+    def of(k: int, at: Array) -> Callable[[Array], Array]:
+        rows, ridge = root[k, at], diagonal[k, at]
+        if len(rows) > rows.shape[1]:
+            return by_woodbury(rows, ridge)
+        hessian = np.dot(rows, rows.T)
+        hessian[np.diag_indices(len(rows))] += ridge
+        return factored(hessian)
 
-        def solve(b: Array) -> Array:
-            part = lapack.dpotrs(factor, np.dot(rows, b / ridge), lower=1)[0]
-            return (b - np.dot(part, rows)) / ridge
-
-        return solve
-
-    return _of_free(factored, len(root))
+    return _of_free(of, len(root))
 
 
-def _of_free(factored: Callable[[int, Array], Callable], count: int) -> Callable[[Array, Array], Array]:
-    """Solves with factored(system, its free coordinates), which is kept until these change."""
+def by_woodbury(root: Array, diagonal: Array) -> Callable[[Array], Array]:
+    """A function b [P] -> [P] that solves with R R^T + diag L by a system of r rows.
+
+    Args:
+        root: R [P, r]. diagonal: L [P], > 0.
+    """
+    scaled = root / np.sqrt(diagonal)[:, None]
+    inner = np.dot(scaled.T, scaled)
+    inner[np.diag_indices(len(inner))] += 1
+    solve_inner = factored(inner)
+
+    def solve(b: Array) -> Array:
+        return (b - np.dot(root, solve_inner(np.dot(b / diagonal, root)))) / diagonal
+
+    return solve
+
+
+def _of_free(solver: Callable[[int, Array], Callable], count: int) -> Callable[[Array, Array], Array]:
+    """Solves with solver(system, its free coordinates), which is kept until these change."""
     kept: list[tuple[bytes, Callable | None]] = [(b"", None)] * count
 
     def solve(r: Array, free: Array) -> Array:
@@ -92,7 +108,7 @@ def _of_free(factored: Callable[[int, Array], Callable], count: int) -> Callable
             at, key = np.flatnonzero(free[k]), free[k].tobytes()
             if at.size:
                 if key != kept[k][0]:
-                    kept[k] = key, factored(k, at)
+                    kept[k] = key, solver(k, at)
                 d[k, at] = kept[k][1](r[k, at])
         return d
 

@@ -18,13 +18,13 @@ _LARGE, _GROWTH_OF_LARGE = 2000, 1.25
 def working_set(w: Array, gradient: Array, l1: Array) -> Array:
     """Indices of the set of one problem, ascending; all arguments are [P]."""
     inside = (w != 0) | (l1 == 0)
-    excess = np.where(inside, 0, np.abs(gradient) - l1)
+    above = np.where(inside, 0, np.abs(gradient) - l1)
     count = int(inside.sum())
     most = min(_GROWTH * count, max(_LARGE, int(_GROWTH_OF_LARGE * count)))
     size = max(_FEWEST, most) - count
-    outside = np.flatnonzero(excess > 0)
+    outside = np.flatnonzero(above > 0)
     if len(outside) > size:
-        outside = outside[np.argpartition(-excess[outside], size)[:size]]
+        outside = outside[np.argpartition(-above[outside], size)[:size]]
     return np.sort(np.concatenate([np.flatnonzero(inside), outside]))
 
 
@@ -34,7 +34,11 @@ def gap_outside(w: Array, value: Array, gradient: Array, l1: Array) -> Array:
     Where a gradient exceeds its l1, the dual point is scaled by s < 1 into the box. To first order in 1 - s
     that costs (1 - s) l1 |w|, and no more than the value. Arguments are [k, P], the value [k].
     """
-    at_zero = (w == 0) & (l1 > 0)
-    excess = np.abs(gradient) / np.where(at_zero, l1, np.inf)
-    less = 1 - 1 / np.maximum(excess.max(axis=1, initial=1), 1)
+    less = 1 - 1 / excess(w, gradient, l1)
     return less * (l1 * np.abs(w)).sum(axis=1) + np.square(less) * value
+
+
+def excess(w: Array, gradient: Array, l1: Array) -> Array:
+    """The largest gradient of a coefficient at zero over its l1, at least 1, [...] of [..., P]."""
+    at_zero = (w == 0) & (l1 > 0)
+    return (np.abs(gradient) / np.where(at_zero, l1, np.inf)).max(axis=-1, initial=1)

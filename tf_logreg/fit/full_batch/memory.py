@@ -23,7 +23,7 @@ def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: 
         needed = head.num_problems * bytes_of_problem(p, head.outputs_of_problem, bias, rows)
         needed += 8 * p * sample.size(rows, p)
     size = (p + bias) * head.outputs_of_problem
-    if solvers.load(method).TAKES_L1 and not Penalized.explicit(size):
+    if solvers.load(method).TAKES_L1 and (size > rows or not Penalized.explicit(size)):
         needed += working_columns.bytes_of_copy(rows, size)
     if needed > (free := devices.host_memory):
         raise InputError(

@@ -158,7 +158,8 @@ class Penalized:
     def _in_sets(self) -> bool:
         """Whether a method may work on some of the columns at a time."""
         at_hand = self.columns is not None and self.every == 1
-        return at_hand and bool(self.l1.any()) and not self.explicit(self.size)
+        many = not self.explicit(self.size) or self.size > self.num_rows
+        return at_hand and many and bool(self.l1.any())
 
     def unpack(self, w: np.ndarray) -> np.ndarray:
         """[k, P] -> [k, p + 1, m], the last row zero without a bias."""

@@ -4,6 +4,7 @@ A penalty with l1 leaves few coefficients, so a method works on these and looks 
 (`solvers/working_set.py`). What it does in between reads only the copy.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from tf_logreg.objective import host_sums, records
 from tf_logreg.solvers import core
 
 _MOST_COEFFICIENTS = 2000  # of which the Hessian is factored
+_COLUMNS_A_ROW = 2  # coefficients a row beyond which the Hessian of those that move is made alone
 _MOST_ELEMENTS = 2**25  # of a copy: 256 MiB
 _NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
@@ -68,7 +70,8 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         coordinates: [j] ascending, which of the P coefficients.
     """
     (p, m), count = problems.shape, len(coordinates)
-    by_root = m == 1 and count > problems.num_rows
+    wide = m == 1 and count > problems.num_rows
+    by_root = wide and count > _COLUMNS_A_ROW * problems.num_rows
     few = by_root or count <= _MOST_COEFFICIENTS
     if not few or problems.num_rows * count > _MOST_ELEMENTS:
         return None
@@ -90,21 +93,26 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         mean = problems.of_data(sums, weight)[:, place, output]
         return loss / weight + (l2 / 2 * np.square(u)).sum(axis=1), mean + l2 * u
 
+    @functools.cache
+    def columns() -> np.ndarray:
+        """[j, n], a column after the other."""
+        return np.ascontiguousarray(whole.x[:, place].T)
+
     def hessian(u: np.ndarray, _) -> np.ndarray:
         total, (weight,), (chances,) = host_sums.curvatures(unpack(u), record, rows)
-        found = _hessian(whole.x[:, place], weight / total, chances, output)
+        found = _hessian(columns(), weight / total, chances, output)
         found[np.diag_indices(count)] += l2[0]
         return found[None]
 
     def hessian_root(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
         total, (weight,), ((curvature,),) = host_sums.curvatures(unpack(u), record, rows)
-        return (whole.x[:, place] * np.sqrt(weight * curvature / total)[:, None])[None], l2
+        return (columns() * np.sqrt(weight * curvature / total))[None], l2
 
     return core.Functions(
         value_and_gradient=value_and_gradient,
         hessian_product=None,
         hessian=None if by_root else hessian,
-        hessian_root=hessian_root if by_root else None,
+        hessian_root=hessian_root if wide else None,
         preconditioner=None,
         gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf),
         l1=l1,
@@ -119,20 +127,17 @@ def _hessian(columns: np.ndarray, weight: np.ndarray, p: np.ndarray, output: np.
     """The Hessian of j coefficients, each of a column and an output: [j, j].
 
     Args:
-        columns: [n, j], overwritten. weight: [n].
+        columns: [j, n]. weight: [n].
         p: [m, n] probabilities of the outputs; with one output p (1 - p). output: [j].
     """
     if len(p) == 1:
-        columns *= np.sqrt(weight * p[0])[:, None]
-        return np.dot(columns.T, columns)
-    own = {}
+        scaled = columns * np.sqrt(weight * p[0])
+        return np.dot(scaled, scaled.T)
+    scaled = np.sqrt(weight) * p[output] * columns
+    found = -np.dot(scaled, scaled.T)
     for one in np.unique(output):
         at = np.flatnonzero(output == one)
         # p (1 - p) and not p - p^2, which cancels.
-        within = columns[:, at] * np.sqrt(weight * p[one] * (1 - p[one]))[:, None]
-        own[one] = at, np.dot(within.T, within)
-    columns *= np.sqrt(weight)[:, None] * p[output].T
-    found = -np.dot(columns.T, columns)
-    for at, block in own.values():
-        found[np.ix_(at, at)] = block
+        within = columns[at] * np.sqrt(weight * p[one] * (1 - p[one]))
+        found[np.ix_(at, at)] = np.dot(within, within.T)
     return found

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_logreg.solvers import core, linear_system, working_set
+from tf_logreg.solvers import core, interior_point, linear_system, working_set
 
 TAKES_L1 = True  # exact zeros
 USES_HESSIAN = True  # or products with it
@@ -22,6 +22,7 @@ _MOST_HALVINGS = 4  # of a step within the model, before it ends at the first ze
 _SHARE_INSIDE = 0.3  # of the gap left outside a working set, down to which the set is worked on
 _SHARE_OF_TARGET = 0.01  # or down to so much of the gap that is wanted
 _MOST_INSIDE = 20  # steps there
+_FAR = 5  # a gradient over its l1, from which a set of more coefficients than rows has too many orthants
 _EPS = np.finfo(float).eps
 
 
@@ -63,9 +64,13 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
             continue
         if (few := fns.restricted(coordinates, k)) is None:
             continue
-        inner = init(few, w[None, coordinates])
         tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
-        for _ in range(_MOST_INSIDE):
+        start, gap = w[coordinates], np.inf
+        if few.hessian_root is not None and working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR:
+            start, gap = interior_point.minimum(few, start, tolerance, fns.late)
+        inner = init(few, start[None])
+        inner.gap[0] = gap
+        for _ in range(_MOST_INSIDE if gap > tolerance else 0):
             inner = step(few, inner)
             if inner.stalled[0] or inner.gap[0] <= tolerance or (late := fns.late()):
                 break
@@ -143,9 +148,9 @@ def _explicit_model(
 
         def by_root(v, which):
             both = zip(which, v, strict=True)
-            return np.stack([np.dot(np.dot(root[k], one), root[k]) + diagonal[k] * one for k, one in both])
+            return np.stack([np.dot(root[k], np.dot(one, root[k])) + diagonal[k] * one for k, one in both])
 
-        curvature = np.einsum("krp,krp->kp", root, root) + diagonal
+        curvature = np.einsum("kpr,kpr->kp", root, root) + diagonal
         return by_root, linear_system.free_solver_of_root(root, diagonal + _DAMPING * curvature)
     hessian = fns.hessian(w, at)
     damped = hessian.copy()
