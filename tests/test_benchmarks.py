@@ -174,6 +174,21 @@ def test_a_contender_is_stopped_and_the_next_is_measured(benchmarks, tmp_path):
     assert all(seconds > 0 for seconds in found["seconds"])
 
 
+def test_growth_in_proportion_has_a_slope_of_one(benchmarks):
+    growth = benchmarks("growth")
+    assert growth.slopes((10, 20, 40), [0.1, 0.2, 0.8]) == pytest.approx([1, 2])
+    assert growth.table("rows", (1000, 2000), [0.1, 0.2]).splitlines()[-1] == "| 2,000 | 0.2000 | 1.00 |"
+
+
+@pytest.mark.long
+def test_growth_is_measured_and_drawn(tmp_path):
+    options = ["--only=rows,problems", "--scale=0.01", "--repeats=1", f"--picture={tmp_path}/growth.png"]
+    printed = run("growth.py", *options)
+    assert "| 10,000 |" in printed
+    assert "| 64 |" in printed
+    assert (tmp_path / "growth.png").stat().st_size > 1000
+
+
 @pytest.mark.long
 def test_a_small_problem_is_measured_and_not_measured_twice(tmp_path):
     options = ["--problems=iris", "--only=ours,cholesky", f"--results={tmp_path}"]
