@@ -9,7 +9,8 @@ from tf_logreg.objective.records import Rows
 
 # sums(name, arguments, problems, width, every): the named sums of `objective/row_sums.py` over all rows,
 # float64 arrays. `arguments` are arrays [K, ...]; `problems` is a `records.Problems`; `width` is the
-# number of intermediate values per row; `every` = 8 reads one block of every eight.
+# number of intermediate values per row; `every` = 8 reads one block of every eight. (On the host 'hessian' reads
+# all rows, and multiplies one of every eight.)
 Sums = Callable[..., list[np.ndarray]]
 
 
@@ -35,8 +36,10 @@ class Engine:
         sums: makes a pass.
         on_host: whether passes run on the CPU cores that the solver's own algebra uses.
         held: the rows themselves; None where they are on devices, streamed, or shared between workers.
+        sampled: the same passes over a copy of the rows that a pass with `every` reads; None on devices.
     """
 
     sums: Sums
     on_host: bool
     held: Held | None = None
+    sampled: Callable[[int], "Engine"] | None = None

@@ -33,6 +33,7 @@ _BLOCK_BYTES = 2**22
 _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**16, 128, 64
 # A sum [q, q] of products of columns takes as long to add as a few hundred rows to multiply.
 _FEWEST_TO_SQUARE = 1024
+_ALL = slice(None)
 _WORTH_THREADS = 2**22  # bytes of a pass: below, it is done about when threads have started
 
 
@@ -73,14 +74,14 @@ def streamed(
     """Passes over rows that are read again each time; arguments as of `placed_or_streamed`."""
     mine, fold = _own(devices, rows), None if folds is None else _own(devices, folds)
 
-    def blocks(size: int, every: int) -> Iterator[Rows]:
+    def blocks(size: int, every: int) -> Iterator[tuple[Rows, slice | np.ndarray]]:
         start = 0
         for batch in host_rows.host_batches(source, mine, size * len(source.feature_names)):
             stop = start + len(batch.y)
             taken = _sampled(start, stop, len(mine), every)
             part = None if fold is None else fold[start:stop]
             if len(batch.y[taken]):
-                yield _some(Rows(*batch[:3], _offset(batch.offset, devices), part), taken)
+                yield Rows(*batch[:3], _offset(batch.offset, devices), part), taken
             start = stop
 
     return _engine(devices, blocks, len(mine), _Split.of(columns, devices.dtype))
@@ -118,11 +119,10 @@ def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
     """Passes over rows in memory."""
     num_rows = len(rows.y)
 
-    def blocks(size: int, every: int) -> Iterator[Rows]:
+    def blocks(size: int, every: int) -> Iterator[tuple[Rows, slice | np.ndarray]]:
         for start in range(0, num_rows, size * every):
             stop = min(start + size * every, num_rows)
-            block = _some(rows, slice(start, stop))
-            yield block if every == 1 else _some(block, _sampled(start, stop, num_rows, every))
+            yield _some(rows, slice(start, stop)), _sampled(start, stop, num_rows, every)
 
     engine = _engine(devices, blocks, num_rows, split)
     if devices.workers.count > 1:
@@ -131,22 +131,31 @@ def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
 
 
 def _engine(
-    devices: Devices, blocks: Callable[[int, int], Iterator[Rows]], num_rows: int, split: "_Split"
+    devices: Devices,
+    blocks: Callable[[int, int], Iterator[tuple[Rows, slice | np.ndarray]]],
+    num_rows: int,
+    split: "_Split",
 ) -> Engine:
-    """Passes over this worker's rows, which come in `blocks(rows in a block, every)`."""
+    """Passes over this worker's rows, which come in `blocks(rows in a block, every)`.
+
+    A block comes with which of its rows are read, so that they are taken from it on the core that reads them.
+    """
     none = np.empty(0, np.int32)
     empty = Rows(np.empty((0, len(split.shift)), split.dtype), none, np.empty(0, np.float32), None, none)
 
     def sums(name, arguments, problems, width, every=1):
-        program, standardized = getattr(host_sums, name), name in host_sums.STANDARDIZED
-        weights = [w.astype(split.dtype) if standardized else split.weights(w) for w in arguments]
-        size = _block_rows(name, weights[0], num_rows // every)
+        program, options = getattr(host_sums, name), {}
+        if name in host_sums.SQUARED:
+            options["columns"] = split.training_columns
+        if name == "hessian":  # chooses among all rows itself
+            options["every"], every = every, 1
+        weights = [split.weights(w) for w in arguments]
+        size = _block_rows(name, weights[0], num_rows // every) * options.get("every", 1)
 
-        def of_block(block: Rows) -> list[np.ndarray]:
-            x = split.columns(block.x)
-            x = split.training_columns(x) if standardized else x
-            found = program(*weights, problems, block._replace(x=x))
-            return [part.astype(np.float64, copy=False) for part in found]
+        def of_block(part: tuple[Rows, slice | np.ndarray]) -> list[np.ndarray]:
+            block = _some(*part)
+            found = program(*weights, problems, block._replace(x=split.columns(block.x)), **options)
+            return [one.astype(np.float64, copy=False) for one in found]
 
         total = None
         for found in machine.in_parallel(of_block, blocks(size, every)):
@@ -155,12 +164,29 @@ def _engine(
             else:
                 for whole, part in zip(total, found, strict=True):
                     whole += part
-        total = _of_all_workers(devices, of_block(empty) if total is None else total)
+        total = _of_all_workers(devices, of_block((empty, _ALL)) if total is None else total)
         if name in host_sums.GRADIENTS:
             total[-1] = split.gradient(total[-1])
         return total
 
-    return Engine(sums, on_host=True)
+    def sampled(every: int) -> Engine:
+        size = max(_FEWEST_ROWS, _BLOCK_BYTES // (split.dtype.itemsize * len(split.shift))) * every
+        parts = [_some(*part) for part in blocks(size, every)]
+        rows = _joined([part._replace(x=split.columns(part.x)) for part in parts] or [empty])
+        return _over(devices, rows, dataclasses.replace(split, near=None))
+
+    return Engine(sums, on_host=True, sampled=sampled)
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    """Parts of rows, one after another; where only some have offsets, those of the others are zero."""
+    shapes = [one.offset.shape[1] for one in parts if one.offset is not None]
+    if shapes:
+        parts = [
+            one._replace(offset=np.zeros((len(one.y), shapes[0]), one.x.dtype)) if one.offset is None else one
+            for one in parts
+        ]
+    return Rows(*(None if field[0] is None else np.concatenate(field) for field in zip(*parts, strict=True)))
 
 
 def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray]:
@@ -174,7 +200,7 @@ def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray
 
 def _block_rows(name: str, w: np.ndarray, num_rows: int) -> int:
     """Number of rows in a block of the program `name` at w [K, q, m]; a pass reads `num_rows`."""
-    fewest = _FEWEST_TO_SQUARE if name in host_sums.STANDARDIZED else _FEWEST_ROWS
+    fewest = _FEWEST_TO_SQUARE if name in host_sums.SQUARED else _FEWEST_ROWS
     row_bytes = w.itemsize * host_sums.numbers_a_row(name, w)
     if num_rows * row_bytes <= _WORTH_THREADS:
         return max(1, num_rows)
@@ -188,7 +214,7 @@ def _sampled(start: int, stop: int, num_rows: int, every: int) -> np.ndarray | s
     Files are often sorted by a column or a label.
     """
     if every == 1:
-        return slice(None)
+        return _ALL
     group = max(1, min(_SAMPLE_ROWS, num_rows // every))
     first = np.arange(start // (group * every) * group * every, stop, group * every)
     at = (first[:, None] + np.arange(group)).ravel()
@@ -237,9 +263,12 @@ class _Split:
         return x.astype(self.dtype, copy=False)
 
     def training_columns(self, x: np.ndarray) -> np.ndarray:
-        """What `columns` gives -> training columns."""
-        x = x - self.shift.astype(self.dtype)
-        return np.multiply(x, self.scale.astype(self.dtype), out=x)
+        """What `columns` gives [B, p] -> training columns and a column of ones, [B, q]."""
+        whole = np.empty((len(x), x.shape[1] + 1), self.dtype)
+        np.subtract(x, self.shift.astype(self.dtype), out=whole[:, :-1])
+        whole[:, :-1] *= self.scale.astype(self.dtype)
+        whole[:, -1] = 1
+        return whole
 
     def some_columns(self, x: np.ndarray, part: slice, factor: np.ndarray) -> np.ndarray:
         """The training columns `part` of rows x [n, p] as they lie, times factors; [n, width] float64."""

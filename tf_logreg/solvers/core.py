@@ -24,9 +24,10 @@ class Functions:
         value_and_gradient: (w, problems) -> smooth [k], its gradient [k, P].
         hessian_product: (w, v, problems) -> [k, P], the Hessian of the smooth part at w times v.
         hessian: (w, problems) -> [k, P, P], of all rows or of a sample; None where P is too large.
+        hessian_passes: how many calls of value_and_gradient one of `hessian` takes as long as.
         preconditioner: (w, problems) -> a function (r [j, P], which [j], free [j, P] bool) -> [j, P]
             that solves roughly with the Hessian at w of `which` of the k problems, in the coordinates
-            that are free.
+            that are free; where there is a `hessian`, by its factor, and all of them are free.
         gradient_gap: (gradient [k, P], problems) -> [k], a bound on smooth - its minimum by the
             gradient alone, where the penalty gives one; infinite where it gives none.
         l1: [K, P], >= 0.
@@ -53,6 +54,7 @@ class Functions:
     noise: float
     many_products: Array
     alike: Array
+    hessian_passes: float = 1.0
     late: Callable[[], bool] = lambda: False
     hessian_root: Callable[[Array, Array], tuple[Array, Array]] | None = None
     restricted: Callable[[Array, int], "Functions | None"] | None = None

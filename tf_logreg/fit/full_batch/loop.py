@@ -65,9 +65,7 @@ def solve(
     fns = penalized.functions(goal.certified_at, goal.noise, saving.late_in_step)
 
     def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = certified.exact(w, problems)
-        saving.after_pass_of_step()
-        return found
+        return tuple(tape.sums(certified.exact, w, problems))
 
     try:
         if (found := monitor.checkpoints.latest()) is not None:

@@ -21,10 +21,11 @@ from tf_logreg.objective import records
 from tf_logreg.solvers import core
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
-# Rows per coefficient in the sample that gives the Hessian. Its relative error is about
+# Rows per coefficient in the sample that gives the Hessian, fewest and most. Its relative error is about
 # 1 / sqrt(this), and so is the relative error after a Newton step.
-_ROWS_PER_COEFFICIENT = 400
-_ROWS_TO_SHARE = 50  # rows per coefficient from which the folds' Hessians are close enough to share one
+_ROWS_PER_COEFFICIENT = 20, 400
+_PRODUCTS_A_READ = 50  # multiplications of matrices that take as long as reading a number of X for a pass
+_HESSIAN_PASSES = 2  # whose time is given to a Hessian
 WEAK_L2 = 1e-20  # in columns of deviation one: smaller than the rounding of the gradient
 
 
@@ -102,6 +103,19 @@ class Penalized:
         names = ("held_out", "class_weight", "l1", "l2", "latest", "positive", "alike")
         return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
 
+    def sampled_by(self, every: int) -> "Penalized":
+        """The same problems over one row in `every`, with their own count of passes."""
+        if self.engine.sampled is None:
+            return dataclasses.replace(self, every=every, passes=None)
+        return dataclasses.replace(
+            self,
+            engine=self.engine.sampled(every),
+            num_rows=self.num_rows // every,
+            columns=None,
+            passes=None,
+            sums=None,
+        )
+
     def through(self, sums: Sums) -> "Penalized":
         """The same problems and count of passes; steps read the rows through `sums` (`tape.Tape`)."""
         return dataclasses.replace(self, sums=sums)
@@ -114,8 +128,10 @@ class Penalized:
         if name == "hessian_product":
             return Request(name, 2, 6 * count * m)
         if name == "hessian":
-            every = max(1, rows // self.size // _ROWS_PER_COEFFICIENT)
-            return Request(name, 1, 2 * len(np.unique(self.alike)) * m * m * (p + 1), every)
+            fewest, most = (self.size * rows_each for rows_each in _ROWS_PER_COEFFICIENT)
+            taken = _HESSIAN_PASSES * rows * _PRODUCTS_A_READ // (self.size * m)
+            taken = min(max(taken, fewest), most)
+            return Request(name, 1, 2 * len(np.unique(self.alike)) * m * m * (p + 1), max(1, rows // taken))
         every = max(1, rows // (preconditioners.ROWS_PER_FEATURE * (p + 1)))
         return Request("pooled_gram", 1, 2 * (p + 1), every)
 
@@ -185,7 +201,7 @@ class Penalized:
         """The sums of a pass for the problems `which`, added to their count of passes."""
         request = self.request(name)
         every = request.every * self.every
-        self.passes[which] += 1 / every
+        self.passes[which] += 1 / every if name != "hessian" or not self.engine.on_host else 1
         self.made[name] += 1
         arguments = tuple(self.unpack(a) for a in arguments)
         return self.sums(name, arguments, self.record(which), request.width, every)
@@ -211,7 +227,7 @@ class Penalized:
         """Hessians [k, P, P], from a sample of many rows; problems that are alike share the first one's."""
         m, rows_per_coefficient = self.shape[1], self.num_rows // self.every // self.size
         _, first, group = np.unique(self.alike[which], return_index=True, return_inverse=True)
-        if len(first) < len(w) and rows_per_coefficient >= _ROWS_TO_SHARE:
+        if len(first) < len(w) and rows_per_coefficient >= preconditioners.ROWS_TO_SHARE:
             own, at = self._l2[which], np.arange(self.size)
             hessian = self.hessian(w[first], which[first])[group]
             hessian[:, at, at] += own - own[first][group]
@@ -274,7 +290,11 @@ class Penalized:
         return np.where(l2 < WEAK_L2, 0, l2)
 
     def functions(
-        self, target: np.ndarray, noise: float, late: Callable[[], bool] = lambda: False
+        self,
+        target: np.ndarray,
+        noise: float,
+        late: Callable[[], bool] = lambda: False,
+        explicit: bool | None = None,
     ) -> core.Functions:
         """The functions that a solver calls.
 
@@ -282,13 +302,16 @@ class Penalized:
             target: [K], the target gap in nats.
             noise: relative rounding error of a value.
             late: ends a long step, see `core.Functions`.
+            explicit: whether the Hessian is built as a matrix; None: where it is small.
         """
-        shared = preconditioners.Preconditioners(self)
+        explicit = self.explicit(self.size) if explicit is None else explicit
+        shared = preconditioners.Preconditioners(self, explicit)
         return core.Functions(
             value_and_gradient=self.value_and_gradient,
             hessian_product=self.hessian_product,
-            hessian=self.hessian if self.explicit(self.size) else None,
-            preconditioner=shared.at,
+            hessian=self.hessian if explicit else None,
+            hessian_passes=self.size * self.shape[1] / _PRODUCTS_A_READ / self.request("hessian").every,
+            preconditioner=shared.factors if explicit else shared.at,
             gradient_gap=self.gradient_gap,
             many_products=shared.many_products(),
             alike=shared.alike(),

@@ -66,8 +66,8 @@ def polish(
     done = goal.last_digits or not is_small(problems, goal)
     if done or not taken.any() or steps < 1 or monitor.late():
         return
-    fns = problems.functions(np.full(len(taken), ROUNDING), NOISE)
-    fns = dataclasses.replace(fns, value_and_gradient=certified.exact, hessian=problems.hessian)
+    fns = problems.functions(np.full(len(taken), ROUNDING), NOISE, explicit=True)
+    fns = dataclasses.replace(fns, value_and_gradient=certified.exact)
     method = solvers.load("proximal_newton" if problems.l1.any() else "newton")
     state = method.init(fns, outcome.w)
     state.finished[:] = ~taken

@@ -5,20 +5,46 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.linalg import lapack
 
 from tf_logreg.fit.full_batch import preconditioner
 from tf_logreg.objective import records
+from tf_logreg.solvers import linear_system
 
 ROWS_PER_FEATURE = 16  # in the sample of a Gram matrix
+ROWS_TO_SHARE = 50  # rows per coefficient from which the folds' Hessians are close enough to share one
 _FEW_PRODUCTS = 3  # for a Newton system: a new preconditioner would save none of them
 
 
 class Preconditioners:
     """Those of K problems, each kept until its problem asks at another w."""
 
-    def __init__(self, problems: Any):
-        """Of the problems of a `Penalized`, whose engine makes the passes and whose passes are counted."""
-        self._problems, self._pooled = problems, {}
+    def __init__(self, problems: Any, explicit: bool):
+        """Of the problems of a `Penalized`, whose engine makes the passes and whose passes are counted.
+
+        explicit: whether Hessians are built as matrices.
+        """
+        self._problems, self._explicit, self._pooled, self._factors = problems, explicit, {}, {}
+
+    def factors(self, w: np.ndarray, which: np.ndarray) -> Callable:
+        """Solves with the Hessians at w [k, P], each factored once and kept until its problem's w changes.
+
+        Those at new places are made by one pass of its own, as `at` does.
+        """
+        keys = [one.tobytes() for one in w]
+        new = [i for i, k in enumerate(which) if k not in self._factors or self._factors[k][0] != keys[i]]
+        if new:
+            # The engine's own sums: what is built again from w after a kill is not on the tape.
+            problems = self._problems.through(self._problems.engine.sums)
+            for i, one in zip(new, problems.hessian(w[new], which[new]), strict=True):
+                self._factors[which[i]] = keys[i], linear_system.cholesky(one)[0]
+        kept = [self._factors[k][1] for k in which]
+
+        def solve(r: np.ndarray, asked: np.ndarray, _: np.ndarray) -> np.ndarray:
+            found = [lapack.dpotrs(kept[i], one, lower=1)[0] for i, one in zip(asked, r, strict=True)]
+            return np.stack(found)
+
+        return solve
 
     def at(self, w: np.ndarray, which: np.ndarray) -> Callable:
         """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.
@@ -71,7 +97,10 @@ class Preconditioners:
     def alike(self) -> np.ndarray:
         """[K], equal for problems that share a preconditioner: alike ones, if there are rows enough."""
         problems = self._problems
-        enough = problems.num_rows // problems.every >= ROWS_PER_FEATURE * (problems.shape[0] + 1)
+        least = (
+            ROWS_TO_SHARE * problems.size if self._explicit else ROWS_PER_FEATURE * (problems.shape[0] + 1)
+        )
+        enough = problems.num_rows // problems.every >= least
         return problems.alike if enough else np.arange(len(problems.alike))
 
     def many_products(self) -> np.ndarray:

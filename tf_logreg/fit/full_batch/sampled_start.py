@@ -9,8 +9,9 @@ import numpy as np
 from tf_logreg.errors import InterruptError
 from tf_logreg.fit.full_batch.penalized import Penalized
 
-_ROWS_PER_COEFFICIENT = 100  # of the sample
-_MOST_STEPS = 12
+_ROWS_PER_COEFFICIENT = 25  # of the sample
+_FEWEST_SAMPLES = 3  # in the rows, else their copies take too much memory
+_MOST_STEPS = 40
 
 
 def start_from_sample(
@@ -29,9 +30,9 @@ def start_from_sample(
     """
     sample = _ROWS_PER_COEFFICIENT * problems.size
     every = problems.num_rows // sample
-    if every < 2 or not problems.explicit(problems.size):
+    if every < _FEWEST_SAMPLES or not problems.explicit(problems.size):
         return w
-    sampled = dataclasses.replace(problems, every=every)
+    sampled = problems.sampled_by(every)
     close = np.full(len(w), 0.1 * problems.size / sample)
     # The gap is estimated by the Newton decrement: with a weak l2 the gradient's bound is far too large.
     fns = dataclasses.replace(
@@ -49,4 +50,5 @@ def start_from_sample(
                 "Interrupted while a sample of the rows was fitted, before the first pass over all: the same "
                 "command begins there."
             )
+    problems.passes += sampled.passes / every
     return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)

@@ -20,9 +20,13 @@ class Tape:
         self._next, self._sums, self._after = 0, sums, after
 
     def __call__(self, *arguments) -> list[np.ndarray]:
-        """The sums of a pass, made or replayed."""
+        """The engine's sums of a pass, made or replayed."""
+        return self.sums(self._sums, *arguments)
+
+    def sums(self, make: Sums, *arguments) -> list[np.ndarray]:
+        """Those of a pass that `make` makes, or replayed."""
         if self._next == len(self.recorded):
-            self.recorded.append(self._sums(*arguments))
+            self.recorded.append(make(*arguments))
             self._next += 1
             self._after()
             return self.recorded[-1]
