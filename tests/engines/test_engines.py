@@ -107,3 +107,45 @@ def test_repeats_are_equal_to_the_bit_on_any_number_of_cores(monkeypatch):
     for other in found[1:]:
         for one, same in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_hessian_of_chosen_rows_is_close_where_few_rows_have_the_curvature(classes):
+    x, y, _ = random_problem(20_000, 12, classes)
+    source = from_arrays(x, y, class_names=tuple("abc"[:classes]))
+    rows = np.arange(len(y))
+    columns = moments.affine(scan.scan(source, rows), standardize=True, bias=True, dtype=source.x_dtype)
+    engine = on_host.placed_or_streamed(Devices(None, "float64"), source, rows, columns)
+    m = 1 if classes == 2 else classes
+    w = 12 * np.random.default_rng(1).normal(size=(2, 13, m))  # most rows lie far from any border
+    problems = problems_of(classes, 2)._replace(held_out=np.full(2, -1, np.int32))
+
+    def error(every):
+        weight, found = engine.sums("hessian", (w,), problems, 100, every)
+        np.testing.assert_allclose(weight, whole[0])
+        return np.linalg.norm(found - whole[1], axis=(1, 2)) / np.linalg.norm(whole[1], axis=(1, 2))
+
+    whole = engine.sums("hessian", (w,), problems, 100)
+    evenly = engine.sampled(8).sums("hessian", (w,), problems, 100)[1] * 8
+    by_chance = np.linalg.norm(evenly - whole[1], axis=(1, 2)) / np.linalg.norm(whole[1], axis=(1, 2))
+    assert (error(8) < 0.01).all()
+    assert (error(8) < by_chance / 3).all()
+    none = problems._replace(class_weight=np.zeros((2, classes)))
+    assert not engine.sums("hessian", (w,), none, 100, 8)[1].any()
+
+
+def test_passes_over_a_sample_are_those_that_read_every_block_of_so_many():
+    source = hard_rows(3, "float64")
+    columns, rows = columns_of(source), np.arange(ROWS)
+    folds = np.random.default_rng(4).integers(0, 3, ROWS).astype(np.int32)
+    problems, host = problems_of(3, 4), Devices(None, "float64")
+    w = np.random.default_rng(1).normal(size=(4, len(source.feature_names) + 1, 3)) / 3
+    for engine in (
+        on_host.placed_or_streamed(host, source, rows, columns, folds),
+        on_host.streamed(host, source, rows, columns, folds),
+    ):
+        ours = engine.sampled(4).sums("value_and_gradient", (w,), problems, 12)
+        for found, expected in zip(
+            ours, engine.sums("value_and_gradient", (w,), problems, 12, 4), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())

@@ -9,8 +9,8 @@ from tf_logreg.objective.records import Rows
 
 # sums(name, arguments, problems, width, every): the named sums of `objective/row_sums.py` over all rows,
 # float64 arrays. `arguments` are arrays [K, ...]; `problems` is a `records.Problems`; `width` is the
-# number of intermediate values per row; `every` = 8 reads one block of every eight. (On the host 'hessian' reads
-# all rows, and multiplies one of every eight.)
+# number of intermediate values per row; `every` = 8 reads one block of every eight, or, for 'hessian' on the
+# host, reads all rows and multiplies one of every eight.
 Sums = Callable[..., list[np.ndarray]]
 
 

@@ -1,8 +1,8 @@
 """The inverse Hessian by a metric and the latest moves (BFGS), for K problems with their own histories.
 
 A move s of the weights that changed the gradient by y tells the curvature along s. Any metric M serves as
-the start: the identity gives L-BFGS (Liu and Nocedal, Math. Program. 45, 1989), a Hessian from some of the rows
-or from a few steps ago a Newton step that mends itself.
+the start: the identity gives L-BFGS (Liu and Nocedal, Math. Program. 45, 1989), a Hessian from some of the
+rows or from a few steps ago a Newton step that mends itself.
 """
 
 from collections.abc import Callable

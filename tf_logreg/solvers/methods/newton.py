@@ -21,20 +21,27 @@ _LEFT = 0.01  # of the gap, by a step with a good Hessian
 
 
 def init(fns: core.Functions, w: core.Array) -> core.State:
-    """The state at w [K, P].
+    """The state at w [K, P]; its memory is that of `_memory`."""
+    return core.start(fns, w, **_memory(fns, w))
 
-    Memory: that of `linear_system.no_preconditioner`, and r^T M^-1 r at the start, by which progress is judged;
-    or, with a Hessian, that of `quasi_newton.no_history` and the share of the gap that a new one may leave.
+
+def _memory(fns: core.Functions, w: core.Array) -> dict[str, core.Array]:
+    """What a state remembers at the start.
+
+    That of `linear_system.no_preconditioner`, and r^T M^-1 r at the start, by which progress is judged; or,
+    with a Hessian, that of `quasi_newton.no_history`, and the share of the gap that a new one may leave.
     """
     more = {"first": np.zeros(len(w))}
     if fns.hessian is not None:
         more = {"left": np.full(len(w), _LEFT)} | quasi_newton.no_history(w)
-    return core.start(fns, w, **more, **linear_system.no_preconditioner(w))
+    return more | linear_system.no_preconditioner(w)
 
 
 def step(fns: core.Functions, state: core.State) -> core.State:
     """One Newton step with a line search."""
     state, at = core.copy(state), core.active(state)
+    # A checkpoint of a version up to 0.8 lacks some of it.
+    state.memory = _memory(fns, state.w) | state.memory
     return _by_factor(fns, state, at) if fns.hessian is not None else _by_products(fns, state, at)
 
 
