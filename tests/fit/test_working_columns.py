@@ -152,12 +152,18 @@ def test_a_set_keeps_what_is_not_zero_and_takes_what_exceeds_its_l1_the_most():
 
 
 @pytest.mark.parametrize(
-    ("share", "strength", "bias"),
-    [(1.0, 1e-4, False), (1.0, 1e-6, True), (0.9, 1e-5, True), (0.5, 1e-6, False)],
+    ("share", "strength", "bias", "classes"),
+    [
+        (1.0, 1e-4, False, 2),
+        (1.0, 1e-6, True, 2),
+        (0.9, 1e-5, True, 2),
+        (0.5, 1e-6, False, 2),
+        (1.0, 1e-4, True, 3),
+    ],
 )
-def test_a_weak_penalty_over_more_columns_than_rows_leaves_no_slope(share, strength, bias):
+def test_a_weak_penalty_over_more_columns_than_rows_leaves_no_slope(share, strength, bias, classes):
     """Hundreds of times as weak as what holds all at zero: nearly every coefficient has a reason to move."""
-    x, y = wide(100, 600)
+    x, y = wide(100, 600, classes)
     common = dict(C=1 / (strength * len(y)), l1_ratio=share, fit_intercept=bias)
     model = LogisticRegression(tol=1e-12, **common).fit(x, y)
     assert model.status_ == "optimal"
@@ -165,7 +171,7 @@ def test_a_weak_penalty_over_more_columns_than_rows_leaves_no_slope(share, stren
     left, of_bias = slopes(x, y, np.ones(len(y)), model, l1, l2)
     assert np.abs(left).max() < 1e-4 * strength
     assert not bias or np.abs(of_bias).max() < 1e-4 * strength
-    assert share < 0.9 or (model.coef_ != 0).sum() < len(y)
+    assert share < 0.9 or (model.coef_ != 0).sum() < len(y) * (classes - 1)
 
 
 def test_systems_of_rows_are_those_of_columns():

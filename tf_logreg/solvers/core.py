@@ -39,6 +39,7 @@ class Functions:
             weights that it has, whose values and gradients are left as they were; it may raise, too.
         hessian_root: (w, problems) -> (R [k, P, r], L [k, P]) with R R^T + diag L for the Hessian, where r is
             below P; None elsewhere.
+        rank: of the smooth part's Hessian at most, without l2; infinite where it is not known.
         restricted: (coordinates [j], problem) -> functions of one problem, of these of its coefficients
             alone, with the others at zero; it has a Hessian or its root, and reads only their columns. None
             where they are too many, or no columns are at hand.
@@ -57,6 +58,7 @@ class Functions:
     hessian_passes: float = 1.0
     late: Callable[[], bool] = lambda: False
     hessian_root: Callable[[Array, Array], tuple[Array, Array]] | None = None
+    rank: float = np.inf
     restricted: Callable[[Array, int], "Functions | None"] | None = None
 
 

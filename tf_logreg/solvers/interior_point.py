@@ -1,8 +1,9 @@
-"""A primal-dual interior point for smooth + l1 |w| with more coefficients than rows.
+"""A primal-dual interior point for smooth + l1 |w| with more coefficients than the rows determine.
 
 Where l1 is weak, most of them have a reason to move, and Newton's method by orthants goes through hundreds.
-An interior point takes some twenty systems of as many rows whatever the penalty (Koh, Kim and Boyd, JMLR 8,
-2007, for the problem; Mehrotra, SIAM J. Optim. 2, 1992, for its steps).
+An interior point takes some twenty systems whatever the penalty, of no more than the number of rows for a
+single output (Koh, Kim and Boyd, JMLR 8, 2007, for the problem; Mehrotra, SIAM J. Optim. 2, 1992, for the
+steps).
 
 w = a - b with a, b > 0, and g the gradient of the smooth part. At the optimum the slopes s = l1 + g and
 t = l1 - g are >= 0 and the products a s and b t are 0. Steps keep s and t > 0 and meet their equations in the
@@ -30,7 +31,7 @@ def minimum(fns: Functions, w: Array, tolerance: float, late: Callable[[], bool]
     """Coefficients [P] near the minimum of one problem, with exact zeros, and their estimated gap in nats.
 
     Args:
-        fns: of one problem, with `hessian_root` and some l1.
+        fns: of one problem, with a Hessian or its root, and some l1.
         w: [P], returned with an infinite gap where no better point is found.
         tolerance: of the gap, nats. late: ends the steps when True.
     """
@@ -99,19 +100,15 @@ def _step(
         The moves of the point, [P], and of a, b, s and t.
     """
     (a, b, s, t), (above, below) = numbers, unmet
-    (root,), (l2,) = fns.hessian_root(point[None], None)
-    e = np.empty_like(point)
-    e[box] = a / s + b / t
-    curvature = np.einsum("pr,pr->p", root[~box], root[~box]) + l2[~box]
-    e[~box] = 1 / (_DAMPING * curvature)
-    solve = linear_system.by_woodbury(root, 1 / e + l2)
+    e = a / s + b / t
+    times_hessian, solve = _system(fns, point, box, e)
 
     def moves(of_a: Array, of_b: Array) -> list[Array]:
         """Those of w, a, b, s and t that change a s and b t by `of_a` and `of_b`, to first order."""
         r = -gradient
-        r[box] = (of_a / s - of_b / t - a / s * above + b / t * below) / e[box]
+        r[box] = (of_a / s - of_b / t - a / s * above + b / t * below) / e
         d = solve(r)
-        slope = (np.dot(root, np.dot(d, root)) + l2 * d)[box]
+        slope = times_hessian(d)[box]
         of_s, of_t = above + slope, below - slope
         return [d, (of_a - a * of_s) / s, (of_b - b * of_t) / t, of_s, of_t]
 
@@ -123,6 +120,28 @@ def _step(
     centre = max(product * (left / product) ** 3, min(_LEAST_CENTRE * far / count, 2 * product))
     d, *found = moves(centre - a * s - plain[0] * plain[2], centre - b * t - plain[1] * plain[3])
     return d, found
+
+
+def _system(fns: Functions, point: Array, box: Array, e: Array) -> tuple[Callable, Callable]:
+    """Functions [P] -> [P] that multiply by the Hessian at a point, and that solve with it and 1 / e added.
+
+    Coefficients without l1 have no e, and are damped.
+    """
+
+    def added(curvature: Array) -> Array:
+        diagonal = _DAMPING * curvature
+        diagonal[box] = 1 / e
+        return diagonal
+
+    if fns.hessian_root is not None:
+        (root,), (l2,) = fns.hessian_root(point[None], None)
+        diagonal = l2 + added(np.einsum("pr,pr->p", root, root) + l2)
+        solve = linear_system.by_woodbury(root, diagonal)
+        return lambda d: np.dot(root, np.dot(d, root)) + l2 * d, solve
+    (hessian,) = fns.hessian(point[None], None)
+    matrix = hessian.copy()
+    matrix[np.diag_indices(len(matrix))] += added(np.diag(hessian))
+    return lambda d: np.dot(hessian, d), linear_system.factored(matrix)
 
 
 def _to_boundary(numbers: tuple[Array, ...], moves: list[Array]) -> float:

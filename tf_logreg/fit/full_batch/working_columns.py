@@ -113,6 +113,7 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         hessian_product=None,
         hessian=None if by_root else hessian,
         hessian_root=hessian_root if wide else None,
+        rank=problems.num_rows * max(1, m - 1),
         preconditioner=None,
         gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf),
         l1=l1,

@@ -22,7 +22,7 @@ _MOST_HALVINGS = 4  # of a step within the model, before it ends at the first ze
 _SHARE_INSIDE = 0.3  # of the gap left outside a working set, down to which the set is worked on
 _SHARE_OF_TARGET = 0.01  # or down to so much of the gap that is wanted
 _MOST_INSIDE = 20  # steps there
-_FAR = 5  # a gradient over its l1, from which a set of more coefficients than rows has too many orthants
+_FAR = 5  # a gradient over its l1, from which a set that rows do not determine has too many orthants
 _EPS = np.finfo(float).eps
 
 
@@ -66,7 +66,8 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
             continue
         tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
         start, gap = w[coordinates], np.inf
-        if few.hessian_root is not None and working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR:
+        dependent = len(coordinates) > few.rank
+        if dependent and working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR:
             start, gap = interior_point.minimum(few, start, tolerance, fns.late)
         inner = init(few, start[None])
         inner.gap[0] = gap
