@@ -21,7 +21,8 @@ _COLUMNS_A_ROW = 2  # coefficients a row beyond which the Hessian of those that 
 _MOST_ELEMENTS = 2**25  # of a copy: 256 MiB
 _NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
-# Indices of features [f] -> rows with x [n, f + 1] float64 in training columns, the last of ones.
+# Indices of features [f] -> rows with x [n, f + 1] float64 in training columns, one after another in memory,
+# the last of ones.
 Reader = Callable[[np.ndarray], records.Rows]
 
 
@@ -37,19 +38,20 @@ def reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray 
         return None
 
     def read(features: np.ndarray) -> records.Rows:
-        x = np.empty((len(rows), len(features) + 1))
+        x = np.empty((len(features) + 1, len(rows)))
         y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
         offset = np.empty((len(rows), source.offset_columns))
         start = 0
         for batch in host_rows.host_batches(source, rows):
             part = slice(start, start + len(batch.y))
-            x[part, :-1] = batch.x[:, features]
+            taken = batch.x.take(features, axis=1).astype(float, copy=False)
+            taken -= columns.shift[features]
+            taken *= columns.scale[features]
+            x[:-1, part] = taken.T
             y[part], weight[part], offset[part] = batch.y, batch.weight, batch.offset
             start = part.stop
-        x[:, :-1] -= columns.shift[features]
-        x[:, :-1] *= columns.scale[features]
-        x[:, -1] = 1
-        return records.Rows(x, y, weight, offset if offset.any() else None, folds)
+        x[-1] = 1
+        return records.Rows(x.T, y, weight, offset if offset.any() else None, folds)
 
     return read
 
@@ -95,8 +97,9 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
 
     @functools.cache
     def columns() -> np.ndarray:
-        """[j, n], a column after the other."""
-        return np.ascontiguousarray(whole.x[:, place].T)
+        """[j, n], one after another in memory."""
+        one_each = count <= len(features) + 1 and (place == np.arange(count)).all()
+        return whole.x.T[:count] if one_each else whole.x.T[place]
 
     def hessian(u: np.ndarray, _) -> np.ndarray:
         total, (weight,), (chances,) = host_sums.curvatures(unpack(u), record, rows)
