@@ -64,6 +64,7 @@ def test_engines_agree(strategies, dtype, classes):
     ours = {
         "where they lie": on_host.placed_or_streamed(host, source, rows, columns, folds),
         "copied": on_host.placed_or_streamed(host, source, order, columns, folds[order]),
+        "copied in float64": on_host.copied_in_float64(source, rows, columns, folds),
         "streamed": on_host.streamed(host, source, rows, columns, folds),
     }
     problems, m = problems_of(classes, 4), 1 if classes == 2 else classes

@@ -37,9 +37,11 @@ class Engine:
         on_host: whether passes run on the CPU cores that the solver's own algebra uses.
         held: the rows themselves; None where they are on devices, streamed, or shared between workers.
         sampled: the same passes over a copy of the rows that a pass with `every` reads; None on devices.
+        exact: whether sums are in float64, over training columns in float64: as good as a certificate's.
     """
 
     sums: Sums
     on_host: bool
     held: Held | None = None
     sampled: Callable[[int], "Engine"] | None = None
+    exact: bool = False

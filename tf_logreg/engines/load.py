@@ -26,6 +26,11 @@ def placed_or_streamed(
     return _module(devices).placed_or_streamed(devices, source, rows, columns, folds)
 
 
+def copied_in_float64(source: Source, rows: np.ndarray, columns: Affine) -> Engine:
+    """Passes in float64 over a copy of few rows on this host; arguments as above."""
+    return on_host.copied_in_float64(source, rows, columns)
+
+
 def streamed(devices: Devices, source: Source, rows: np.ndarray, columns: Affine) -> Engine:
     """Passes over rows that are read only a few times, so they are not placed; arguments as above."""
     return _module(devices).streamed(devices, source, rows, columns)

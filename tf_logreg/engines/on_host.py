@@ -11,6 +11,7 @@ lose digits that way, and are shifted in a copy of the block. So are all columns
 """
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Iterator
 
@@ -60,6 +61,29 @@ def placed_or_streamed(
         log.info("The training rows take more than the share of memory: each pass streams them.")
         return streamed(devices, source, rows, columns, folds)
     return _over(devices, Rows(x, y, weight, _offset(offset, devices), folds), split)
+
+
+def copied_in_float64(
+    source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None = None
+) -> Engine:
+    """Passes in float64 over one copy of some rows, as training columns: for small problems.
+
+    Gradients are then as good as those from the raw rows, also where these are float32, and neither weights
+    nor blocks are shifted and scaled pass by pass.
+
+    Args:
+        source, rows, columns, folds: as of `placed_or_streamed`.
+    """
+    x, parts = np.empty((len(rows), len(source.feature_names))), []
+    for batch in host_rows.host_batches(source, rows):
+        start = sum(len(y) for y, *_ in parts)
+        block = x[start : start + len(batch.y)]
+        np.subtract(batch.x, columns.shift, out=block)
+        block *= columns.scale
+        parts.append((batch.y, batch.weight, batch.offset))
+    y, weight, offset = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    offset = offset.astype(np.float64) if offset.any() else None
+    return dataclasses.replace(over_rows(Rows(x, y, weight, offset, folds)), exact=True)
 
 
 def over_rows(rows: Rows) -> Engine:
@@ -255,6 +279,11 @@ class _Split:
         near = np.where(columns.far, columns.shift, 0.0)
         return cls(np.dtype(dtype), near, columns.shift - near, columns.scale)
 
+    @functools.cached_property
+    def is_identity(self) -> bool:
+        """Whether rows are training columns as they lie."""
+        return self.near is None and not self.shift.any() and bool((self.scale == 1).all())
+
     def columns(self, x: np.ndarray) -> np.ndarray:
         """A block of rows [B, p] in its own dtype -> x - near in the dtype of the fit."""
         if self.near is not None:
@@ -278,11 +307,15 @@ class _Split:
 
     def weights(self, w: np.ndarray) -> np.ndarray:
         """Weights [K, q, m] of training columns -> of what `columns` gives."""
+        if self.is_identity:
+            return w.astype(self.dtype, copy=False)
         kernel = w[:, :-1] * self.scale[:, None]
         bias = w[:, -1] - np.einsum("p,kpm->km", self.shift, kernel)
         return np.concatenate([kernel, bias[:, None]], axis=1).astype(self.dtype)
 
     def gradient(self, sums: np.ndarray) -> np.ndarray:
         """Sums [K, q, m] of residuals times what `columns` gives -> times training columns."""
+        if self.is_identity:
+            return sums
         kernel = (sums[:, :-1] - self.shift[:, None] * sums[:, -1:]) * self.scale[:, None]
         return np.concatenate([kernel, sums[:, -1:]], axis=1)

@@ -108,12 +108,11 @@ def _by_minibatches(task: Task) -> Fit:
 
 def _to_the_optimum(task: Task, start: Model | None) -> Fit:
     """One certified fit; with a path, at the strength that it chose. The rows are read and placed once."""
-    settings, dataset, devices = task.settings, task.dataset, task.devices
+    settings, dataset = task.settings, task.dataset
     columns, path = optimum.columns_of(settings, dataset), None
     start = None if start is None else start.in_units(dataset.exponent)
     if not settings.path.penalty:
-        engine = engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
-        trained = optimum.fit(task, engine, columns, start)
+        trained = optimum.fit(task, optimum.placed(task, columns), columns, start)
     else:
         path, engine = _path(task, columns)
         if path.note:

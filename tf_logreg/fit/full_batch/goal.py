@@ -19,7 +19,7 @@ class Goal:
     Attributes:
         gap: [K] target of the certified gap, nats.
         max_passes: reads of the rows after which a problem is given up.
-        noise: relative rounding error of the devices' values; smaller progress is not visible.
+        noise: relative rounding error of the engine's values; smaller progress is not visible.
         max_steps: steps of the method after which all problems are given up.
         polish: whether small problems go on from there until rounding stops them (`polish.polish`).
         last_digits: the method itself goes on until rounding stops it, with float64 values and gradients from

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
+from tf_logreg.engines.engine import Engine
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.goal import Goal, Outcome, Start
@@ -58,7 +59,7 @@ def solve(
         InterruptError: a signal arrived; the state is saved.
         InputError: a checkpoint does not match, or cannot be written.
     """
-    loop, passes = _Loop(w, goal), certified.problems.passes
+    loop, passes = _Loop(w, goal, certified.problems.engine), certified.problems.passes
     saving = Saving(monitor, loop, passes)
     tape = saving.tape = Tape(certified.problems.sums, saving.after_pass_of_step)
     penalized = certified.problems.through(tape)
@@ -111,10 +112,10 @@ def solve(
 class _Loop:
     """State of the loop between two steps, and the decision which problems end."""
 
-    def __init__(self, w: np.ndarray, goal: Goal):
+    def __init__(self, w: np.ndarray, goal: Goal, engine: Engine):
         count = len(w)
         self.state: core.State | None = None
-        self.iterations, self.exact = 0, goal.last_digits
+        self.iterations, self.exact = 0, goal.last_digits and not engine.exact
         self.history: list[tuple[float, float, float]] = []
         self.target, self.threshold = goal.gap, goal.certified_at
         self.passes, self.refusals, self.steps = np.zeros(count), np.zeros(count, int), np.zeros(count, int)

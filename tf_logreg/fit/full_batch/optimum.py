@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from tf_logreg.data import moments
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.names import describe, told_apart
+from tf_logreg.engines import load as engines
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
@@ -61,7 +62,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     Args:
         task: its settings' sections solver, model, l1, l2, penalty_factor and standardize are read; no
             training row is held out.
-        engine: passes over the training rows.
+        engine: from `placed`, or other passes over the training rows.
         columns: from `columns_of`.
         start: a model to start from, in the units of the dataset; None for the null model.
 
@@ -75,7 +76,8 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     offset = bool(settings.data.offset)
     w, null = null_models(certified, dataset.all_moments.class_weight_sum, offset=offset)
     method = solvers.load(settings.solver.name)
-    goal = polish.at_once(goals.goal_of(settings.solver, null, devices.noise), problems, method)
+    noise = polish.NOISE if engine.exact else devices.noise
+    goal = polish.at_once(goals.goal_of(settings.solver, null, noise), problems, method)
     with monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)
@@ -92,6 +94,16 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
         outcome = loop.solve(method, certified, w, goal=goal, monitor=monitor, report=report, begin=begin)
         polish.polish(certified, outcome, goal, monitor, begin)
     return _trained(outcome, certified, dataset, float(null.sum()))
+
+
+def placed(task: Task, columns: moments.Affine) -> Engine:
+    """Passes over the training rows for `fit`; arguments as there."""
+    settings, dataset, devices, head = task.settings, task.dataset, task.devices, task.head
+    size = (dataset.num_features + settings.model.bias) * head.outputs_of_problem
+    goes_on = settings.solver.polish and polish.is_small(head.num_problems, len(dataset.train), size)
+    if goes_on and devices.engine == "host" and devices.workers.count == 1:
+        return engines.copied_in_float64(dataset.source, dataset.train, columns)
+    return engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
 
 
 def _problems(task: Task, engine: Engine, columns: moments.Affine) -> penalized.Penalized:

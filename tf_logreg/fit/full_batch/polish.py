@@ -35,14 +35,18 @@ def at_once(goal: Goal, problems: Penalized, method: ModuleType) -> Goal:
     """
     newton = method is solvers.load("proximal_newton" if problems.l1.any() else "newton")
     penalised = bool((problems.l1 + problems.l2 > 0).all())
-    small = newton and penalised and problems.explicit(problems.size) and is_small(problems, goal)
+    small = newton and penalised and problems.explicit(problems.size) and goes_on(problems, goal)
     return dataclasses.replace(goal, last_digits=small)
 
 
-def is_small(problems: Penalized, goal: Goal) -> bool:
+def goes_on(problems: Penalized, goal: Goal) -> bool:
     """Whether problems go on to the last digits."""
-    work = len(problems.l2) * problems.num_rows * problems.size
-    return goal.polish and problems.size <= _MOST_COEFFICIENTS and work <= _LARGEST
+    return goal.polish and is_small(len(problems.l2), problems.num_rows, problems.size)
+
+
+def is_small(count: int, num_rows: int, size: int) -> bool:
+    """Whether so many problems over so many rows, of `size` coefficients each, are small."""
+    return size <= _MOST_COEFFICIENTS and count * num_rows * size <= _LARGEST
 
 
 def polish(
@@ -63,7 +67,7 @@ def polish(
     if begin is not None:
         taken &= outcome.steps > begin.steps
     steps = min(_MOST_STEPS, goal.max_steps - outcome.iterations)
-    done = goal.last_digits or not is_small(problems, goal)
+    done = goal.last_digits or not goes_on(problems, goal)
     if done or not taken.any() or steps < 1 or monitor.late():
         return
     fns = problems.functions(np.full(len(taken), ROUNDING), NOISE, explicit=True)

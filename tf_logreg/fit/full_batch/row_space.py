@@ -167,7 +167,7 @@ def _solved(
         sums=None,
         made=collections.Counter(),
     )
-    target = np.full(count, ROUNDING) if polish.is_small(problems, goal) else goal.gap / 2
+    target = np.full(count, ROUNDING) if polish.goes_on(problems, goal) else goal.gap / 2
     fns = inner.functions(target, polish.NOISE)
     whole = problems.unpack(w)
     kernel = space.inside(_side_by_side(whole[:, :-1]))
