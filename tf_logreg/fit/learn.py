@@ -36,7 +36,6 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
     """
     head = heads.resolve(settings.model.output, dataset.num_classes)
     _class_weight(settings, dataset, head)
-    settings = penalties.of_mean(settings, _sum_of_weights(settings, dataset))
     if settings.solver.name == "minibatch":
         from tf_logreg.fit.minibatch import training  # imports Keras, which nothing else here needs
 
@@ -47,6 +46,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
     optimum.penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     memory.check(method, head, dataset, devices, bias=settings.model.bias)
     if settings.path.penalty:
+        settings = penalties.of_mean(settings, _sum_of_weights(settings, dataset))
         choice.check(settings, dataset, devices, head)
 
 

@@ -105,7 +105,8 @@ def start(fns: Functions, w: Array, **memory: Array) -> State:
 
 def copy(state: State) -> State:
     """A state whose arrays can be written to."""
-    return State.from_arrays({name: array.copy() for name, array in state.arrays().items()})
+    arrays = (state.w, state.value, state.gradient, state.gap, state.stalled, state.finished)
+    return State(*(a.copy() for a in arrays), {name: a.copy() for name, a in state.memory.items()})
 
 
 def active(state: State) -> Array:

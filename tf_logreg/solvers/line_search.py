@@ -64,6 +64,8 @@ def search(
         high[at[~falls]] = t[at[~falls]]
         low[at[falls & ~flat]] = t[at[falls & ~flat]]
         done = falls & flat
+        if len(at) == len(w) and done.all():
+            return t, trial, found, found_gradient
         # A point that falls is kept, in case nothing better is found.
         keep = at[falls]
         length[keep], point[keep] = t[keep], trial[falls]

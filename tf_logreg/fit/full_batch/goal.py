@@ -8,8 +8,9 @@ from ml_collections import ConfigDict
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.result import Status
 
-# Of the estimated gap, nats: the step to the optimum is then 1e-11 in the Hessian's norm.
-ROUNDING = 1e-22
+# Of the estimated gap, nats: the step to the optimum is then 1e-10 in the Hessian's norm, and less where the
+# estimate is a bound by the gradient.
+ROUNDING = 1e-20
 
 
 @dataclasses.dataclass(frozen=True)

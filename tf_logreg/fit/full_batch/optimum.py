@@ -1,11 +1,13 @@
 """A certified fit: its method, columns, start, target gap and result."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
 import scipy.optimize
 from ml_collections import ConfigDict
 
+from tf_logreg import machine
 from tf_logreg.data import moments
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.names import describe, told_apart
@@ -78,7 +80,9 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     method = solvers.load(settings.solver.name)
     noise = polish.NOISE if engine.exact else devices.noise
     goal = polish.at_once(goals.goal_of(settings.solver, null, noise), problems, method)
-    with monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
+    # Small problems would set the limit anew for each pass, which takes as long as a tenth of it.
+    limit = machine.one_blas_thread() if engine.exact else contextlib.nullcontext()
+    with limit, monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(start, problems, columns)
         begin = row_space.start(method, problems, w, goal=goal, monitor=monitor)
