@@ -24,7 +24,8 @@ class Functions:
         value_and_gradient: (w, problems) -> smooth [k], its gradient [k, P].
         hessian_product: (w, v, problems) -> [k, P], the Hessian of the smooth part at w times v.
         hessian: (w, problems) -> [k, P, P], of all rows or of a sample; None where P is too large.
-        hessian_passes: how many calls of value_and_gradient one of `hessian` takes as long as.
+        hessian_passes: how many calls of value_and_gradient one of `hessian` takes as long as; 0 where each
+            step takes a new one.
         preconditioner: (w, problems) -> a function (r [j, P], which [j], free [j, P] bool) -> [j, P]
             that solves roughly with the Hessian at w of `which` of the k problems, in the coordinates
             that are free; where there is a `hessian`, by its factor, and all of them are free.

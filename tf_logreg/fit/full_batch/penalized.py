@@ -26,6 +26,7 @@ _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate 
 _ROWS_PER_COEFFICIENT = 20, 400
 _PRODUCTS_A_READ = 50  # multiplications of matrices that take as long as reading a number of X for a pass
 _HESSIAN_PASSES = 2  # whose time is given to a Hessian
+_QUICK = 2**23  # multiplications of a Hessian of all rows, below which nothing is to be saved
 WEAK_L2 = 1e-20  # in columns of deviation one: smaller than the rounding of the gradient
 
 
@@ -130,7 +131,7 @@ class Penalized:
         if name == "hessian":
             fewest, most = (self.size * rows_each for rows_each in _ROWS_PER_COEFFICIENT)
             taken = _HESSIAN_PASSES * rows * _PRODUCTS_A_READ // (self.size * m)
-            taken = min(max(taken, fewest), most)
+            taken = most if self._quick else min(max(taken, fewest), most)
             return Request(name, 1, 2 * len(np.unique(self.alike)) * m * m * (p + 1), max(1, rows // taken))
         every = max(1, rows // (preconditioners.ROWS_PER_FEATURE * (p + 1)))
         return Request("pooled_gram", 1, 2 * (p + 1), every)
@@ -146,6 +147,16 @@ class Penalized:
     def explicit(size: int) -> bool:
         """Whether the Hessian of `size` coefficients is built as a matrix."""
         return size <= _LARGEST_HESSIAN
+
+    @property
+    def _quick(self) -> bool:
+        """Whether a Hessian of all rows takes no longer than what a step does beside it."""
+        return self.num_rows // self.every * self.size**2 <= _QUICK
+
+    @property
+    def _hessian_passes(self) -> float:
+        """How many passes a Hessian takes as long as."""
+        return self.size * self.shape[1] / _PRODUCTS_A_READ / self.request("hessian").every
 
     @property
     def size(self) -> int:
@@ -310,7 +321,7 @@ class Penalized:
             value_and_gradient=self.value_and_gradient,
             hessian_product=self.hessian_product,
             hessian=self.hessian if explicit else None,
-            hessian_passes=self.size * self.shape[1] / _PRODUCTS_A_READ / self.request("hessian").every,
+            hessian_passes=0.0 if self._quick else self._hessian_passes,
             preconditioner=shared.factors if explicit else shared.at,
             gradient_gap=self.gradient_gap,
             many_products=shared.many_products(),

@@ -32,7 +32,7 @@ def _memory(fns: core.Functions, w: core.Array) -> dict[str, core.Array]:
     with a Hessian, that of `quasi_newton.no_history`, and the share of the gap that a new one may leave.
     """
     more = {"first": np.zeros(len(w))}
-    if fns.hessian is not None:
+    if fns.hessian is not None and fns.hessian_passes:
         more = {"left": np.full(len(w), _LEFT)} | quasi_newton.no_history(w)
     return more | linear_system.no_preconditioner(w)
 
@@ -42,7 +42,18 @@ def step(fns: core.Functions, state: core.State) -> core.State:
     state, at = core.copy(state), core.active(state)
     # A checkpoint of a version up to 0.8 lacks some of it.
     state.memory = _memory(fns, state.w) | state.memory
-    return _by_factor(fns, state, at) if fns.hessian is not None else _by_products(fns, state, at)
+    if fns.hessian is None:
+        return _by_products(fns, state, at)
+    return _by_factor(fns, state, at) if fns.hessian_passes else _by_new_factor(fns, state, at)
+
+
+def _by_new_factor(fns: core.Functions, state: core.State, at: core.Array) -> core.State:
+    """With the Hessian where the step begins."""
+    solve, which = linear_system.explicit_solver(fns.hessian(state.w[at], at)), np.arange(len(at))
+    length = _moved(fns, state, at, -solve(state.gradient[at], which))
+    gradient = state.gradient[at]
+    state.stalled[at] = _judged(fns, state, at, length, core.dot(gradient, solve(gradient, which)) / 2)
+    return state
 
 
 def _by_factor(fns: core.Functions, state: core.State, at: core.Array) -> core.State:
