@@ -9,8 +9,8 @@ from tf_logreg.objective.records import Rows
 
 # sums(name, arguments, problems, width, every): the named sums of `objective/row_sums.py` over all rows,
 # float64 arrays. `arguments` are arrays [K, ...]; `problems` is a `records.Problems`; `width` is the
-# number of intermediate values per row; `every` = 8 reads one block of every eight, or, for 'hessian' on the
-# host, reads all rows and multiplies one of every eight.
+# number of intermediate values per row; `every` = 8 reads one block of every eight, or more where a Hessian
+# chooses its rows.
 Sums = Callable[..., list[np.ndarray]]
 
 
@@ -36,6 +36,7 @@ class Engine:
         sums: makes a pass.
         on_host: whether passes run on the CPU cores that the solver's own algebra uses.
         held: the rows themselves; None where they are on devices, streamed, or shared between workers.
+        chosen_among: of how many rows at most a Hessian chooses one, whose passes then read so many times more.
         sampled: the same passes over a copy of the rows that a pass with `every` reads; None on devices.
         exact: whether sums are in float64, over training columns in float64: as good as a certificate's.
     """
@@ -43,5 +44,6 @@ class Engine:
     sums: Sums
     on_host: bool
     held: Held | None = None
+    chosen_among: int = 1
     sampled: Callable[[int], "Engine"] | None = None
     exact: bool = False

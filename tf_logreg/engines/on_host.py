@@ -34,6 +34,7 @@ _BLOCK_BYTES = 2**22
 _MOST_ROWS, _SAMPLE_ROWS, _FEWEST_ROWS = 2**16, 128, 64
 # A sum [q, q] of products of columns takes as long to add as a few hundred rows to multiply.
 _FEWEST_TO_SQUARE = 1024
+CHOSEN_AMONG = 8  # rows of a sample, of which a Hessian takes one with much curvature
 _ALL = slice(None)
 _WORTH_THREADS = 2**22  # bytes of a pass: below, it is done about when threads have started
 
@@ -171,10 +172,14 @@ def _engine(
         program, options = getattr(host_sums, name), {}
         if name in host_sums.SQUARED:
             options["columns"] = split.training_columns
-        if name == "hessian":  # chooses among all rows itself
-            options["every"], every = every, 1
         weights = [split.weights(w) for w in arguments]
-        size = _block_rows(name, weights[0], num_rows // every) * options.get("every", 1)
+        size = _block_rows(name, weights[0], num_rows // every)
+        if name == "hessian" and every > 1:
+            options["every"] = among = min(every, CHOSEN_AMONG)
+            every //= among
+            size = max(
+                _FEWEST_TO_SQUARE * among, _block_rows("value_and_gradient", weights[0], num_rows // every)
+            )
 
         def of_block(part: tuple[Rows, slice | np.ndarray]) -> list[np.ndarray]:
             block = _some(*part)
@@ -199,7 +204,7 @@ def _engine(
         rows = _joined([part._replace(x=split.columns(part.x)) for part in parts] or [empty])
         return _over(devices, rows, dataclasses.replace(split, near=None))
 
-    return Engine(sums, on_host=True, sampled=sampled)
+    return Engine(sums, on_host=True, chosen_among=CHOSEN_AMONG, sampled=sampled)
 
 
 def _joined(parts: list[Rows]) -> Rows:

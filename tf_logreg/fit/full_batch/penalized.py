@@ -212,7 +212,8 @@ class Penalized:
         """The sums of a pass for the problems `which`, added to their count of passes."""
         request = self.request(name)
         every = request.every * self.every
-        self.passes[which] += 1 / every if name != "hessian" or not self.engine.on_host else 1
+        among = self.engine.chosen_among if name == "hessian" else 1
+        self.passes[which] += min(among, every) / every
         self.made[name] += 1
         arguments = tuple(self.unpack(a) for a in arguments)
         return self.sums(name, arguments, self.record(which), request.width, every)
