@@ -36,7 +36,7 @@ class Engine:
         sums: makes a pass.
         on_host: whether passes run on the CPU cores that the solver's own algebra uses.
         held: the rows themselves; None where they are on devices, streamed, or shared between workers.
-        chosen_among: of how many rows at most a Hessian chooses one, whose passes then read so many times more.
+        chosen_among: of how many rows at most a Hessian chooses one; its pass reads so many times more.
         sampled: the same passes over a copy of the rows that a pass with `every` reads; None on devices.
         exact: whether sums are in float64, over training columns in float64: as good as a certificate's.
     """
