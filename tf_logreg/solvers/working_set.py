@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_logreg.solvers.core import Array
 
-_FEWEST = 150  # coefficients in a set, if so many have a reason to move
+_FEWEST = 100  # coefficients in a set, if so many have a reason to move
 _GROWTH = 2
 _LARGE, _GROWTH_OF_LARGE = 2000, 1.25
 
