@@ -144,6 +144,9 @@ def test_benchopt_is_given_the_optimum_of_its_objective(monkeypatch, penalty):
     solver.set_objective(x, y, 2.0)
     solver.run(1e-9)
     beta = solver.get_result()["beta"]
+    assert solver.model.tol == 1e-12
+    solver.run(0.5)
+    assert solver.model.tol == 0.1 / 16
     slope = -x.T @ (y / (1 + np.exp(y * (x @ beta))))
     assert beta.shape == (4,)
     if penalty == "l2":
