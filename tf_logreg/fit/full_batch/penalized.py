@@ -132,7 +132,9 @@ class Penalized:
             fewest, most = (self.size * rows_each for rows_each in _ROWS_PER_COEFFICIENT)
             taken = _HESSIAN_PASSES * rows * _PRODUCTS_A_READ // (self.size * m)
             taken = most if self._quick else min(max(taken, fewest), most)
-            return Request(name, 1, 2 * len(np.unique(self.alike)) * m * m * (p + 1), max(1, rows // taken))
+            return Request(
+                name, 1, 2 * len(set(self.alike.tolist())) * m * m * (p + 1), max(1, rows // taken)
+            )
         every = max(1, rows // (preconditioners.ROWS_PER_FEATURE * (p + 1)))
         return Request("pooled_gram", 1, 2 * (p + 1), every)
 
@@ -238,8 +240,9 @@ class Penalized:
     def hessian(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
         """Hessians [k, P, P], from a sample of many rows; problems that are alike share the first one's."""
         m, rows_per_coefficient = self.shape[1], self.num_rows // self.every // self.size
-        _, first, group = np.unique(self.alike[which], return_index=True, return_inverse=True)
-        if len(first) < len(w) and rows_per_coefficient >= preconditioners.ROWS_TO_SHARE:
+        shares = len(w) > 1 and rows_per_coefficient >= preconditioners.ROWS_TO_SHARE
+        if shares and len(set(self.alike[which].tolist())) < len(w):
+            _, first, group = np.unique(self.alike[which], return_index=True, return_inverse=True)
             own, at = self._l2[which], np.arange(self.size)
             hessian = self.hessian(w[first], which[first])[group]
             hessian[:, at, at] += own - own[first][group]
