@@ -119,7 +119,7 @@ def _to_the_optimum(task: Task, start: Model | None) -> Fit:
             log.warning("path: %s", path.note)
         start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, task.head)
         chosen = dataclasses.replace(task, settings=path.chosen(settings))
-        trained = optimum.fit(chosen, engine, columns, start)
+        trained = optimum.fit(chosen, optimum.placed(chosen, columns, engine), columns, start)
         task = chosen
     fit = _fit_of(trained, task, columns)
     path = None if path is None else path.in_raw_units(dataset.exponent)

@@ -100,13 +100,15 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     return _trained(outcome, certified, dataset, float(null.sum()))
 
 
-def placed(task: Task, columns: moments.Affine) -> Engine:
-    """Passes over the training rows for `fit`; arguments as there."""
+def placed(task: Task, columns: moments.Affine, engine: Engine | None = None) -> Engine:
+    """Passes over the training rows for `fit`; arguments as there. `engine` may have made some already."""
     settings, dataset, devices, head = task.settings, task.dataset, task.devices, task.head
     size = (dataset.num_features + settings.model.bias) * head.outputs_of_problem
     goes_on = settings.solver.polish and polish.is_small(head.num_problems, len(dataset.train), size)
     if goes_on and devices.engine == "host" and devices.workers.count == 1:
         return engines.copied_in_float64(dataset.source, dataset.train, columns)
+    if engine is not None:
+        return engine
     return engines.placed_or_streamed(devices, dataset.source, dataset.train, columns)
 
 
