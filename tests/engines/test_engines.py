@@ -1,5 +1,7 @@
 """Both engines make the same passes: every program, on hard data, to rounding."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from problems import random_problem
@@ -150,3 +152,13 @@ def test_passes_over_a_sample_are_those_that_read_every_block_of_so_many():
             ours, engine.sums("value_and_gradient", (w,), problems, 12, 4), strict=True
         ):
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
+def test_a_sample_of_streamed_rows_is_taken_block_by_block(monkeypatch):
+    source, read = hard_rows(3, "float64"), []
+    counted = dataclasses.replace(source, host=lambda rows: read.append(len(rows)) or source.host(rows))
+    monkeypatch.setattr(on_host, "_BLOCK_BYTES", 2**14)
+    engine = on_host.streamed(Devices(None, "float64"), counted, np.arange(ROWS), columns_of(source))
+    engine.sampled(100)
+    assert sum(read) == ROWS
+    assert max(read) < 200

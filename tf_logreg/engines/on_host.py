@@ -199,7 +199,7 @@ def _engine(
         return total
 
     def sampled(every: int) -> Engine:
-        size = max(_FEWEST_ROWS, _BLOCK_BYTES // (split.dtype.itemsize * len(split.shift))) * every
+        size = max(_FEWEST_ROWS, _BLOCK_BYTES // (split.dtype.itemsize * len(split.shift)))
         parts = [_some(*part) for part in blocks(size, every)]
         rows = _joined([part._replace(x=split.columns(part.x)) for part in parts] or [empty])
         return _over(devices, rows, dataclasses.replace(split, near=None))

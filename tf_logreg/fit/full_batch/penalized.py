@@ -21,9 +21,9 @@ from tf_logreg.objective import records
 from tf_logreg.solvers import core
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
-# Rows per coefficient in the sample that gives the Hessian, fewest and most. Its relative error is about
-# 1 / sqrt(this), and so is the relative error after a Newton step.
-_ROWS_PER_COEFFICIENT = 20, 400
+# Rows per coefficient in the sample that gives the Hessian, fewest and most; fewer serve where they are
+# chosen. Its relative error is about 1 / sqrt(this), and so is the relative error after a Newton step.
+_ROWS_PER_COEFFICIENT, _FEWEST_CHOSEN = (100, 400), 20
 _PRODUCTS_A_READ = 50  # multiplications of matrices that take as long as reading a number of X for a pass
 _HESSIAN_PASSES = 2  # whose time is given to a Hessian
 _QUICK = 2**23  # multiplications of a Hessian of all rows, below which nothing is to be saved
@@ -130,6 +130,8 @@ class Penalized:
             return Request(name, 2, 6 * count * m)
         if name == "hessian":
             fewest, most = (self.size * rows_each for rows_each in _ROWS_PER_COEFFICIENT)
+            if self.engine is not None and self.engine.chosen_among > 1:
+                fewest = self.size * _FEWEST_CHOSEN
             taken = _HESSIAN_PASSES * rows * _PRODUCTS_A_READ // (self.size * m)
             taken = most if self._quick else min(max(taken, fewest), most)
             return Request(

@@ -1,7 +1,7 @@
 """`Preconditioners`: which problems share one, when it is built anew, and from which rows."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,15 +29,19 @@ class Preconditioners:
     def factors(self, w: np.ndarray, which: np.ndarray) -> Callable:
         """Solves with the Hessians at w [k, P], each factored once and kept until its problem's w changes.
 
-        Those at new places are made by one pass of its own, as `at` does.
+        Problems that are alike and have the same w share a Hessian, but for their l2. Each is made by a pass
+        of its own, whoever else is asked for, so it can be made again from w to the same bits (`at`).
         """
-        keys = [one.tobytes() for one in w]
-        new = [i for i, k in enumerate(which) if k not in self._factors or self._factors[k][0] != keys[i]]
-        if new:
-            # The engine's own sums: what is built again from w after a kill is not on the tape.
-            problems = self._problems.through(self._problems.engine.sums)
-            for i, one in zip(new, problems.hessian(w[new], which[new]), strict=True):
-                self._factors[which[i]] = keys[i], linear_system.cholesky(one)[0]
+        names, together = self.alike()[which], collections.defaultdict(list)
+        keys = [(name, one.tobytes()) for name, one in zip(names.tolist(), w, strict=True)]
+        for i, k in enumerate(which):
+            if k not in self._factors or self._factors[k][0] != keys[i]:
+                together[keys[i]].append(i)
+        for key, mine in together.items():
+            for i, hessian in zip(
+                mine, self._hessians_of_alike(w[mine[0]], key[0], which[mine]), strict=True
+            ):
+                self._factors[which[i]] = key, linear_system.cholesky(hessian)[0]
         kept = [self._factors[k][1] for k in which]
 
         def solve(r: np.ndarray, asked: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -45,6 +49,20 @@ class Preconditioners:
             return np.stack(found)
 
         return solve
+
+    def _hessians_of_alike(self, w: np.ndarray, name: int, which: np.ndarray) -> Iterator[np.ndarray]:
+        """That at w [P] of the first problem of a name, with the l2 of each of `which`, whose pass it is."""
+        one = np.flatnonzero(self.alike() == name)[:1]
+        # The engine's own sums: what is made again after a kill is not on the tape.
+        problems = self._problems.through(self._problems.engine.sums)
+        before = problems.passes[one]
+        (hessian,) = problems.hessian(w[None], one)
+        spent = problems.passes[one] - before
+        problems.passes[one] = before
+        problems.passes[which] += spent
+        l2 = problems.per_coefficient(problems.l2[np.append(one, which)])
+        for own in l2[1:] - l2[0]:
+            yield hessian + np.diag(own) if own.any() else hessian
 
     def at(self, w: np.ndarray, which: np.ndarray) -> Callable:
         """Solves with `preconditioner.Pooled` at w [k, P], built from a sample of rows.

@@ -50,5 +50,5 @@ def start_from_sample(
                 "Interrupted while a sample of the rows was fitted, before the first pass over all: the same "
                 "command begins there."
             )
-    problems.passes += sampled.passes / every
+    problems.passes += sampled.passes * (sampled.num_rows / problems.num_rows)
     return np.where(np.isfinite(state.w).all(axis=1, keepdims=True), state.w, w)

@@ -40,8 +40,8 @@ def _memory(fns: core.Functions, w: core.Array) -> dict[str, core.Array]:
 def step(fns: core.Functions, state: core.State) -> core.State:
     """One Newton step with a line search."""
     state, at = core.copy(state), core.active(state)
-    # A checkpoint of a version up to 0.8 lacks some of it.
-    state.memory = _memory(fns, state.w) | state.memory
+    if fns.hessian is not None and "left" not in state.memory:  # from a checkpoint of a version up to 0.8
+        state.memory = _memory(fns, state.w) | state.memory
     if fns.hessian is None:
         return _by_products(fns, state, at)
     return _by_factor(fns, state, at) if fns.hessian_passes else _by_new_factor(fns, state, at)
@@ -82,7 +82,7 @@ def _by_factor(fns: core.Functions, state: core.State, at: core.Array) -> core.S
     # A new Hessian brings twice the digits of the one before, or what a good one does.
     memory["left"][at] = np.where(new, np.clip(np.square(left), _LEFT, 1), memory["left"][at])
     slow = left > memory["left"][at] ** (1 / (1 + fns.hessian_passes))
-    memory["products"][at] = np.where(slow | stalled, np.inf, 0)
+    memory["products"][at] = np.where(slow | stalled, np.inf, 0)  # infinite: a new one is made next
     return state
 
 

@@ -71,7 +71,9 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
             start, gap = interior_point.minimum(few, start, tolerance, fns.late)
         inner = init(few, start[None])
         inner.gap[0] = gap
-        for _ in range(_MOST_INSIDE if gap > tolerance else 0):
+        late = late or fns.late()
+        # A step at least: an interior point's gap is that before its small numbers were set to zero.
+        for _ in range(0 if late else _MOST_INSIDE):
             inner = step(few, inner)
             if inner.stalled[0] or inner.gap[0] <= tolerance or (late := fns.late()):
                 break
