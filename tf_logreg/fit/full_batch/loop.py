@@ -65,12 +65,7 @@ def solve(
     penalized = certified.problems.through(tape)
     fns = penalized.functions(goal.certified_at, goal.noise, saving.late_in_step)
 
-    def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        before = passes[problems]
-        found = tuple(tape.sums(certified.exact, w, problems))
-        passes[problems] = before + 1  # also where it is replayed
-        return found
-
+    exact_pass = _exact_passes(certified, tape)
     try:
         if (found := monitor.checkpoints.latest()) is not None:
             loop.restore(found[1], tape)
@@ -110,6 +105,19 @@ def solve(
     finally:
         tape.close()
     return loop.outcome()
+
+
+def _exact_passes(certified: Certified, tape: Tape) -> Callable:
+    """`Certified.exact` by way of the tape."""
+    passes = certified.problems.passes
+
+    def exact_pass(w: np.ndarray, problems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        before = passes[problems]
+        found = tuple(tape.sums(certified.exact, w, problems))
+        passes[problems] = before + 1  # also where it is replayed
+        return found
+
+    return exact_pass
 
 
 class _Loop:

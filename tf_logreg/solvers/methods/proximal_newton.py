@@ -69,9 +69,9 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
         dependent = len(coordinates) > few.rank
         if dependent and working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR:
             start, gap = interior_point.minimum(few, start, tolerance, fns.late)
+            late = fns.late()
         inner = init(few, start[None])
         inner.gap[0] = gap
-        late = late or fns.late()
         # A step at least: an interior point's gap is that before its small numbers were set to zero.
         for _ in range(0 if late else _MOST_INSIDE):
             inner = step(few, inner)
