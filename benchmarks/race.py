@@ -34,8 +34,10 @@ def main() -> None:
     arguments.first = [float(goal) for goal in arguments.first.split(",") if goal != "none"]
     names, measured, runs = sweep.chosen(arguments), {}, sweep.Sweep(arguments)
     for name in names:
-        measured[name] = runs.measure(name)
-        print(f"\n{table(name, measured[name])}", flush=True)
+        found = runs.measure(name)
+        if found["contenders"]:  # else the time was over before it
+            measured[name] = found
+            print(f"\n{table(name, found)}", flush=True)
     runs.close()
     print(summary(measured))
     with open(os.path.join(arguments.results, "race.md"), "w") as file:
