@@ -15,9 +15,14 @@ from tf_logreg import signals
 ROOT = Path(__file__).parents[1]
 
 
-def start(script, *arguments, **options):
+def heed_sighup():
+    """The tests themselves may have been started by nohup, which programs under test would inherit."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def start(script, *arguments, preexec_fn=heed_sighup, **options):
     return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, text=True,
+        [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, text=True, preexec_fn=preexec_fn,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}, **options,
     )  # fmt: skip
 
