@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import threading
 import time
 
 import pytest
@@ -120,3 +121,10 @@ def test_a_name_that_is_not_of_this_machine_is_listened_for_everywhere(names, mo
         assert asked[-1] == ""
     assert "myself" in caplog.text
     assert "all interfaces" in caplog.text
+
+
+def test_a_worker_whose_port_answers_a_moment_longer_is_absent():
+    with socket.create_server(("localhost", 0)) as dying, socket.create_server(("localhost", 0)) as alive:
+        addresses = tuple(f"localhost:{one.getsockname()[1]}" for one in (alive, dying, alive))
+        threading.Timer(0.3, dying.close).start()
+        assert cluster.absent(cluster.Cluster(addresses, 0)) == [f"worker 1 ({addresses[1]})"]

@@ -8,6 +8,7 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 from tf_logreg.errors import InputError
@@ -15,6 +16,7 @@ from tf_logreg.errors import InputError
 log = logging.getLogger(__name__)
 
 _PATIENCE = 2  # seconds for a port to answer
+_TIMES_ASKED, _BETWEEN = 10, 0.1  # of ports that all answer though a worker is lost; seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,20 @@ def _checked(addresses: tuple[str, ...], index: int, source: str) -> Cluster:
 
 
 def absent(cluster: Cluster) -> list[str]:
-    """Names of the workers whose port no longer answers."""
+    """Names of the workers whose port no longer answers.
+
+    A process that was killed closes its connections one after another: its port may answer a moment longer
+    than the one that told of its end.
+    """
+    for _ in range(_TIMES_ASKED):
+        if names := _silent(cluster):
+            return names
+        time.sleep(_BETWEEN)
+    return []
+
+
+def _silent(cluster: Cluster) -> list[str]:
+    """Names of the workers whose port does not answer now."""
     names = []
     for k, address in enumerate(cluster.addresses):
         if k != cluster.index:
