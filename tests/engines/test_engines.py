@@ -129,7 +129,7 @@ def test_a_hessian_of_chosen_rows_is_close_where_few_rows_have_the_curvature(cla
         return np.linalg.norm(found - whole[1], axis=(1, 2)) / np.linalg.norm(whole[1], axis=(1, 2))
 
     whole = engine.sums("hessian", (w,), problems, 100)
-    evenly = engine.sampled(8).sums("hessian", (w,), problems, 100)[1] * 8
+    evenly = engine.one_in(8).sums("hessian", (w,), problems, 100)[1] * 8
     by_chance = np.linalg.norm(evenly - whole[1], axis=(1, 2)) / np.linalg.norm(whole[1], axis=(1, 2))
     assert (error(8) < 0.01).all()
     assert (error(8) < by_chance / 3).all()
@@ -147,7 +147,7 @@ def test_passes_over_a_sample_are_those_that_read_every_block_of_so_many():
         on_host.placed_or_streamed(host, source, rows, columns, folds),
         on_host.streamed(host, source, rows, columns, folds),
     ):
-        ours = engine.sampled(4).sums("value_and_gradient", (w,), problems, 12)
+        ours = engine.one_in(4).sums("value_and_gradient", (w,), problems, 12)
         for found, expected in zip(
             ours, engine.sums("value_and_gradient", (w,), problems, 12, 4), strict=True
         ):
@@ -159,6 +159,6 @@ def test_a_sample_of_streamed_rows_is_taken_block_by_block(monkeypatch):
     counted = dataclasses.replace(source, host=lambda rows: read.append(len(rows)) or source.host(rows))
     monkeypatch.setattr(on_host, "_BLOCK_BYTES", 2**14)
     engine = on_host.streamed(Devices(None, "float64"), counted, np.arange(ROWS), columns_of(source))
-    engine.sampled(100)
+    engine.one_in(100)
     assert sum(read) == ROWS
     assert max(read) < 200

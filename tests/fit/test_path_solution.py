@@ -12,7 +12,7 @@ from tf_logreg import storage
 from tf_logreg.devices import placement
 from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.fit.checkpoint import Checkpoints
-from tf_logreg.fit.full_batch import loop, memory, penalized, polish, preconditioners, sampled_start
+from tf_logreg.fit.full_batch import loop, memory, penalized, polish, preconditioners, requests, sampled_start
 from tf_logreg.fit.path import batches, solution
 
 
@@ -42,7 +42,7 @@ def test_broken_off_anywhere_it_ends_with_the_same_bits(
     if products:  # by conjugate gradients, with preconditioners that are made anew all the time
         monkeypatch.setattr(penalized, "_LARGEST_HESSIAN", 0)
         monkeypatch.setattr(preconditioners, "_FEW_PRODUCTS", 0)
-        monkeypatch.setattr(preconditioners, "ROWS_PER_FEATURE", 1)
+        monkeypatch.setattr(requests, "ROWS_PER_FEATURE", 1)
     if split:
         room = memory.bytes_of_problem(4, 3, True, 150)
         monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)

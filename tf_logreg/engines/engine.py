@@ -37,7 +37,7 @@ class Engine:
         on_host: whether passes run on the CPU cores that the solver's own algebra uses.
         held: the rows themselves; None where they are on devices, streamed, or shared between workers.
         chosen_among: of how many rows at most a Hessian chooses one; its pass reads so many times more.
-        sampled: the same passes over a copy of the rows that a pass with `every` reads; None on devices.
+        one_in: (every) -> the same passes over a copy of the rows that `every` reads; None on devices.
         exact: whether sums are in float64, over training columns in float64: as good as a certificate's.
     """
 
@@ -45,5 +45,5 @@ class Engine:
     on_host: bool
     held: Held | None = None
     chosen_among: int = 1
-    sampled: Callable[[int], "Engine"] | None = None
+    one_in: Callable[[int], "Engine"] | None = None
     exact: bool = False

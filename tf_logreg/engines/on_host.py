@@ -11,7 +11,6 @@ lose digits that way, and are shifted in a copy of the block. So are all columns
 """
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable, Iterator
 
@@ -22,11 +21,16 @@ from tf_logreg.data import host_rows, shards
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices.devices import Devices
+from tf_logreg.engines.columns import Split
 from tf_logreg.engines.engine import Engine, Held
 from tf_logreg.objective import host_sums
 from tf_logreg.objective.records import Rows
 
 log = logging.getLogger(__name__)
+
+# (rows in a block, every) -> blocks, each with which of its rows are read: they are taken from it on the core
+# that reads them.
+Blocks = Callable[[int, int], Iterator[tuple[Rows, slice | np.ndarray]]]
 
 # Of a block of X and a program's intermediates. Smaller ones fit a core's own cache, but each of NumPy's
 # calls takes some microseconds, and threads wait for Python's lock in between: 4 MiB are a third faster.
@@ -51,12 +55,12 @@ def placed_or_streamed(
         columns: the map from raw to training columns.
         folds: int32 [n], or None when no problem holds a fold out.
     """
-    split = _Split.of(columns, devices.dtype)
+    split = Split.of(columns, devices.dtype)
     if (whole := _where_they_lie(devices, source, rows)) is not None:
         x, y, weight, offset, _ = whole
     elif devices.has_room(len(rows), len(source.feature_names)):
         folds = None if folds is None else _own(devices, folds)
-        x, y, weight, offset = _copied(source, _own(devices, rows), split)
+        x, y, weight, offset = _copied(source, _own(devices, rows), split.columns, split.dtype)
         split = dataclasses.replace(split, near=None)
     else:
         log.info("The training rows take more than the share of memory: each pass streams them.")
@@ -75,22 +79,20 @@ def copied_in_float64(
     Args:
         source, rows, columns, folds: as of `placed_or_streamed`.
     """
-    x, parts = np.empty((len(rows), len(source.feature_names))), []
-    for batch in host_rows.host_batches(source, rows):
-        start = sum(len(y) for y, *_ in parts)
-        block = x[start : start + len(batch.y)]
-        np.subtract(batch.x, columns.shift, out=block)
-        block *= columns.scale
-        parts.append((batch.y, batch.weight, batch.offset))
-    y, weight, offset = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-    offset = offset.astype(np.float64) if offset.any() else None
+
+    def training_columns(x: np.ndarray) -> np.ndarray:
+        found = np.subtract(x, columns.shift, dtype=np.float64)
+        return np.multiply(found, columns.scale, out=found)
+
+    x, y, weight, offset = _copied(source, rows, training_columns, np.dtype(np.float64))
+    offset = _offset(offset, Devices(dtype="float64"))
     return dataclasses.replace(over_rows(Rows(x, y, weight, offset, folds)), exact=True)
 
 
 def over_rows(rows: Rows) -> Engine:
     """Passes over rows in memory whose x [n, p] are training columns already."""
     p = rows.x.shape[1]
-    return _over(Devices(), rows, _Split(rows.x.dtype, None, np.zeros(p), np.ones(p)))
+    return _over(Devices(), rows, Split(rows.x.dtype, None, np.zeros(p), np.ones(p)))
 
 
 def streamed(
@@ -109,7 +111,7 @@ def streamed(
                 yield Rows(*batch[:3], _offset(batch.offset, devices), part), taken
             start = stop
 
-    return _engine(devices, blocks, len(mine), _Split.of(columns, devices.dtype))
+    return _engine(devices, blocks, len(mine), Split.of(columns, devices.dtype))
 
 
 def _own(devices: Devices, array: np.ndarray) -> np.ndarray:
@@ -127,20 +129,22 @@ def _where_they_lie(devices: Devices, source: Source, rows: np.ndarray) -> Batch
     return source.host(rows) if in_place else None
 
 
-def _copied(source: Source, rows: np.ndarray, split: "_Split") -> tuple[np.ndarray, ...]:
-    """x, labels, weights and offsets of some rows, read once; columns that are far are shifted."""
+def _copied(
+    source: Source, rows: np.ndarray, columns: Callable[[np.ndarray], np.ndarray], dtype: np.dtype
+) -> tuple[np.ndarray, ...]:
+    """`columns` of x [n, p], labels [n], weights [n] and offsets [n, m or 1] of some rows, read once."""
     n = len(rows)
-    x = np.empty((n, len(source.feature_names)), split.dtype)
+    x = np.empty((n, len(source.feature_names)), dtype)
     y, weight = np.empty(n, np.int32), np.empty(n, np.float32)
     offset, start = np.empty((n, source.offset_columns), source.x_dtype), 0
     for batch in host_rows.host_batches(source, rows):
         part = slice(start, start + len(batch.y))
-        x[part], y[part], weight[part], offset[part] = split.columns(batch.x), *batch[1:4]
+        x[part], y[part], weight[part], offset[part] = columns(batch.x), *batch[1:4]
         start = part.stop
     return x, y, weight, offset
 
 
-def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
+def _over(devices: Devices, rows: Rows, split: Split) -> Engine:
     """Passes over rows in memory."""
     num_rows = len(rows.y)
 
@@ -155,16 +159,8 @@ def _over(devices: Devices, rows: Rows, split: "_Split") -> Engine:
     return dataclasses.replace(engine, held=Held(rows, lambda *part: split.some_columns(rows.x, *part)))
 
 
-def _engine(
-    devices: Devices,
-    blocks: Callable[[int, int], Iterator[tuple[Rows, slice | np.ndarray]]],
-    num_rows: int,
-    split: "_Split",
-) -> Engine:
-    """Passes over this worker's rows, which come in `blocks(rows in a block, every)`.
-
-    A block comes with which of its rows are read, so that they are taken from it on the core that reads them.
-    """
+def _engine(devices: Devices, blocks: Blocks, num_rows: int, split: Split) -> Engine:
+    """Passes over this worker's rows."""
     none = np.empty(0, np.int32)
     empty = Rows(np.empty((0, len(split.shift)), split.dtype), none, np.empty(0, np.float32), None, none)
 
@@ -198,13 +194,13 @@ def _engine(
             total[-1] = split.gradient(total[-1])
         return total
 
-    def sampled(every: int) -> Engine:
+    def one_in(every: int) -> Engine:
         size = max(_FEWEST_ROWS, _BLOCK_BYTES // (split.dtype.itemsize * len(split.shift)))
         parts = [_some(*part) for part in blocks(size, every)]
         rows = _joined([part._replace(x=split.columns(part.x)) for part in parts] or [empty])
         return _over(devices, rows, dataclasses.replace(split, near=None))
 
-    return Engine(sums, on_host=True, chosen_among=CHOSEN_AMONG, sampled=sampled)
+    return Engine(sums, on_host=True, chosen_among=CHOSEN_AMONG, one_in=one_in)
 
 
 def _joined(parts: list[Rows]) -> Rows:
@@ -257,70 +253,3 @@ def _some(rows: Rows, which: slice | np.ndarray) -> Rows:
 def _offset(offset: np.ndarray, devices: Devices) -> np.ndarray | None:
     """Offsets in the dtype of the fit; None where all are zero."""
     return offset.astype(devices.dtype, copy=False) if offset.any() else None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Split:
-    """Training columns in two steps: blocks x - near, then (x - shift) scale.
-
-    The second step is left to weights and sums where a program allows it.
-
-    Attributes:
-        dtype: of the blocks.
-        near: [p] float64, what is subtracted from a block's columns; None for nothing.
-        shift, scale: [p] float64.
-    """
-
-    dtype: np.dtype
-    near: np.ndarray | None
-    shift: np.ndarray
-    scale: np.ndarray
-
-    @classmethod
-    def of(cls, columns: Affine, dtype: str) -> "_Split":
-        """Columns that are far are shifted in blocks."""
-        if columns.far is None or not columns.far.any():
-            return cls(np.dtype(dtype), None, columns.shift, columns.scale)
-        near = np.where(columns.far, columns.shift, 0.0)
-        return cls(np.dtype(dtype), near, columns.shift - near, columns.scale)
-
-    @functools.cached_property
-    def is_identity(self) -> bool:
-        """Whether rows are training columns as they lie."""
-        return self.near is None and not self.shift.any() and bool((self.scale == 1).all())
-
-    def columns(self, x: np.ndarray) -> np.ndarray:
-        """A block of rows [B, p] in its own dtype -> x - near in the dtype of the fit."""
-        if self.near is not None:
-            # In the rows' own dtype, in which the shift is exact.
-            x = x - self.near.astype(x.dtype)
-        return x.astype(self.dtype, copy=False)
-
-    def training_columns(self, x: np.ndarray) -> np.ndarray:
-        """What `columns` gives [B, p] -> training columns and a column of ones, [B, q]."""
-        whole = np.empty((len(x), x.shape[1] + 1), self.dtype)
-        np.subtract(x, self.shift.astype(self.dtype), out=whole[:, :-1])
-        whole[:, :-1] *= self.scale.astype(self.dtype)
-        whole[:, -1] = 1
-        return whole
-
-    def some_columns(self, x: np.ndarray, part: slice, factor: np.ndarray) -> np.ndarray:
-        """The training columns `part` of rows x [n, p] as they lie, times factors; [n, width] float64."""
-        shift = self.shift[part] if self.near is None else self.shift[part] + self.near[part]
-        columns = x[:, part] - shift if shift.any() else x[:, part]
-        return np.multiply(columns, self.scale[part] * factor)
-
-    def weights(self, w: np.ndarray) -> np.ndarray:
-        """Weights [K, q, m] of training columns -> of what `columns` gives."""
-        if self.is_identity:
-            return w.astype(self.dtype, copy=False)
-        kernel = w[:, :-1] * self.scale[:, None]
-        bias = w[:, -1] - np.einsum("p,kpm->km", self.shift, kernel)
-        return np.concatenate([kernel, bias[:, None]], axis=1).astype(self.dtype)
-
-    def gradient(self, sums: np.ndarray) -> np.ndarray:
-        """Sums [K, q, m] of residuals times what `columns` gives -> times training columns."""
-        if self.is_identity:
-            return sums
-        kernel = (sums[:, :-1] - self.shift[:, None] * sums[:, -1:]) * self.scale[:, None]
-        return np.concatenate([kernel, sums[:, -1:]], axis=1)

@@ -45,10 +45,8 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
     """
     x, y = _planted(num_rows, num_features, num_classes)
     source, rows = from_arrays(x, y, class_names=tuple(map(str, range(num_classes)))), np.arange(num_rows)
-    settings, devices = (
-        config.copy_and_resolve_references(),
-        Devices(make_strategy(), dtype, engine="devices"),
-    )
+    devices = Devices(make_strategy(), dtype, engine="devices")  # Hessians are made as on a TPU
+    settings = config.copy_and_resolve_references()
     settings.solver.name = "auto" if config.solver.name == "minibatch" else config.solver.name
     settings.cv.folds, settings.path.penalty = 0, ""
     settings.solver.polish = False  # the planted rows are few, those of the job may not be

@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from tf_logreg.data.source import Batch
 from tf_logreg.engines import on_devices
-from tf_logreg.fit.full_batch.penalized import Penalized, Request
+from tf_logreg.fit.full_batch import requests as passes
+from tf_logreg.fit.full_batch.penalized import Penalized
+from tf_logreg.fit.full_batch.requests import Request
 from tf_logreg.fit.minibatch import loop, optimizers
 from tf_logreg.model import head as heads
 from tf_logreg.model import keras_model
@@ -33,7 +35,7 @@ def requests(num_rows: int, num_features: int, num_classes: int, num_problems: i
         penalty,
         num_rows,
     )
-    return problems.requests()
+    return passes.requests(problems)
 
 
 def outputs_of(num_classes: int) -> int:

@@ -13,7 +13,6 @@ from types import ModuleType
 
 import numpy as np
 
-from tf_logreg.engines.engine import Engine
 from tf_logreg.exact.certificate import Certificate
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.goal import Goal, Outcome, Start
@@ -59,7 +58,8 @@ def solve(
         InterruptError: a signal arrived; the state is saved.
         InputError: a checkpoint does not match, or cannot be written.
     """
-    loop, passes = _Loop(w, goal, certified.problems.engine), certified.problems.passes
+    passes, exact = certified.problems.passes, goal.last_digits and not certified.problems.engine.exact
+    loop = _Loop(w, goal, exact=exact)
     saving = Saving(monitor, loop, passes)
     tape = saving.tape = Tape(certified.problems.sums, saving.after_pass_of_step)
     penalized = certified.problems.through(tape)
@@ -123,10 +123,10 @@ def _exact_passes(certified: Certified, tape: Tape) -> Callable:
 class _Loop:
     """State of the loop between two steps, and the decision which problems end."""
 
-    def __init__(self, w: np.ndarray, goal: Goal, engine: Engine):
+    def __init__(self, w: np.ndarray, goal: Goal, *, exact: bool):
         count = len(w)
         self.state: core.State | None = None
-        self.iterations, self.exact = 0, goal.last_digits and not engine.exact
+        self.iterations, self.exact = 0, exact
         self.history: list[tuple[float, float, float]] = []
         self.target, self.threshold = goal.gap, goal.certified_at
         self.passes, self.refusals, self.steps = np.zeros(count), np.zeros(count, int), np.zeros(count, int)

@@ -9,41 +9,18 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from tf_logreg import machine
 from tf_logreg.engines.engine import Engine, Sums
-from tf_logreg.fit.full_batch import preconditioners, working_columns
+from tf_logreg.fit.full_batch import preconditioners, requests, working_columns
 from tf_logreg.fit.full_batch import sample as samples
 from tf_logreg.objective import records
 from tf_logreg.solvers import core
 
 _LARGEST_HESSIAN = 600  # coefficients; beyond, systems are solved by conjugate gradients
-# Rows per coefficient in the sample that gives the Hessian, fewest and most; fewer serve where they are
-# chosen. Its relative error is about 1 / sqrt(this), and so is the relative error after a Newton step.
-_ROWS_PER_COEFFICIENT, _FEWEST_CHOSEN = (100, 400), 20
-_PRODUCTS_A_READ = 50  # multiplications of matrices that take as long as reading a number of X for a pass
-_HESSIAN_PASSES = 2  # whose time is given to a Hessian
-_QUICK = 2**23  # multiplications of a Hessian of all rows, below which nothing is to be saved
 WEAK_L2 = 1e-20  # in columns of deviation one: smaller than the rounding of the gradient
-
-
-class Request(NamedTuple):
-    """Description of a pass over the rows.
-
-    Attributes:
-        name: of the sums in `objective/row_sums.py`.
-        weights: number of arrays of weights that it takes.
-        width: intermediate numbers per row, which determine the size of a block.
-        every: the pass reads one block of every `every`.
-    """
-
-    name: str
-    weights: int
-    width: int
-    every: int = 1
 
 
 @dataclasses.dataclass
@@ -104,13 +81,13 @@ class Penalized:
         names = ("held_out", "class_weight", "l1", "l2", "latest", "positive", "alike")
         return dataclasses.replace(self, passes=None, **{name: getattr(self, name)[which] for name in names})
 
-    def sampled_by(self, every: int) -> "Penalized":
+    def one_in(self, every: int) -> "Penalized":
         """The same problems over one row in `every`, with their own count of passes."""
-        if self.engine.sampled is None:
+        if self.engine.one_in is None:
             return dataclasses.replace(self, every=every, passes=None)
         return dataclasses.replace(
             self,
-            engine=self.engine.sampled(every),
+            engine=self.engine.one_in(every),
             num_rows=self.num_rows // every,
             columns=None,
             passes=None,
@@ -121,46 +98,10 @@ class Penalized:
         """The same problems and count of passes; steps read the rows through `sums` (`tape.Tape`)."""
         return dataclasses.replace(self, sums=sums)
 
-    def request(self, name: str) -> Request:
-        """The request for the pass `name`."""
-        (p, m), count, rows = self.shape, len(self.l2), self.num_rows // self.every
-        if name == "value_and_gradient":
-            return Request(name, 1, 4 * count * m)
-        if name == "hessian_product":
-            return Request(name, 2, 6 * count * m)
-        if name == "hessian":
-            fewest, most = (self.size * rows_each for rows_each in _ROWS_PER_COEFFICIENT)
-            if self.engine is not None and self.engine.chosen_among > 1:
-                fewest = self.size * _FEWEST_CHOSEN
-            taken = _HESSIAN_PASSES * rows * _PRODUCTS_A_READ // (self.size * m)
-            taken = most if self._quick else min(max(taken, fewest), most)
-            return Request(
-                name, 1, 2 * len(set(self.alike.tolist())) * m * m * (p + 1), max(1, rows // taken)
-            )
-        every = max(1, rows // (preconditioners.ROWS_PER_FEATURE * (p + 1)))
-        return Request("pooled_gram", 1, 2 * (p + 1), every)
-
-    def requests(self) -> list[Request]:
-        """The kinds of passes that a smooth fit of these problems makes."""
-        names = ["value_and_gradient", "hessian" if self.explicit(self.size) else "hessian_product"]
-        if not self.explicit(self.size) and not self.sampled:
-            names.append("pooled_gram")
-        return [self.request(name) for name in names]
-
     @staticmethod
     def explicit(size: int) -> bool:
         """Whether the Hessian of `size` coefficients is built as a matrix."""
         return size <= _LARGEST_HESSIAN
-
-    @property
-    def _quick(self) -> bool:
-        """Whether a Hessian of all rows takes no longer than what a step does beside it."""
-        return self.num_rows // self.every * self.size**2 <= _QUICK
-
-    @property
-    def _hessian_passes(self) -> float:
-        """How many passes a Hessian takes as long as."""
-        return self.size * self.shape[1] / _PRODUCTS_A_READ / self.request("hessian").every
 
     @property
     def size(self) -> int:
@@ -214,7 +155,7 @@ class Penalized:
 
     def _sums(self, name: str, arguments: tuple, which: np.ndarray) -> list[np.ndarray]:
         """The sums of a pass for the problems `which`, added to their count of passes."""
-        request = self.request(name)
+        request = requests.request(self, name)
         every = request.every * self.every
         among = self.engine.chosen_among if name == "hessian" else 1
         self.passes[which] += min(among, every) / every
@@ -327,7 +268,7 @@ class Penalized:
             value_and_gradient=self.value_and_gradient,
             hessian_product=self.hessian_product,
             hessian=self.hessian if explicit else None,
-            hessian_passes=0.0 if self._quick else self._hessian_passes,
+            hessian_passes=requests.hessian_passes(self),
             preconditioner=shared.factors if explicit else shared.at,
             gradient_gap=self.gradient_gap,
             many_products=shared.many_products(),

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from tf_logreg.fit.full_batch import preconditioner
+from tf_logreg.fit.full_batch import preconditioner, requests
 from tf_logreg.objective import records
 from tf_logreg.solvers import linear_system
 
-ROWS_PER_FEATURE = 16  # in the sample of a Gram matrix
 ROWS_TO_SHARE = 50  # rows per coefficient from which the folds' Hessians are close enough to share one
 _FEW_PRODUCTS = 3  # for a Newton system: a new preconditioner would save none of them
 
@@ -116,7 +115,9 @@ class Preconditioners:
         """[K], equal for problems that share a preconditioner: alike ones, if there are rows enough."""
         problems = self._problems
         least = (
-            ROWS_TO_SHARE * problems.size if self._explicit else ROWS_PER_FEATURE * (problems.shape[0] + 1)
+            ROWS_TO_SHARE * problems.size
+            if self._explicit
+            else requests.ROWS_PER_FEATURE * (problems.shape[0] + 1)
         )
         enough = problems.num_rows // problems.every >= least
         return problems.alike if enough else np.arange(len(problems.alike))
@@ -132,14 +133,14 @@ class Preconditioners:
             # With one penalty for all features, the products of the sampled rows are not recomputed.
             anew = problems.l1.any() or (problems.l2 != problems.l2[:, :1]).any()
             return np.full(len(problems.l2), _FEW_PRODUCTS + anew * problems.sampled**2 / (rows * m))
-        sample = rows / max(1, rows // (ROWS_PER_FEATURE * (p + 1)))
+        sample = rows / max(1, rows // (requests.ROWS_PER_FEATURE * (p + 1)))
         _, group, count = np.unique(self.alike(), return_inverse=True, return_counts=True)
         return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
 
     def _sums_of_alike(self, w: np.ndarray, alike: np.ndarray) -> list[np.ndarray]:
         """The pooled Gram matrix at w [P] for one problem, over the rows of all those in `alike`."""
         problems = self._problems
-        one, request = alike[0], problems.request("pooled_gram")
+        one, request = alike[0], requests.request(problems, "pooled_gram")
         held_out, latest = problems.held_out[one], problems.latest[one]
         if len(alike) > 1:
             held_out, latest = -1, np.iinfo(np.int32).max

@@ -32,7 +32,7 @@ def start_from_sample(
     every = problems.num_rows // sample
     if every < _FEWEST_SAMPLES or not problems.explicit(problems.size):
         return w
-    sampled = problems.sampled_by(every)
+    sampled = problems.one_in(every)
     close = np.full(len(w), 0.1 * problems.size / sample)
     # The gap is estimated by the Newton decrement: with a weak l2 the gradient's bound is far too large.
     fns = dataclasses.replace(
