@@ -79,12 +79,19 @@ def saved(workdir):
     return sorted(Path(workdir, "checkpoints").glob("step-*"))
 
 
+def written_at(path):
+    """When `path` was written, in ns; 0 where it was renamed or removed since it was listed."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def kill_at_random(workdir, job, rng):
     """Starts `job` and kills it soon after its first new checkpoint, not while it imports."""
 
     def newest():
-        times = [path.stat().st_mtime_ns for path in Path(workdir, "checkpoints").rglob("step-*")]
-        return max(times, default=0)
+        return max(map(written_at, Path(workdir, "checkpoints").rglob("step-*")), default=0)
 
     before, process, started = newest(), start(workdir, job=job), time.monotonic()
     while process.poll() is None and newest() == before and time.monotonic() - started < 60:
