@@ -49,15 +49,15 @@ def from_arrays(
             double is beyond float64.
     """
     x = _plain(x)
-    _check_arrays(x, y, weight, class_names, feature_names)
+    check_arrays(x, y, weight, class_names, feature_names)
     class_names = names.checked(class_names, "class_names")
     feature_names = names.checked(feature_names, "feature_names") or default_names(x.shape[1])
     if x.dtype.kind == "f" and x.dtype.itemsize > 8:
         x = _rounded(x, place, feature_names)
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
         _check_whole(x, place, feature_names)
-    weight, weight_exponent = (np.ones(len(y), np.float32), 0) if weight is None else _single(weight)
-    rows = _Rows(x, y.astype(np.int32, copy=False), weight, _float_type(x.dtype), unit)
+    weight, weight_exponent = (np.ones(len(y), np.float32), 0) if weight is None else single(weight)
+    rows = _Rows(x, y.astype(np.int32, copy=False), weight, float_type(x.dtype), unit)
     return Source(
         feature_names=feature_names,
         class_names=class_names,
@@ -90,11 +90,11 @@ class _Rows:
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The labels of some rows, on the host; a view if the rows are consecutive."""
-        return self.y[_stretch(rows)]
+        return self.y[stretch(rows)]
 
     def host(self, rows: np.ndarray) -> Batch:
         """Some rows in NumPy; views of the arrays if the rows are consecutive."""
-        part = _stretch(rows)
+        part = stretch(rows)
         block = self.x[part].astype(self.dtype, copy=False)
         return Batch(
             x=block if self.unit == 1.0 else block * self.dtype.type(self.unit),
@@ -131,14 +131,14 @@ class _Rows:
             )
 
 
-def _stretch(rows: np.ndarray) -> slice | np.ndarray:
+def stretch(rows: np.ndarray) -> slice | np.ndarray:
     """Consecutive row ids as a slice, which copies nothing; others as they are."""
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (rows[1:] > rows[:-1]).all():
         return slice(rows[0], rows[-1] + 1)
     return rows
 
 
-def _check_arrays(
+def check_arrays(
     x: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray | None,
@@ -163,7 +163,7 @@ def _check_arrays(
         )
 
 
-def _float_type(kept: np.dtype) -> np.dtype:
+def float_type(kept: np.dtype) -> np.dtype:
     """The dtype in which numbers of dtype `kept` are read: float32 or float64."""
     # float32 holds every integer up to 2^24, so narrow integers lose nothing in it. Kind and size are
     # compared, not the dtype: float64 of the other byte order does not equal float64.
@@ -217,7 +217,7 @@ def _check_whole(x: np.ndarray, place: Callable[[int], str], feature_names: tupl
             )
 
 
-def _single(weight: np.ndarray) -> tuple[np.ndarray, int]:
+def single(weight: np.ndarray) -> tuple[np.ndarray, int]:
     """Weights as float32, divided by a power of two if the largest is far from one, and the exponent.
 
     A common factor of all weights changes no model.

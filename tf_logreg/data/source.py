@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Batch(NamedTuple):
     """B rows. Padding rows have row = -1, weight = 0 and the values of some real row."""
 
-    x: tf.Tensor  # [B, p] float32 or float64 from a source, --dtype after the pipeline
+    # [B, p] float32 or float64 from a source, --dtype after the pipeline; of a sparse source `csr.csr_array`
+    x: tf.Tensor
     y: tf.Tensor  # [B] int32 class index, 0..C-1
     weight: tf.Tensor  # [B] float32, the user's own row weights, >= 0
     offset: tf.Tensor  # [B, m] in the dtype of x, added to the logits; [B, 1] zeros without any
@@ -52,6 +53,7 @@ class Source:
         declared: the original class names, if `class_names` are not all of them in that order.
         positions: position of each of `class_names` in `declared`, -1 for a name that is not in it.
         weight_exponent: the user's weights are 2^weight_exponent times those from `read`.
+        nonzeros: of sparse rows how many values each has, on average; None for dense rows.
     """
 
     feature_names: tuple[str, ...]
@@ -67,6 +69,17 @@ class Source:
     declared: tuple[str, ...] = ()
     positions: tuple[int, ...] = ()
     weight_exponent: int = 0
+    nonzeros: float | None = None
+
+    @property
+    def sparse(self) -> bool:
+        """Whether rows are `csr.csr_array`s."""
+        return self.nonzeros is not None
+
+    @property
+    def numbers_a_row(self) -> int:
+        """How many numbers of a row are read: p, or those that are not zero, on average; at least 1."""
+        return len(self.feature_names) if self.nonzeros is None else max(1, round(self.nonzeros))
 
     @property
     def absent_classes(self) -> tuple[str, ...]:

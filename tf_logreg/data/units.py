@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tf_logreg.data import csr
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices import memory
 from tf_logreg.errors import InputError
@@ -64,8 +65,14 @@ def in_units(source: Source, exponent: np.ndarray) -> Source:
     # NumPy keeps numbers so small that TensorFlow's kernels would flush them to zero.
     def host(rows: np.ndarray) -> Batch:
         batch = source.host(rows)
-        x = np.ldexp(batch.x.astype(np.float64), -exponent)
-        return batch._replace(x=np.clip(x, -_FURTHEST, _FURTHEST).astype(source.x_dtype))
+        if source.sparse:
+            values, own = batch.x.data, exponent[batch.x.indices]
+            return batch._replace(x=csr.with_values(batch.x, in_units_of(values, own)))
+        return batch._replace(x=in_units_of(batch.x, exponent))
+
+    def in_units_of(values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+        found = np.ldexp(values.astype(np.float64), -exponent)
+        return np.clip(found, -_FURTHEST, _FURTHEST).astype(source.x_dtype)
 
     @functools.cache
     def scaled() -> tf.Tensor:

@@ -1,0 +1,63 @@
+"""Sparse rows: what is done to `scipy.sparse.csr_array`s that stand where rows are dense arrays elsewhere.
+
+x of a `Batch` is an array [B, p], or such a matrix: row by row the ids of columns, ascending, and their
+values; all other values are zero. It is never laid out as an array, but for small problems.
+"""
+
+import numpy as np
+import scipy.sparse
+from scipy.sparse import csr_array, issparse
+
+__all__ = ["coordinates", "csr_array", "issparse", "part", "shares_memory", "stacked", "with_values"]
+
+
+def canonical(x) -> csr_array:
+    """Any matrix or array of `scipy.sparse` as CSR, ids ascending, duplicates added; x's own if it is so."""
+    found = csr_array(x)
+    if not found.has_canonical_format:
+        found = found.copy() if np.shares_memory(found.data, getattr(x, "data", found.data)) else found
+        found.sum_duplicates()
+    return found
+
+
+def with_values(x: csr_array, values: np.ndarray, columns: int | None = None) -> csr_array:
+    """The same places with other values, or among so many columns; shares the places."""
+    shape = (x.shape[0], x.shape[1] if columns is None else columns)
+    found = csr_array((values, x.indices, x.indptr), shape=shape, copy=False)
+    found.has_canonical_format = True
+    return found
+
+
+def part(x: np.ndarray | csr_array, which: slice | np.ndarray) -> np.ndarray | csr_array:
+    """Some rows; a stretch of sparse rows is a view, as one of dense rows is."""
+    if not issparse(x) or not isinstance(which, slice):
+        return x[which]
+    start, stop, _ = which.indices(x.shape[0])
+    if (start, stop) == (0, x.shape[0]):
+        return x
+    places = x.indptr[start : max(start, stop) + 1]
+    inside = slice(places[0], places[-1])
+    found = csr_array((len(places) - 1, x.shape[1]), dtype=x.dtype)
+    # The constructor would look at each index to choose their dtype.
+    found.data, found.indices, found.indptr = x.data[inside], x.indices[inside], places - places[0]
+    found.has_canonical_format = True
+    return found
+
+
+def stacked(parts: list) -> np.ndarray | csr_array:
+    """Parts of rows, one below the other."""
+    if issparse(parts[0]):
+        return scipy.sparse.vstack(parts, format="csr")
+    return np.concatenate(parts)
+
+
+def shares_memory(one: np.ndarray | csr_array, other: np.ndarray | csr_array) -> bool:
+    """Whether two parts of rows may be views of the same memory."""
+    if issparse(one):
+        one, other = one.data, other.data
+    return np.may_share_memory(one, other)
+
+
+def coordinates(x: csr_array, at: int) -> tuple[int, int]:
+    """Row and column of the value x.data[at]."""
+    return int(np.searchsorted(x.indptr, at, side="right")) - 1, int(x.indices[at])

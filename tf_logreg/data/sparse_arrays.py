@@ -1,0 +1,115 @@
+"""Sparse rows in memory -> a `Source`: checks them and reads rows from them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tf_logreg.data import arrays, csr, names
+from tf_logreg.data.source import Batch, Source, default_names
+from tf_logreg.errors import InputError
+
+
+def from_sparse(
+    x,
+    y: np.ndarray,
+    *,
+    class_names: tuple[str, ...],
+    feature_names: tuple[str, ...] = (),
+    weight: np.ndarray | None = None,
+    splits: Mapping[str, range] | None = None,
+    place: Callable[[int], str] = "row {}".format,
+    extras: Mapping[str, np.ndarray] | None = None,
+) -> Source:
+    """A source over sparse rows in memory, which are read as float32 or float64, as those of `from_arrays`.
+
+    Args:
+        x: [n, p], a matrix or array of `scipy.sparse` in any format, with indices of 32 or 64 bits. Values of
+            the same place are added. CSR without such values is used where it lies.
+        y, class_names, feature_names, weight, splits, place, extras: as of `arrays.from_arrays`.
+
+    Raises:
+        InputError: as of `arrays.from_arrays`.
+    """
+    x = _plain(x)
+    arrays.check_arrays(x, y, weight, class_names, feature_names)
+    class_names = names.checked(class_names, "class_names")
+    feature_names = names.checked(feature_names, "feature_names") or default_names(x.shape[1])
+    x = _held(x, place, feature_names)
+    weight, weight_exponent = (np.ones(len(y), np.float32), 0) if weight is None else arrays.single(weight)
+    rows = _Rows(x, y.astype(np.int32, copy=False), weight)
+    return Source(
+        feature_names=feature_names,
+        class_names=class_names,
+        splits=splits or {"train": range(x.shape[0])},
+        read=_not_by_tensorflow,
+        labels=rows.labels,
+        x_dtype=x.dtype,
+        place=place,
+        extras=extras or {},
+        host=rows.host,
+        weight_exponent=weight_exponent,
+        nonzeros=x.nnz / x.shape[0],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Arrays from which rows are read by index: x [n, p] float32 or float64, y [n] int32, weight [n]."""
+
+    x: csr.csr_array
+    y: np.ndarray
+    weight: np.ndarray
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """The labels of some rows; a view if the rows are consecutive."""
+        return self.y[arrays.stretch(rows)]
+
+    def host(self, rows: np.ndarray) -> Batch:
+        """Some rows; views if they are consecutive."""
+        part = arrays.stretch(rows)
+        offset = np.zeros((len(rows), 1), self.x.dtype)
+        return Batch(csr.part(self.x, part), self.y[part], self.weight[part], offset, rows)
+
+
+def _not_by_tensorflow(_) -> Batch:
+    raise InputError(
+        "data: sparse rows are fitted to the optimum on the host, by NumPy and SciPy: leave --engine at 'auto', "
+        "--strategy at one without virtual devices, and solver.name other than 'minibatch'. Received: sparse "
+        "rows for TensorFlow's devices."
+    )
+
+
+def _plain(x) -> csr.csr_array:
+    """X as CSR of real numbers; InputError for others."""
+    if x.dtype.kind not in "fiub":
+        raise InputError(f"x: expected real numbers. Received: dtype {x.dtype}.")
+    found = csr.canonical(x.astype(np.uint8) if x.dtype.kind == "b" else x)
+    if found.shape[1] > 2**31 - 1:
+        raise InputError(f"x: expected at most 2^31 - 1 columns. Received: {found.shape[1]}.")
+    return found
+
+
+def _held(x: csr.csr_array, place: Callable[[int], str], feature_names: tuple[str, ...]) -> csr.csr_array:
+    """Values in float32 or float64; InputError at the first that float64 does not hold."""
+    dtype = arrays.float_type(x.dtype)
+    if x.dtype == dtype:
+        return x
+    with np.errstate(over="ignore", under="ignore"):
+        values = x.data.astype(dtype)
+    if x.dtype.kind in "iu":
+        far = (values > 2.0**53) | (values < -(2.0**53))
+        lost = np.zeros(len(values), bool)
+        lost[far] = values[far].astype(object) != x.data[far].astype(object)
+        expected = "whole numbers that float64 holds, as it does all up to 2^53"
+    else:
+        lost = (np.isinf(values) & np.isfinite(x.data)) | ((values == 0) & (x.data != 0))
+        expected = "numbers that float64 holds"
+    if lost.any():
+        at = int(lost.argmax())
+        row, column = csr.coordinates(x, at)
+        raise InputError(
+            f"x: expected {expected}. Received: {x.data[at]!s} in {place(row)}, column "
+            f"{names.told_apart(feature_names)[column]!r}."
+        )
+    return csr.with_values(x, values)
