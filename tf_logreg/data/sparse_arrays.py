@@ -74,9 +74,8 @@ class _Rows:
 
 def _not_by_tensorflow(_) -> Batch:
     raise InputError(
-        "data: sparse rows are fitted to the optimum on the host, by NumPy and SciPy: leave --engine at 'auto', "
-        "--strategy at one without virtual devices, and solver.name other than 'minibatch'. Received: sparse "
-        "rows for TensorFlow's devices."
+        "data: sparse rows are fitted to the optimum, on the host: leave --engine at 'auto', --strategy at "
+        "'off' or 'one_device', and solver.name at other than 'minibatch'. Received: sparse rows."
     )
 
 
