@@ -155,6 +155,7 @@ OTHER_FILES = {
     "arguments/parameters.py": {"glob.glob"},  # devices
     "devices/strategies.py": {"glob.glob"},  # devices
     "data/digest.py": {"open"},
+    "data/sources/libsvm.py": {"glob.glob", "open"},
     "data/sources/npz.py": {"np.load", "open", "zipfile.ZipFile"},
     "data/sources/tfds.py": {"os.walk"},
     "ownership.py": {"open", "os.makedirs", "os.unlink"},  # the owner's file

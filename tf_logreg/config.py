@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
 
     config.data = ConfigDict()
-    # A module of tf_logreg/data/sources: npz, sklearn, synthetic, tfds.
+    # A module of tf_logreg/data/sources: libsvm, npz, sklearn, synthetic, tfds.
     config.data.source = "sklearn"
     # That source's own arguments; `--config.data.args.path=...` may add one.
     config.data.args = ConfigDict()

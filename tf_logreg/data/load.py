@@ -18,7 +18,14 @@ from tf_logreg.data import sources
 if TYPE_CHECKING:  # it imports TensorFlow, which `known` must not need
     from tf_logreg.data.source import Source
 
-_PATHS = ("path", "folder", "data_dir")  # names of arguments that are paths
+_PATHS = (
+    "path",
+    "validation_path",
+    "test_path",
+    "labels",
+    "folder",
+    "data_dir",
+)  # names of arguments that are paths
 
 
 def known() -> list[str]:
@@ -43,9 +50,10 @@ def faults(name: str, args: Mapping) -> list[str]:
             # An int may stand for a float, but not a float, as the command line makes of 1e3, for an int.
             if parameter.annotation is float and type(args[key]) is int:
                 continue
-            lines.append(
-                f"data.args.{key}: expected {parameter.annotation.__name__}. Received: {args[key]!r}."
-            )
+            expected = getattr(
+                parameter.annotation, "__name__", parameter.annotation
+            )  # 'str | bool' has none
+            lines.append(f"data.args.{key}: expected {expected}. Received: {args[key]!r}.")
     return lines
 
 
