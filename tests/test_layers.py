@@ -156,7 +156,7 @@ OTHER_FILES = {
     "devices/strategies.py": {"glob.glob"},  # devices
     "data/digest.py": {"open"},
     "data/sources/libsvm.py": {"glob.glob", "open"},
-    "data/sources/npz.py": {"np.load", "open", "zipfile.ZipFile"},
+    "data/npz_file.py": {"np.load", "open", "zipfile.ZipFile"},
     "data/sources/tfds.py": {"os.walk"},
     "ownership.py": {"open", "os.makedirs", "os.unlink"},  # the owner's file
     "devices/preemption.py": {"pathlib"},  # the maker of the machine
