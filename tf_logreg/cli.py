@@ -93,7 +93,10 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         if not is_chief:
             return
         print(_summary(found))
-        print(f"Everything is in {values.workdir}: result.json, model.keras, export/.")
+        keras = "model.keras, " * directory.of(values.workdir).holds(
+            "model.keras"
+        )  # sparse rows may have none
+        print(f"Everything is in {values.workdir}: result.json, {keras}export/.")
         return
 
     if values.mode == "selftest":

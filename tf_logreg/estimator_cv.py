@@ -261,7 +261,9 @@ class LogisticRegressionCV(LogisticRegression):
             of_each = tuple(np.array(each).T)
             names = search.source.feature_names, search.source.class_names
             kernel, bias = found.kernel[of_each].mean(axis=0), found.bias[of_each].mean(axis=0)
-            self._model = Model(kernel, bias, *names, search.head, bool(self.fit_intercept))
+            self._model = Model(
+                kernel, bias, *names, search.head, bool(self.fit_intercept), sparse=search.source.sparse
+            )
             self.coef_, self.intercept_ = kernel.T.copy(), bias.copy()
             self.certified_gap_, self.status_ = np.nan, "averaged"
             vars(self).pop("result_", None)  # of a fit before

@@ -255,9 +255,12 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
             for name in ("log_loss", "accuracy"):
                 if values[name] is not None:
                     note(f"{role}/{name}", values[name], fit.trained.iterations)
-    run.write_with("model.keras", model.to_keras().save)
+    if model.takes_dense:
+        run.write_with("model.keras", model.to_keras().save)
+    else:
+        log.info("model.keras takes dense rows: it is left out with %d features.", len(model.kernel))
     coefficients.write(run, model)
     run.write_arrays("metrics.npz", arrays)
     if fit.path is not None:
-        path_files.write(run, fit.path, model.feature_names, model.class_names)
+        path_files.write(run, fit.path, model)
     run.publish("export", model.export, saved_model.MARKER)

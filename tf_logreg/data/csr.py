@@ -44,6 +44,26 @@ def part(x: np.ndarray | csr_array, which: slice | np.ndarray) -> np.ndarray | c
     return found
 
 
+def with_columns(x: csr_array, place: np.ndarray, columns: int) -> csr_array:
+    """The same rows with column j in place[j] of so many columns; left out where place[j] is -1.
+
+    Args:
+        x: canonical, [n, p].
+        place: [p] int, distinct where not -1.
+        columns: of the result, which is canonical too.
+    """
+    indices, values, indptr = place[x.indices], x.data, x.indptr
+    kept = indices >= 0
+    if not kept.all():
+        indptr = np.concatenate([[0], np.cumsum(kept)])[indptr]
+        indices, values = indices[kept], values[kept]
+    found = csr_array((values, indices.astype(x.indices.dtype), indptr), shape=(x.shape[0], columns))
+    if not found.has_sorted_indices:  # `place` is another order
+        found = found.sorted_indices()  # a copy, as values are those of x
+    found.has_canonical_format = True
+    return found
+
+
 def stacked(parts: list) -> np.ndarray | csr_array:
     """Parts of rows, one below the other."""
     if issparse(parts[0]):

@@ -63,6 +63,8 @@ def told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
 
     ('crane', '', 'crane', 'swan') -> ('crane #0', '#1', 'crane #2', 'swan').
     """
+    if all(names) and len(set(names)) == len(names):
+        return tuple(names)
     count = collections.Counter(names)
     return tuple(
         name if name and count[name] == 1 else f"{name} #{position}".strip()

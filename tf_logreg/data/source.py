@@ -17,6 +17,7 @@ import numpy as np
 from tf_logreg.data import names
 from tf_logreg.data.names import describe
 from tf_logreg.errors import InputError
+from tf_logreg.model.model import default_names as default_names  # of features, found here
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -155,8 +156,3 @@ def with_offset(source: Source, name: str, num_outputs: int) -> Source:
         return source.host(rows)._replace(offset=rounded[rows])
 
     return dataclasses.replace(source, read=read, offset_columns=num_outputs, host=source.host and host)
-
-
-def default_names(num_features: int) -> tuple[str, ...]:
-    """'x0', 'x1', ..., for features without names."""
-    return tuple(f"x{j}" for j in range(num_features))

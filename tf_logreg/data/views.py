@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_logreg.data import names
+from tf_logreg.data import csr, host_rows, names
 from tf_logreg.data.names import describe
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
@@ -16,17 +17,26 @@ from tf_logreg.errors import InputError
 if TYPE_CHECKING:
     import tensorflow as tf
 
+log = logging.getLogger(__name__)
+
 _BLOCK_ROWS = 2**20
+_BLOCK_NUMBERS = 2**24
+_MOST_NAMES = 5  # in a warning
 
 
 def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
     """The same rows with the features in the order of `columns`, matched by name.
 
+    A sparse source may have fewer or other features. What it lacks is zero. What it has beside `columns` is
+    left out, with a warning that counts these columns.
+
     Raises:
-        InputError: the source has other features, or has two of the same name in another order.
+        InputError: the source has other features and is dense, or has two of the same name in another order.
     """
     if source.feature_names == columns:
         return source
+    if source.sparse:
+        return _with_columns_of_sparse_rows(source, columns)
     missing, other = (
         tuple(name for name in some if name not in known)
         for some, known in ((columns, set(source.feature_names)), (source.feature_names, set(columns)))
@@ -39,12 +49,7 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
             f"data: expected the run's {len(columns)} features. Received: {len(source.feature_names)}, "
             f"{' and '.join(differences)}."
         )
-    twice = tuple(_several(columns) | _several(source.feature_names))
-    if twice:
-        raise InputError(
-            f"data: expected the run's {len(columns)} features in its order, since several are called "
-            f"{describe(twice)}. Received: {len(source.feature_names)} in another order."
-        )
+    _check_distinct(source, columns)
     at = {name: j for j, name in enumerate(source.feature_names)}
     order = np.array([at[name] for name in columns])
 
@@ -59,6 +64,49 @@ def with_columns(source: Source, columns: tuple[str, ...]) -> Source:
         return batch._replace(x=batch.x[:, order])
 
     return dataclasses.replace(source, feature_names=columns, read=read, host=source.host and host)
+
+
+def _with_columns_of_sparse_rows(source: Source, columns: tuple[str, ...]) -> Source:
+    """`with_columns` of a sparse source."""
+    shared = min(len(columns), len(source.feature_names))
+    if source.feature_names[:shared] == columns[:shared]:  # files with a lower or higher last id
+        place = np.arange(len(source.feature_names))
+        place[shared:] = -1
+    else:
+        _check_distinct(source, columns)
+        at = {name: j for j, name in enumerate(columns)}
+        place = np.array([at.get(name, -1) for name in source.feature_names])
+    unknown = np.flatnonzero(place < 0)
+    if len(unknown):
+        count = sum(
+            np.bincount(batch.x.indices, minlength=len(place))
+            for rows in source.splits.values()
+            for batch in host_rows.host_batches(source, np.arange(rows.start, rows.stop), _BLOCK_NUMBERS)
+        )
+        log.warning(
+            "data: %d columns, with %d of %d values, are none of the run's %d features and are left out: %s",
+            len(unknown),
+            count[unknown].sum(),
+            count.sum(),
+            len(columns),
+            describe(tuple(source.feature_names[j] for j in unknown), _MOST_NAMES),
+        )
+
+    def host(rows: np.ndarray) -> Batch:
+        batch = source.host(rows)
+        return batch._replace(x=csr.with_columns(batch.x, place, len(columns)))
+
+    return dataclasses.replace(source, feature_names=columns, host=host)
+
+
+def _check_distinct(source: Source, columns: tuple[str, ...]) -> None:
+    """InputError if features cannot be matched by name, because several have the same."""
+    twice = tuple(_several(columns) | _several(source.feature_names))
+    if twice:
+        raise InputError(
+            f"data: expected the run's {len(columns)} features in its order, since several are called "
+            f"{describe(twice)}. Received: {len(source.feature_names)} in another order."
+        )
 
 
 def present_classes(source: Source, splits: set[str]) -> np.ndarray:
@@ -149,4 +197,6 @@ def with_positive_class(source: Source, name: str) -> Source:
 
 def _several(some: tuple[str, ...]) -> dict[str, int]:
     """The names that occur more than once, in order, and how often each does."""
+    if len(set(some)) == len(some):
+        return {}
     return {name: count for name, count in collections.Counter(some).items() if count > 1}

@@ -190,7 +190,8 @@ def _model(task: Task, columns: moments.Affine, kernel: np.ndarray, bias: np.nda
     if dataset.exponent.any() or moments.rounding(kernel, bias, dataset.all_moments, dtype) > _MOST_ROUNDING:
         dtype = "float64"  # the saved model must give the same logits as the fitted one
     kernel, names = np.ldexp(kernel, -dataset.exponent[:, None]), dataset.source
-    return Model(kernel, bias, names.feature_names, names.class_names, head, settings.model.bias, dtype)
+    described = names.feature_names, names.class_names, head
+    return Model(kernel, bias, *described, settings.model.bias, dtype, sparse=names.sparse)
 
 
 def _correct_prior(bias: np.ndarray, task: Task) -> np.ndarray:

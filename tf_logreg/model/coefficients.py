@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
+from tf_logreg.model import compact
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 
@@ -18,10 +19,12 @@ _DTYPES = ("float32", "float64")
 
 def write(folder: storage.Folder, model: Model) -> None:
     """Writes `coefficients.npz`."""
-    arrays = {
-        name: np.array(getattr(model, name)) for name in ("kernel", "bias", "feature_names", "class_names")
-    }
-    folder.write_arrays(NAME, {**arrays, "output": np.array(model.head.kind), "dtype": np.array(model.dtype)})
+    arrays = compact.packed(model.kernel, model.feature_names, sparse=model.sparse)
+    arrays |= {"bias": model.bias, "class_names": np.array(model.class_names)}
+    arrays |= {"output": np.array(model.head.kind), "dtype": np.array(model.dtype)}
+    if model.sparse:
+        arrays["sparse"] = np.array(True)
+    folder.write_arrays(NAME, arrays)
 
 
 def read(folder: storage.Folder) -> Model:
@@ -30,15 +33,24 @@ def read(folder: storage.Folder) -> Model:
     Raises:
         InputError: the file is missing or damaged, lacks an array, or its arrays disagree.
     """
-    arrays = folder.read_arrays(NAME)
+    arrays, fault = folder.read_arrays(NAME), ""
+    try:
+        arrays = compact.unpacked(arrays)
+    except ValueError as error:
+        fault = str(error)
     if not {"output", "dtype"} & arrays.keys():
         arrays |= {name: np.array(value) for name, value in _of_version_one(folder, arrays).items()}
-    if fault := _fault(arrays) or _disagreement(arrays):
+    if fault := fault or _fault(arrays) or _disagreement(arrays):
         raise InputError(f"{folder.field}: cannot use {folder.where(NAME)!r}: {fault}.")
     names = (tuple(arrays[name].tolist()) for name in ("feature_names", "class_names"))
-    output, dtype = str(arrays["output"]), str(arrays["dtype"])
+    head = heads.Head(str(arrays["output"]), len(arrays["class_names"]))
     return Model(
-        arrays["kernel"], arrays["bias"], *names, heads.Head(output, len(arrays["class_names"])), dtype=dtype
+        arrays["kernel"],
+        arrays["bias"],
+        *names,
+        head,
+        dtype=str(arrays["dtype"]),
+        sparse=bool(arrays.get("sparse", False)),
     )
 
 
@@ -86,6 +98,8 @@ def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> di
 def _fault(arrays: dict[str, np.ndarray]) -> str:
     """Message about an array that is missing or has the wrong rank or kind; '' when there is none."""
     ranks = {"kernel": 2, "bias": 1, "feature_names": 1, "class_names": 1, "output": 0, "dtype": 0}
+    if np.ndim(arrays.get("sparse", 0)):
+        return f"its 'sparse' is of shape {arrays['sparse'].shape}"
     for name, rank in ranks.items():
         if (array := arrays.get(name)) is None:
             return f"it lacks {name!r}"

@@ -8,11 +8,13 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
 
 BIAS = "(bias)"  # name of the bias among the features
+MOST_LAID_OUT = 100_000  # features of a model of sparse rows that also takes them as dense rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Model:
         head: how logits become probabilities.
         has_bias: whether the bias was fitted.
         dtype: of weights and features in the saved Keras model and SavedModel: float32 or float64.
+        sparse: whether it was fitted to sparse rows, which its SavedModel then takes too.
     """
 
     kernel: np.ndarray
@@ -35,19 +38,26 @@ class Model:
     head: Head
     has_bias: bool = True
     dtype: str = "float32"
+    sparse: bool = False
 
-    def logits(self, x: np.ndarray, offset: np.ndarray | None = None) -> np.ndarray:
+    @property
+    def takes_dense(self) -> bool:
+        """Whether its files take dense rows [n, p]: not where rows are sparse and p is above 100,000."""
+        return not self.sparse or len(self.kernel) <= MOST_LAID_OUT
+
+    def logits(self, x: Any, offset: np.ndarray | None = None) -> np.ndarray:
         """Logits [n, m] float64.
 
         Args:
-            x: [n, p] real numbers, the columns in the order of `feature_names`.
+            x: [n, p] real numbers, the columns in the order of `feature_names`; or such a matrix of
+                `scipy.sparse` in any format, which is not laid out.
             offset: [n, m] or [n, 1], added to the logits; None for none.
 
         Raises:
             InputError: x is not a matrix of numbers, or has the wrong number of columns.
         """
         try:
-            x = np.asarray(x, np.float64)
+            x = x.tocsr().astype(np.float64) if scipy.sparse.issparse(x) else np.asarray(x, np.float64)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"x: expected real numbers [n, {len(self.kernel)}]. Received: {error}."
@@ -60,7 +70,7 @@ class Model:
             found = x @ self.kernel + self.bias
         return found if offset is None else found + offset
 
-    def decision_function(self, x: np.ndarray) -> np.ndarray:
+    def decision_function(self, x: Any) -> np.ndarray:
         """Logits in scikit-learn's shape: [n] for class 1 with one output; else [n, C].
 
         Args and errors are those of `logits`.
@@ -68,14 +78,14 @@ class Model:
         found = self.logits(x)
         return found[:, 0] if self.head.outputs == 1 else found
 
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+    def predict_proba(self, x: Any) -> np.ndarray:
         """Probabilities of all classes, [n, C] float64; NaN where a feature is NaN or infinite.
 
         Args and errors are those of `logits`.
         """
         return self.head.probabilities(self.logits(x))
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
+    def predict(self, x: Any) -> np.ndarray:
         """The name of the most probable class, [n]; '' where a feature is NaN or infinite.
 
         Args and errors are those of `logits`.
@@ -117,6 +127,8 @@ class Model:
     def export(self, path: str) -> None:
         """Writes a self-contained SavedModel: raw features in, probabilities and names out.
 
+        Of a model of sparse rows it takes ids and values, and dense rows up to 100,000 features.
+
         Args:
             path: a folder, created or replaced.
 
@@ -126,3 +138,8 @@ class Model:
         from tf_logreg.export import saved_model
 
         saved_model.save(saved_model.serving_module(self), path)
+
+
+def default_names(num_features: int) -> tuple[str, ...]:
+    """'x0', 'x1', ..., for features without names."""
+    return tuple(f"x{j}" for j in range(num_features))

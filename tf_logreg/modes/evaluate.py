@@ -46,7 +46,7 @@ def evaluate_run(
         source, rows = dataset.read_data(asked, model.class_names, model.head.outputs)
         if source.feature_names != model.feature_names:
             source = views.with_columns(source, model.feature_names)
-            log.info("The features come in another order than the run's: they are taken by name.")
+            log.info("The features are not those of the run in its order: they are taken by name.")
         return result, model, asked, source, rows
 
     # Each worker reads files of its own, any of which may be bad or missing.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_logreg.data import host_rows, shards
+from tf_logreg.data import csr, host_rows, shards
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model.model import Model
@@ -24,7 +24,8 @@ def evaluate(
         model: in the units of the source; X is read in its dtype.
         source: where rows are read.
         rows: int64 [n], ids of the rows of all workers; each reads those of its own shards.
-        devices: where logits are computed: on the devices, or on the host's cores where that is the engine.
+        devices: where logits are computed: on the devices, or on the host's cores where that is the engine or
+            rows are sparse.
         max_rows, max_bytes: most rows, and bytes of their logits, for the areas, which need all logits.
 
     Returns:
@@ -36,7 +37,7 @@ def evaluate(
     num_classes, from_each = len(model.class_names), devices.workers.from_each
     too_many = _too_many(model, len(rows), max_rows, max_bytes)
     part_of = functools.partial(_part, model, with_areas=not too_many)
-    if devices.engine == "host":
+    if devices.engine == "host" or source.sparse:  # TensorFlow's products of sparse rows are slower
         parts = _on_host(part_of, model, source, rows, devices)
     else:
         from tf_logreg.results import on_devices  # imports TensorFlow, which the host's cores do not need
@@ -97,15 +98,16 @@ def _on_host(
 
     def of_block(batch: Batch) -> tuple:
         with np.errstate(over="ignore", invalid="ignore"):  # logits that are not finite are reported
-            logits = np.dot(batch.x.astype(model.dtype, copy=False), kernel)
+            x = batch.x.astype(model.dtype, copy=False)
+            logits = x @ kernel if csr.issparse(x) else np.dot(x, kernel)
             logits += bias
             logits += batch.offset.astype(model.dtype, copy=False)
         return part_of(logits, batch.y, batch.weight)
 
     mine = shards.rows_of(rows, devices.workers.replicas, devices.replicas)
-    p, outputs = kernel.shape
-    block = max(1, host_rows.CACHED // max(p, outputs))
-    return host_rows.in_parallel(of_block, source, mine, p * block)
+    # Sparse rows of a million features are as short as their values, so many of them make a block.
+    block = max(1, host_rows.CACHED // max(source.numbers_a_row, kernel.shape[1]))
+    return host_rows.in_parallel(of_block, source, mine, source.numbers_a_row * block)
 
 
 def _columns(

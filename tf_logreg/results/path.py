@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tf_logreg import storage
+from tf_logreg.model import compact
+from tf_logreg.model.model import Model
 from tf_logreg.results import record
 
 if TYPE_CHECKING:
@@ -18,13 +20,13 @@ if TYPE_CHECKING:
 _COLUMNS = ("status", "score", "nonzeros", "objective", "certified_gap", "passes")
 
 
-def write(folder: storage.Folder, path, columns: tuple[str, ...], class_names: tuple[str, ...]) -> None:
+def write(folder: storage.Folder, path, model: Model) -> None:
     """Writes the three files.
 
     Args:
         folder: the work directory.
         path: N penalties x F folds, as `fit.path.path.Path` has them.
-        columns: p names. class_names: C names.
+        model: of the same features and classes, fitted to the same rows.
     """
     arrays = {
         "values": path.values,
@@ -34,15 +36,14 @@ def write(folder: storage.Folder, path, columns: tuple[str, ...], class_names: t
         "l2": path.l2,
         "scores": path.scores,
         "choice": np.array(path.choice),
-        "kernel": path.kernel,
+        **compact.packed(path.kernel, model.feature_names, sparse=model.sparse),
         "bias": path.bias,
         "status": path.status.astype("U16"),
         "certified_gap": path.certified_gap,
         "objective": path.objective,
         "nonzeros": path.nonzeros,
         "passes": path.passes,
-        "feature_names": np.array(columns),
-        "class_names": np.array(class_names),
+        "class_names": np.array(model.class_names),
     }
     folder.write_arrays("path.npz", arrays)
     folder.write_text("path.csv", table(path))

@@ -227,8 +227,10 @@ def check_artefacts(folder: storage.Folder, result: dict) -> None:
     from tf_logreg.export import saved_model  # imports TensorFlow, which defines the SavedModel's files
 
     try:
-        check_agreement(folder, result, coefficients.read(folder))
-        for name in ("metrics.npz", "model.keras", *(("path.npz",) if result["path"] else ())):
+        model = coefficients.read(folder)
+        check_agreement(folder, result, model)
+        archives = ["metrics.npz", *["model.keras"] * model.takes_dense, *["path.npz"] * bool(result["path"])]
+        for name in archives:
             folder.check_archive(name)
         for name in ("path.csv", "path.png") if result["path"] else ():
             folder.check_file(name)

@@ -1,0 +1,101 @@
+"""Sparse rows are measured as dense ones are, without being laid out, and matched to a run's features by name."""
+
+import logging
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from tf_logreg.data import sparse_arrays, views
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.devices.devices import Devices
+from tf_logreg.errors import InputError
+from tf_logreg.model.head import Head
+from tf_logreg.model.model import Model, default_names
+from tf_logreg.results import evaluate
+
+NAMES = ("ash", "birch", "cedar")
+
+
+def rows_of(features=40, classes=3, n=300):
+    """x [n, features] sparse, y [n] and weights [n]."""
+    random = np.random.default_rng(0)
+    x = scipy.sparse.random_array((n, features), density=0.1, rng=random, format="csr")
+    return x, random.integers(0, classes, n), random.random(n)
+
+
+@pytest.mark.parametrize("engine", ["host", "devices"])
+@pytest.mark.parametrize(("output", "classes"), [("sigmoid", 2), ("softmax", 3), ("one_vs_rest", 3)])
+def test_metrics_are_those_of_dense_rows(strategies, engine, output, classes):
+    x, y, weight = rows_of(classes=classes)
+    head, names = Head(output, classes), NAMES[:classes]
+    kernel = np.random.default_rng(1).standard_normal((40, head.outputs))
+    model = Model(kernel, np.ones(head.outputs), default_names(40), names, head, dtype="float64", sparse=True)
+    devices, rows = Devices(strategies["one_device"], engine=engine), np.arange(20, 300)
+    options = {"max_rows": 10**6, "max_bytes": 10**8}
+    given = {"class_names": names, "weight": weight}
+    found, arrays = evaluate.evaluate(
+        model, sparse_arrays.from_sparse(x, y, **given), rows, devices, **options
+    )
+    expected, others = evaluate.evaluate(
+        model, from_arrays(x.toarray(), y, **given), rows, devices, **options
+    )
+    assert found.keys() == expected.keys()
+    for name in expected.keys() - {"per_class", "areas_missing"}:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, err_msg=name)
+    for name in others:
+        np.testing.assert_allclose(arrays[name], others[name], rtol=1e-12, err_msg=name)
+
+
+def matched(x, own, columns):
+    """Rows [n, len(columns)], laid out, of sparse rows whose columns are called `own`."""
+    y = np.arange(x.shape[0]) % 2
+    source = sparse_arrays.from_sparse(x, y, class_names=NAMES[:2], feature_names=own)
+    found = views.with_columns(source, columns)
+    assert found.feature_names == columns
+    batch = found.host(np.arange(1, x.shape[0])).x
+    assert batch.has_canonical_format
+    # As SciPy itself sees it.
+    assert scipy.sparse.csr_array(
+        (batch.data, batch.indices, batch.indptr), shape=batch.shape
+    ).has_sorted_indices
+    return batch.toarray()
+
+
+def test_columns_in_another_order_are_taken_by_name():
+    x, _, _ = rows_of(features=30)
+    own = tuple(f"word {j}" for j in range(30))
+    order = np.random.default_rng(2).permutation(30)
+    found = matched(x, own, tuple(own[j] for j in order))
+    np.testing.assert_array_equal(found, x.toarray()[1:][:, order])
+
+
+def test_columns_that_a_file_lacks_are_zero(caplog):
+    x, _, _ = rows_of(features=30)
+    found = matched(x, (), default_names(45))
+    np.testing.assert_array_equal(found, np.pad(x.toarray()[1:], [(0, 0), (0, 15)]))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_columns_that_training_never_saw_are_left_out_and_counted(caplog, named):
+    x, _, _ = rows_of(features=30)
+    own = default_names(30)
+    columns = own[:20] if not named else ("word", *own[:20][::-1])
+    with caplog.at_level(logging.WARNING):
+        found = matched(x, own, columns)
+    expected = x.toarray()[1:, :20]
+    if named:
+        expected = np.hstack([np.zeros((len(expected), 1)), expected[:, ::-1]])
+    np.testing.assert_array_equal(found, expected)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"data: 10 columns, with {x.toarray()[:, 20:].astype(bool).sum()} of {x.nnz} values, are none of the run's "
+        f"{len(columns)} features and are left out: 'x20', 'x21', 'x22', 'x23', 'x24', ... (10 in all)"
+    )
+
+
+def test_names_that_tell_no_columns_apart_are_refused():
+    x, _, _ = rows_of(features=3)
+    with pytest.raises(InputError, match="since several are called 'b'"):
+        matched(x, ("a", "b", "b"), ("b", "b", "a"))
