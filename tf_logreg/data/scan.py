@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from tf_logreg.data import host_rows, moments, names, units
+from tf_logreg.data import csr, host_rows, moments, names, units
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
@@ -18,6 +18,7 @@ _ROUNDING = 1e-24  # of a variance about the mean, over the squared mean: a cons
 # Numbers in a block, and how many are squared at a time. Larger ones leave a core's cache; of smaller ones
 # threads wait for Python's lock between NumPy's calls.
 _BLOCK, _PIECE = 2**20, 2**18
+_MOST_FAR = 64  # columns of sparse rows that are laid out at a time
 _MOST_KEPT = 2**20  # numbers of each kind in scans that wait to be merged
 
 
@@ -56,6 +57,8 @@ def _of_block(batch: Batch, source: Source) -> moments.Scan:
     summed again about their mean.
     """
     x, weight = batch.x, batch.weight
+    if source.sparse:
+        return _of_sparse_block(batch, source)
     ones = (weight == 1).all()
     class_weight_sum = np.bincount(batch.y, None if ones else weight, len(source.class_names))
     if not ones:
@@ -77,7 +80,7 @@ def _of_block(batch: Batch, source: Source) -> moments.Scan:
         first, square = _sums(weights, x)
     total = weights[0].sum()
     mean, variance = _mean_and_variance(total, first[0], square[0])
-    far = np.flatnonzero((np.square(mean) >= _FAR**2 * variance) & (largest > 0))
+    far = _far(mean, variance, largest)
     if far.size:
         # Taking most columns out would take longer than to work on all.
         part = far if 4 * far.size < x.shape[1] else slice(None)
@@ -92,6 +95,52 @@ def _of_block(batch: Batch, source: Source) -> moments.Scan:
     mean[alike], variance[alike] = x[0, alike], 0.0
     deviation = np.ldexp(np.sqrt(variance), exponent)
     return moments.Scan(total, np.ldexp(mean, exponent), deviation, class_weight_sum, largest)
+
+
+def _of_sparse_block(batch: Batch, source: Source) -> moments.Scan:
+    """The same of sparse rows."""
+    x, weight, p = batch.x, batch.weight, len(source.feature_names)
+    _check_weight(weight, batch.row, source)
+    bad = np.flatnonzero(~(np.abs(x.data) < _LARGEST))
+    if bad.size:
+        i, j = csr.coordinates(x, bad[0])
+        _refuse(x.data[bad[0]], batch.row[i], j, source)
+    total, class_weight_sum = weight.sum(dtype=float), np.bincount(batch.y, weight, len(source.class_names))
+    if not weight.all():
+        x, weight = x[weight > 0], weight[weight > 0]
+        if not len(weight):
+            return _none(source)
+    column, values = x.indices, x.data.astype(np.float64)
+    of_row = np.repeat(weight.astype(np.float64), np.diff(x.indptr))
+    # Of some numbers the largest is at least their root mean square.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        square = np.bincount(column, np.square(values), p) / np.bincount(column, minlength=p)
+    largest = np.sqrt(np.nan_to_num(square))
+    low = ~(largest > 2 * units.SMALLEST_ORDINARY)
+    at = np.flatnonzero(low[column])
+    largest[low] = 0
+    np.maximum.at(largest, column[at], np.abs(values[at]))
+    exponent = units.exponents(largest)
+    if exponent.any():
+        values = np.ldexp(values, -exponent[column])
+    first, square = (np.bincount(column, of_row * each, p) for each in (values, np.square(values)))
+    mean, variance = _mean_and_variance(total, first, square)
+    # Columns that are far from zero have hardly any zeros: as arrays they take no more memory than here.
+    far = _far(mean, variance, largest)
+    for part in (far[start : start + _MOST_FAR] for start in range(0, far.size, _MOST_FAR)):
+        dense = np.ldexp(x[:, part].toarray().astype(np.float64), -exponent[part])
+        sums = (each[0] for each in _sums(weight[None].astype(np.float64), dense, mean[part].copy()))
+        step, variance[part] = _mean_and_variance(total, *sums)
+        mean[part] += step
+        alike = (variance[part] <= _ROUNDING * np.square(mean[part])) & (dense == dense[:1]).all(axis=0)
+        mean[part[alike]], variance[part[alike]] = dense[0, alike], 0.0
+    deviation = np.ldexp(np.sqrt(variance), exponent)
+    return moments.Scan(total, np.ldexp(mean, exponent), deviation, class_weight_sum, largest)
+
+
+def _far(mean: np.ndarray, variance: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Columns whose sums about zero lose digits."""
+    return np.flatnonzero((np.square(mean) >= _FAR**2 * variance) & (largest > 0))
 
 
 def _sums(
@@ -141,11 +190,16 @@ def _check(x: np.ndarray, square: np.ndarray, row: np.ndarray, source: Source) -
     bad = np.argwhere(~(np.abs(x) < _LARGEST))
     if bad.size:
         i, j = bad[0]
-        expected = "finite numbers" if not np.isfinite(x[i, j]) else f"magnitudes below {_LARGEST:.0e}"
-        raise InputError(
-            f"x: expected {expected}. Received: {np.float64(x[i, j])} in {source.place(row[i])}, "
-            f"column {names.told_apart(source.feature_names)[j]!r}."
-        )
+        _refuse(x[i, j], row[i], j, source)
+
+
+def _refuse(value: float, row: int, column: int, source: Source) -> None:
+    """InputError for a value that cannot be used."""
+    expected = "finite numbers" if not np.isfinite(value) else f"magnitudes below {_LARGEST:.0e}"
+    raise InputError(
+        f"x: expected {expected}. Received: {np.float64(value)} in {source.place(row)}, "
+        f"column {names.told_apart(source.feature_names)[column]!r}."
+    )
 
 
 def _check_weight(weight: np.ndarray, row: np.ndarray, source: Source) -> None:
