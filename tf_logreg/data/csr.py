@@ -8,8 +8,6 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse import csr_array, issparse
 
-__all__ = ["coordinates", "csr_array", "issparse", "part", "shares_memory", "stacked", "with_values"]
-
 
 def canonical(x) -> csr_array:
     """Any matrix or array of `scipy.sparse` as CSR, ids ascending, duplicates added; x's own if it is so."""
@@ -69,6 +67,11 @@ def stacked(parts: list) -> np.ndarray | csr_array:
     if issparse(parts[0]):
         return scipy.sparse.vstack(parts, format="csr")
     return np.concatenate(parts)
+
+
+def laid_out(x: np.ndarray | csr_array) -> np.ndarray:
+    """Rows as an array [B, p]: for a few, or for few columns."""
+    return x.toarray() if issparse(x) else x
 
 
 def shares_memory(one: np.ndarray | csr_array, other: np.ndarray | csr_array) -> bool:

@@ -9,7 +9,7 @@ from tf_logreg import machine
 from tf_logreg.data.source import Batch, Source
 
 CACHED = 2**18  # numbers in a block: as many as a core's cache holds in float64
-_NUMBERS_A_SUM = 4  # of sparse rows, in a block, for each of its sums
+NUMBERS_A_SUM = 4  # of sparse rows, in a block, for each of its sums
 _FEWEST = 8  # rows in a block of very wide ones: to add up a block's sums takes as long as to read a row
 
 
@@ -40,7 +40,7 @@ def in_parallel(
 def _blocks(source: Source, rows: np.ndarray, elements: int) -> Iterator[np.ndarray]:
     """Row ids, block by block."""
     if source.sparse:  # sums have a number a column, which takes as long to add as some of a row to read
-        elements = max(elements, _NUMBERS_A_SUM * len(source.feature_names))
+        elements = max(elements, NUMBERS_A_SUM * len(source.feature_names))
     block = max(_FEWEST, elements // source.numbers_a_row)
     return (rows[start : start + block] for start in range(0, len(rows), block))
 

@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from tf_logreg.data import csr
 from tf_logreg.data.moments import Affine
 
 
@@ -26,9 +27,12 @@ class Split:
     scale: np.ndarray
 
     @classmethod
-    def of(cls, columns: Affine, dtype: str) -> "Split":
-        """Columns that are far are shifted in blocks."""
-        if columns.far is None or not columns.far.any():
+    def of(cls, columns: Affine, dtype: str, *, sparse: bool = False) -> "Split":
+        """Columns that are far are shifted in blocks; sparse ones are read in float64 instead."""
+        far = columns.far is not None and bool(columns.far.any())
+        if sparse and far:
+            dtype = "float64"
+        if sparse or not far:
             return cls(np.dtype(dtype), None, columns.shift, columns.scale)
         near = np.where(columns.far, columns.shift, 0.0)
         return cls(np.dtype(dtype), near, columns.shift - near, columns.scale)
@@ -40,6 +44,8 @@ class Split:
 
     def columns(self, x: np.ndarray) -> np.ndarray:
         """A block of rows [B, p] in its own dtype -> x - near in the dtype of the fit."""
+        if csr.issparse(x):
+            return csr.with_values(x, x.data.astype(self.dtype, copy=False))
         if self.near is not None:
             # In the rows' own dtype, in which the shift is exact.
             x = x - self.near.astype(x.dtype)
@@ -47,8 +53,8 @@ class Split:
 
     def training_columns(self, x: np.ndarray) -> np.ndarray:
         """What `columns` gives [B, p] -> training columns and a column of ones, [B, q]."""
-        whole = np.empty((len(x), x.shape[1] + 1), self.dtype)
-        np.subtract(x, self.shift.astype(self.dtype), out=whole[:, :-1])
+        whole = np.empty((x.shape[0], x.shape[1] + 1), self.dtype)
+        np.subtract(csr.laid_out(x), self.shift.astype(self.dtype), out=whole[:, :-1])
         whole[:, :-1] *= self.scale.astype(self.dtype)
         whole[:, -1] = 1
         return whole
@@ -73,3 +79,13 @@ class Split:
             return sums
         kernel = (sums[:, :-1] - self.shift[:, None] * sums[:, -1:]) * self.scale[:, None]
         return np.concatenate([kernel, sums[:, -1:]], axis=1)
+
+    def diagonals(self, squares: np.ndarray, moments: np.ndarray) -> np.ndarray:
+        """Sums [K, p] of weights times squares of what `columns` gives -> of training columns.
+
+        Args:
+            moments: [K, q, m] sums of weights times what `columns` gives, by output.
+        """
+        first = moments.sum(axis=2)
+        about = squares - 2 * self.shift * first[:, :-1] + np.square(self.shift) * first[:, -1:]
+        return np.maximum(about, 0.0) * np.square(self.scale)

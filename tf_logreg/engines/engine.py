@@ -38,6 +38,7 @@ class Engine:
         held: the rows themselves; None where they are on devices, streamed, or shared between workers.
         chosen_among: of how many rows at most a Hessian chooses one; its pass reads so many times more.
         one_in: (every) -> the same passes over a copy of the rows that `every` reads; None on devices.
+        sparse: whether rows are sparse; there is no 'pooled_gram' then, but a 'pooled_diagonal'.
         exact: whether sums are in float64, over training columns in float64: as good as a certificate's.
     """
 
@@ -46,4 +47,5 @@ class Engine:
     held: Held | None = None
     chosen_among: int = 1
     one_in: Callable[[int], "Engine"] | None = None
+    sparse: bool = False
     exact: bool = False

@@ -12,12 +12,13 @@ lose digits that way, and are shifted in a copy of the block. So are all columns
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tf_logreg import machine
-from tf_logreg.data import host_rows, shards
+from tf_logreg.data import csr, host_rows, shards
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.devices.devices import Devices
@@ -55,7 +56,12 @@ def placed_or_streamed(
         columns: the map from raw to training columns.
         folds: int32 [n], or None when no problem holds a fold out.
     """
-    split = Split.of(columns, devices.dtype)
+    split = Split.of(columns, devices.dtype, sparse=source.sparse)
+    if source.sparse:  # in memory as they are: in another dtype they have values of their own, but not places
+        batch = source.host(_own(devices, rows))
+        folds = None if folds is None else _own(devices, folds)
+        rows_in_columns = Rows(split.columns(batch.x), *batch[1:3], _offset(batch.offset, devices), folds)
+        return _over(devices, rows_in_columns, split)
     if (whole := _where_they_lie(devices, source, rows)) is not None:
         x, y, weight, offset, _ = whole
     elif devices.has_room(len(rows), len(source.feature_names)):
@@ -81,7 +87,7 @@ def copied_in_float64(
     """
 
     def training_columns(x: np.ndarray) -> np.ndarray:
-        found = np.subtract(x, columns.shift, dtype=np.float64)
+        found = np.subtract(csr.laid_out(x), columns.shift, dtype=np.float64)
         return np.multiply(found, columns.scale, out=found)
 
     x, y, weight, offset = _copied(source, rows, training_columns, np.dtype(np.float64))
@@ -103,7 +109,7 @@ def streamed(
 
     def blocks(size: int, every: int) -> Iterator[tuple[Rows, slice | np.ndarray]]:
         start = 0
-        for batch in host_rows.host_batches(source, mine, size * len(source.feature_names)):
+        for batch in host_rows.host_batches(source, mine, size * source.numbers_a_row):
             stop = start + len(batch.y)
             taken = _sampled(start, stop, len(mine), every)
             part = None if fold is None else fold[start:stop]
@@ -111,7 +117,8 @@ def streamed(
                 yield Rows(*batch[:3], _offset(batch.offset, devices), part), taken
             start = stop
 
-    return _engine(devices, blocks, len(mine), Split.of(columns, devices.dtype))
+    split = Split.of(columns, devices.dtype, sparse=source.sparse)
+    return _engine(devices, blocks, len(mine), split, source.nonzeros)
 
 
 def _own(devices: Devices, array: np.ndarray) -> np.ndarray:
@@ -125,7 +132,7 @@ def _where_they_lie(devices: Devices, source: Source, rows: np.ndarray) -> Batch
     if source.host is None or not one_after_another or devices.workers.count > 1:
         return None
     first, again = (source.host(rows[:1]).x for _ in range(2))
-    in_place = first.dtype == devices.dtype and np.may_share_memory(first, again)
+    in_place = first.dtype == devices.dtype and csr.shares_memory(first, again)
     return source.host(rows) if in_place else None
 
 
@@ -146,35 +153,41 @@ def _copied(
 
 def _over(devices: Devices, rows: Rows, split: Split) -> Engine:
     """Passes over rows in memory."""
-    num_rows = len(rows.y)
+    num_rows, sparse = len(rows.y), csr.issparse(rows.x)
+    nonzeros = rows.x.nnz / max(1, num_rows) if sparse else None
 
     def blocks(size: int, every: int) -> Iterator[tuple[Rows, slice | np.ndarray]]:
         for start in range(0, num_rows, size * every):
             stop = min(start + size * every, num_rows)
             yield _some(rows, slice(start, stop)), _sampled(start, stop, num_rows, every)
 
-    engine = _engine(devices, blocks, num_rows, split)
-    if devices.workers.count > 1:
+    engine = _engine(devices, blocks, num_rows, split, nonzeros)
+    if devices.workers.count > 1 or sparse:
         return engine
     return dataclasses.replace(engine, held=Held(rows, lambda *part: split.some_columns(rows.x, *part)))
 
 
-def _engine(devices: Devices, blocks: Blocks, num_rows: int, split: Split) -> Engine:
-    """Passes over this worker's rows."""
-    none = np.empty(0, np.int32)
-    empty = Rows(np.empty((0, len(split.shift)), split.dtype), none, np.empty(0, np.float32), None, none)
+def _engine(
+    devices: Devices, blocks: Blocks, num_rows: int, split: Split, nonzeros: float | None = None
+) -> Engine:
+    """Passes over this worker's rows; `nonzeros` as of a `Source`."""
+    none, p, sparse = np.empty(0, np.int32), len(split.shift), nonzeros is not None
+    x = csr.csr_array((0, p), dtype=split.dtype) if sparse else np.empty((0, p), split.dtype)
+    empty = Rows(x, none, np.empty(0, np.float32), None, none)
+    numbers = math.ceil(nonzeros) if sparse else p
 
     def sums(name, arguments, problems, width, every=1):
         program, options = getattr(host_sums, name), {}
         if name in host_sums.SQUARED:
             options["columns"] = split.training_columns
         weights = [split.weights(w) for w in arguments]
-        size = _block_rows(name, weights[0], num_rows // every)
+        size = _block_rows(name, weights[0], num_rows // every, numbers)
         if name == "hessian" and every > 1:
             options["every"] = among = min(every, CHOSEN_AMONG)
             every //= among
             size = max(
-                _FEWEST_TO_SQUARE * among, _block_rows("value_and_gradient", weights[0], num_rows // every)
+                _FEWEST_TO_SQUARE * among,
+                _block_rows("value_and_gradient", weights[0], num_rows // every, numbers),
             )
 
         def of_block(part: tuple[Rows, slice | np.ndarray]) -> list[np.ndarray]:
@@ -192,15 +205,17 @@ def _engine(devices: Devices, blocks: Blocks, num_rows: int, split: Split) -> En
         total = _of_all_workers(devices, of_block((empty, _ALL)) if total is None else total)
         if name in host_sums.GRADIENTS:
             total[-1] = split.gradient(total[-1])
+        elif name in host_sums.SPARSE:
+            total[2], total[1] = split.diagonals(total[2], total[1]), split.gradient(total[1])
         return total
 
     def one_in(every: int) -> Engine:
-        size = max(_FEWEST_ROWS, _BLOCK_BYTES // (split.dtype.itemsize * len(split.shift)))
+        size = max(_FEWEST_ROWS, _BLOCK_BYTES // (split.dtype.itemsize * (numbers + 1)))
         parts = [_some(*part) for part in blocks(size, every)]
         rows = _joined([part._replace(x=split.columns(part.x)) for part in parts] or [empty])
         return _over(devices, rows, dataclasses.replace(split, near=None))
 
-    return Engine(sums, on_host=True, chosen_among=CHOSEN_AMONG, one_in=one_in)
+    return Engine(sums, on_host=True, chosen_among=CHOSEN_AMONG, one_in=one_in, sparse=sparse)
 
 
 def _joined(parts: list[Rows]) -> Rows:
@@ -211,7 +226,7 @@ def _joined(parts: list[Rows]) -> Rows:
             one._replace(offset=np.zeros((len(one.y), shapes[0]), one.x.dtype)) if one.offset is None else one
             for one in parts
         ]
-    return Rows(*(None if field[0] is None else np.concatenate(field) for field in zip(*parts, strict=True)))
+    return Rows(*(None if field[0] is None else csr.stacked(field) for field in zip(*parts, strict=True)))
 
 
 def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray]:
@@ -223,10 +238,15 @@ def _of_all_workers(devices: Devices, sums: list[np.ndarray]) -> list[np.ndarray
     return [part.reshape(like.shape) for part, like in zip(parts, sums, strict=True)]
 
 
-def _block_rows(name: str, w: np.ndarray, num_rows: int) -> int:
-    """Number of rows in a block of the program `name` at w [K, q, m]; a pass reads `num_rows`."""
+def _block_rows(name: str, w: np.ndarray, num_rows: int, numbers: int) -> int:
+    """Number of rows, each of so many numbers, in a block of the program `name` at w [K, q, m].
+
+    A pass reads `num_rows`.
+    """
     fewest = _FEWEST_TO_SQUARE if name in host_sums.SQUARED else _FEWEST_ROWS
-    row_bytes = w.itemsize * host_sums.numbers_a_row(name, w)
+    if numbers < w.shape[1] - 1:  # of sparse rows a sum has many numbers beside a row's
+        fewest = max(fewest, min(_MOST_ROWS, host_rows.NUMBERS_A_SUM * w.shape[1] // numbers))
+    row_bytes = w.itemsize * host_sums.numbers_a_row(name, w, numbers)
     if num_rows * row_bytes <= _WORTH_THREADS:
         return max(1, num_rows)
     rows = _BLOCK_BYTES // row_bytes
@@ -247,7 +267,8 @@ def _sampled(start: int, stop: int, num_rows: int, every: int) -> np.ndarray | s
 
 
 def _some(rows: Rows, which: slice | np.ndarray) -> Rows:
-    return Rows(*(None if array is None else array[which] for array in rows))
+    some = (None if array is None else array[which] for array in rows[1:])
+    return Rows(csr.part(rows.x, which), *some)
 
 
 def _offset(offset: np.ndarray, devices: Devices) -> np.ndarray | None:

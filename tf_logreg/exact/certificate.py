@@ -90,8 +90,8 @@ def certify(
 
 
 def _needs_a_box_alone(problem: Problem, found: Certificate) -> bool:
-    """Whether equations of coefficients with l1 alone are what no dual point fulfils."""
-    return found.reason == _INFEASIBLE and bool((problem.constrained & (problem.l1 > 0)).any())
+    """Whether equations of coefficients with l1 alone may be why there is no dual point."""
+    return found.gap is None and bool((problem.constrained & (problem.l1 > 0)).any())
 
 
 def _groups_to_tighten(

@@ -115,7 +115,7 @@ def _of_sigmoids(seen: logits.Seen, v: np.ndarray, weights: np.ndarray, moved: n
         [k, 5]: the largest t of these rows, and their part of a `Dual`'s divergence, lead, doubt, curvature.
     """
     terms = np.empty((len(v), 5))
-    for at in logits.few_at_a_time(len(v), len(seen.x)):
+    for at in logits.few_at_a_time(len(v), v.shape[2]):
         y, move, error = seen.labels[seen.labelling[at]], v[at, 0], moved[at, 0]
         curvature = np.empty_like(error)
         logits.sigmoid_terms(seen.logits[at, 0], y, error, curvature)
@@ -133,7 +133,7 @@ def _of_sigmoids(seen: logits.Seen, v: np.ndarray, weights: np.ndarray, moved: n
 
 def _of_softmaxes(seen: logits.Seen, v: np.ndarray, weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
     """The same for several outputs, [k, m, B]."""
-    terms, rows = np.empty((len(v), 5)), np.arange(len(seen.x))
+    terms, rows = np.empty((len(v), 5)), np.arange(v.shape[2])
     for k, move in enumerate(v):
         y = seen.labels[seen.labelling[k]]
         p, error, _ = logits.probabilities(seen.logits[k], y)

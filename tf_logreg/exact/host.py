@@ -20,7 +20,10 @@ _MOST_ELEMENTS = 2**22  # of a block's rows, or of its logits, that a large grad
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """B rows as given: x [B, p], y [B], weight [B] >= 0, offset [B, m or 1], fold [B]."""
+    """B rows as given: x [B, p], y [B], weight [B] >= 0, offset [B, m or 1], fold [B].
+
+    x is an array, or a `scipy.sparse.csr_array`, which no problem centres.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -116,7 +119,7 @@ def pairs(outputs: int) -> int:
 
 
 def block_elements(num_features: int, outputs: int, count: int = 1) -> int:
-    """Numbers in a block of rows that `count` problems read.
+    """Numbers in a block of rows, each of so many, that `count` problems read.
 
     `_BLOCK`, or so many that a block's sums are small; fewer where the logits of many
     problems would take more memory than the rows, or where either would take too much of it.

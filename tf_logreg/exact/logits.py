@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
 
 from tf_logreg.exact import host
 from tf_logreg.exact.host import Block, Problem
@@ -19,7 +20,7 @@ _LONG = 4096  # numbers that NumPy subtracts in one go
 class Seen(NamedTuple):
     """A block's rows as k problems see them; it holds until the thread sees its next block."""
 
-    x: np.ndarray  # [B, p] float64, centred
+    x: np.ndarray  # [B, p] float64, centred; sparse rows as they are
     labels: np.ndarray  # [d, B], the labellings that differ
     labelling: np.ndarray  # [k], which of them is a problem's
     weight: np.ndarray  # [u, B], the weightings that differ; 0 for rows that do not count
@@ -58,8 +59,13 @@ class View:
         """[x, 1] w of each problem, [k, m, B], in the thread's array `name`."""
         kernel, bias = kernels
         k = len(self.problems)
-        z = host.scratch(name, k, len(kernel) // k, len(x))
-        np.dot(kernel, x.T, out=z.reshape(len(kernel), len(x)))
+        z = host.scratch(name, k, len(kernel) // k, x.shape[0])
+        by_output = z.reshape(len(kernel), x.shape[0])
+        if scipy.sparse.issparse(x):
+            for one, found in zip(kernel, by_output, strict=True):
+                found[:] = x @ np.ascontiguousarray(one)
+        else:
+            np.dot(kernel, x.T, out=by_output)
         if bias is not None:
             z += bias
         return z
@@ -80,8 +86,8 @@ def _like(x: np.ndarray) -> np.ndarray:
 
 def _float64(x: np.ndarray) -> np.ndarray:
     """Rows [B, p] in float64, where they are if that is what they are."""
-    if x.dtype == np.float64:
-        return x
+    if x.dtype == np.float64 or scipy.sparse.issparse(x):
+        return x.astype(np.float64, copy=False)
     found = _like(x)
     np.copyto(found, x)
     return found
@@ -98,6 +104,11 @@ def _centred(x: np.ndarray, centre: np.ndarray) -> np.ndarray:
     many -= np.tile(centre, several)
     found[whole:] -= centre
     return found
+
+
+def magnitudes(x: np.ndarray) -> np.ndarray:
+    """|x| [B, p]."""
+    return abs(x) if scipy.sparse.issparse(x) else np.abs(x, out=host.scratch("magnitudes", *x.shape))
 
 
 def few_at_a_time(count: int, num_rows: int) -> Iterator[slice]:
@@ -170,9 +181,14 @@ def probabilities(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 def transposed(x: np.ndarray, r: np.ndarray, bias: bool) -> np.ndarray:
     """[X, 1]^T r of rows r [.., B]: [.., q]."""
-    rows, p = r.reshape(-1, len(x)), x.shape[1]
+    rows, p = r.reshape(-1, x.shape[0]), x.shape[1]
     found = np.empty((len(rows), p + bias))
-    found[:, :p] = np.dot(rows, x)
+    if scipy.sparse.issparse(x):
+        by_column = x.T
+        for one, sums in zip(rows, found, strict=True):
+            sums[:p] = by_column @ np.ascontiguousarray(one)
+    else:
+        found[:, :p] = np.dot(rows, x)
     if bias:
         rows.sum(axis=1, out=found[:, p])
     return found.reshape(*r.shape[:-1], -1)

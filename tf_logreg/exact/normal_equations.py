@@ -7,10 +7,11 @@ the QR decomposition of D, which keeps all digits. A
 softmax's biases alone need no QR: their A is a Laplacian, of which what is off the diagonal is enough.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
 from tf_logreg import machine
 from tf_logreg.exact import host, logits
@@ -61,8 +62,23 @@ def of_sigmoid(x: np.ndarray, curvature: np.ndarray, problem: Problem) -> np.nda
     """
     if not in_blocks(problem):
         return None
+    if scipy.sparse.issparse(x):
+        return _gram_of_sparse(x, curvature, np.flatnonzero(problem.moved.any(axis=1)))
     _, rows = _columns(x, curvature, problem.moved)
     return np.dot(rows.T, rows)
+
+
+def _gram_of_sparse(x, weight: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """[x, 1]^T diag(weight) [x, 1] of some features, [f, f]; an index of p is the bias."""
+    inside = features[features < x.shape[1]]
+    some = x[:, inside]
+    scaled = some.multiply(weight[:, None]).tocsr()
+    found = np.empty((features.size, features.size))
+    found[: inside.size, : inside.size] = (some.T @ scaled).toarray()
+    if inside.size < features.size:
+        found[-1, :-1] = found[:-1, -1] = scaled.sum(axis=0)
+        found[-1, -1] = weight.sum()
+    return found
 
 
 def of_softmax(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray | None:
@@ -78,19 +94,33 @@ def of_softmax(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Proble
         return None
     if biases_alone(problem):
         return -(p * weight) @ p.T
-    features, columns = _columns(x, weight, mask)
+    return sum(
+        _softmax_matrix(columns, p[:, part], which)
+        for part, columns, which in _designs(x, weight, mask, len(p))
+    )
+
+
+def _designs(x: np.ndarray, weight: np.ndarray, mask: np.ndarray, numbers: int) -> Iterator[tuple]:
+    """(slice of the rows, their `_columns`, which coefficients of these are moved), a few rows at a time.
+
+    Args:
+        numbers: of the design, in memory for each row and feature.
+    """
+    features = np.flatnonzero(mask.any(axis=1))
     which = mask[features].ravel()
-    block = max(1, _DESIGN_ELEMENTS // (features.size * mask.shape[1]))
-    starts = range(0, len(x), block)
-    return sum(_softmax_matrix(columns[a : a + block], p[:, a : a + block], which) for a in starts)
+    block = max(1, _DESIGN_ELEMENTS // (features.size * numbers))
+    for start in range(0, x.shape[0], block):
+        part = slice(start, min(start + block, x.shape[0]))
+        yield part, _columns(x[part], weight[part], mask)[1], which
 
 
 def _columns(x: np.ndarray, weight: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which features [f] have coefficients that are moved, and their columns [B, f] times sqrt(weight)."""
     features, root = np.flatnonzero(mask.any(axis=1)), np.sqrt(weight)[:, None]
     inside = features[features < x.shape[1]]
-    columns = host.scratch("columns", len(x), features.size)
+    columns = host.scratch("columns", x.shape[0], features.size)
     given = x if inside.size == x.shape[1] else x[:, inside]
+    given = given.toarray() if scipy.sparse.issparse(given) else given
     np.multiply(given, root, out=columns[:, : inside.size])
     columns[:, inside.size :] = root
     return features, columns
@@ -132,16 +162,13 @@ def roots(
 def _root(x: np.ndarray, weight: np.ndarray, p: np.ndarray, problem: Problem) -> np.ndarray:
     """R of a block's rows."""
     mask = problem.moved
-    features, columns = _columns(x, weight, mask)
-    which, outputs = mask[features].ravel(), mask.shape[1]
-    found = np.zeros((0, int(which.sum())))
-    block = max(1, _DESIGN_ELEMENTS // (features.size * outputs**2))
-    for start in range(0, len(x), block):
-        some, chances = columns[start : start + block], p[:, start : start + block]
+    outputs, found = mask.shape[1], np.zeros((0, int(mask.sum())))
+    for at, columns, which in _designs(x, weight, mask, outputs**2):
+        chances = p[:, at]
         if outputs == 1:
-            part = some * np.sqrt(chances[0] * chances[1])[:, None]
+            part = columns * np.sqrt(chances[0] * chances[1])[:, None]
         else:
-            part = _softmax_rows(some, chances).reshape(-1, which.size)[:, which]
+            part = _softmax_rows(columns, chances).reshape(-1, which.size)[:, which]
         found = _triangle([found, part])
     return found
 
@@ -217,7 +244,12 @@ def _many_rows(blocks: Iterable[Block], problem: Problem, least: int):
 
     for block in blocks:
         x, (y,), _, (weight,), _, (z,) = view.of(block)
-        waiting.append((x.copy(), weight, logits.probabilities(z, y)[0].T))
+        chances = logits.probabilities(z, y)[0].T
+        if scipy.sparse.issparse(x):  # a block has many rows, and few of them are laid out at a time
+            parts = (slice(start, start + least) for start in range(0, len(y), least))
+            yield from ((x[part], weight[part], chances[part].T) for part in parts)
+            continue
+        waiting.append((x.copy(), weight, chances))
         size += len(y)
         if size >= least:
             yield together()

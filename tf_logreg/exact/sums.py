@@ -75,7 +75,7 @@ def first_pass(
         losses, products, found = _products(seen, problems, pairs, by_matrix=by_matrix)
         size = np.zeros((len(seen.weight), 0))
         if project:
-            size = np.dot(seen.weight, np.abs(seen.x, out=host.scratch("magnitudes", *seen.x.shape)))
+            size = logits.transposed(logits.magnitudes(seen.x), seen.weight, False)
         weights = seen.weight.sum(axis=1)[seen.weighting]
         return len(block.y), _Part(weights, losses, products, size[seen.weighting]), found
 

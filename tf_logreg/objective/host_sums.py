@@ -4,16 +4,19 @@ Each function takes weights w [K, q, m] (q = p + 1, the bias last), the problems
 returns a list of sums over those rows, numerators and weights undivided, in the dtype of w. Outputs come
 before rows in all intermediate arrays, [K, m, B]: sums over outputs then run along rows, which is how NumPy
 is fast. Products are `np.dot`, which lets go of Python's lock; `@` keeps it where one side has few rows
-(NumPy 2.4), and threads wait. `Rows.offset` and `Rows.fold` may be None.
+(NumPy 2.4), and threads wait. x of the rows may be a `scipy.sparse.csr_array`; the `columns` of programs that
+take products of columns then make an array of a block. `Rows.offset` and `Rows.fold` may be None.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+import scipy.sparse
 
 from tf_logreg.objective.records import Problems, Rows
 
 SQUARED = {"hessian", "pooled_gram"}  # sums of products of columns, which cancel unless columns are shifted
+SPARSE = {"pooled_diagonal"}  # of sparse rows alone, in place of products of columns
 GRADIENTS = {"value_and_gradient", "hessian_product"}  # the last of their sums is [K, q, m]
 
 
@@ -22,10 +25,14 @@ def _with_one(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
 
 
-def numbers_a_row(name: str, w: np.ndarray) -> int:
-    """Numbers in a row of x and of the intermediate arrays that the program `name` makes at w [K, q, m]."""
+def numbers_a_row(name: str, w: np.ndarray, numbers: int) -> int:
+    """Numbers in a row of x and of the intermediate arrays that the program `name` makes at w [K, q, m].
+
+    Args:
+        numbers: of a row of x itself, those of sparse rows that are not zero.
+    """
     k, q, m = w.shape
-    return 2 * q + m * q if name in SQUARED else q + 5 * k * m
+    return 2 * q + m * q if name in SQUARED else numbers + 1 + 5 * k * m
 
 
 def value_and_gradient(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
@@ -108,15 +115,21 @@ def pooled_gram(
     `columns` is that of `hessian`.
     """
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
-    if z.shape[1] == 1:
-        d = _sigmoid_curvature(z)
-    else:
-        d = _softmax(z)
-        d *= 1 - d
+    d = _sigmoid_curvature(z) if z.shape[1] == 1 else _softmax_curvature(z)
     d *= _each(weight, own)
     x = columns(rows.x)
     grams = np.stack([_gram(x, one) for one in d.sum(axis=1)])
     return [weight.sum(axis=1)[own], _transposed(x[:, :-1], d), grams]
+
+
+def pooled_diagonal(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
+    """The first two sums of `pooled_gram`, and the diagonals of its third without the ones, [K, p]."""
+    z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
+    d = _sigmoid_curvature(z) if z.shape[1] == 1 else _softmax_curvature(z)
+    d *= _each(weight, own)
+    squares = rows.x.copy()
+    squares.data *= squares.data
+    return [weight.sum(axis=1)[own], _transposed(rows.x, d), _sums_of_columns(squares, d.sum(axis=1))]
 
 
 def held_out(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
@@ -148,9 +161,13 @@ def _products(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """X W_k + b_k of K models, [K, m, B]."""
     k, q, m = w.shape
     columns = w.transpose(0, 2, 1).reshape(k * m, q)
-    z = np.dot(columns[:, :-1], x.T)
+    if scipy.sparse.issparse(x):
+        # SciPy reads its rows faster for one column after another than for all at once.
+        z = np.stack([x @ np.ascontiguousarray(one) for one in columns[:, :-1]])
+    else:
+        z = np.dot(columns[:, :-1], x.T)
     z += columns[:, -1:]
-    return z.reshape(k, m, len(x))
+    return z.reshape(k, m, x.shape[0])
 
 
 def _logits(w: np.ndarray, rows: Rows) -> np.ndarray:
@@ -164,9 +181,17 @@ def _transposed(x: np.ndarray, r: np.ndarray) -> np.ndarray:
     """[X, 1]^T R of K models from r [K, m, B]: [K, q, m]."""
     k, m, num_rows = r.shape
     found = np.empty((k, m, x.shape[1] + 1), r.dtype)
-    found[:, :, :-1] = np.dot(r.reshape(k * m, num_rows), x).reshape(k, m, -1)
+    found[:, :, :-1] = _sums_of_columns(x, r.reshape(k * m, num_rows)).reshape(k, m, -1)
     found[:, :, -1] = r.sum(axis=2)
     return found.transpose(0, 2, 1)
+
+
+def _sums_of_columns(x: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """R X [J, p] of r [J, B]."""
+    if scipy.sparse.issparse(x):
+        transposed = x.T
+        return np.stack([transposed @ np.ascontiguousarray(one) for one in r])
+    return np.dot(r, x)
 
 
 def _gram(x: np.ndarray, d: np.ndarray) -> np.ndarray:
@@ -267,6 +292,13 @@ def _softmax_loss_and_error(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, n
     p /= total[:, None]
     p[:, y, at] -= 1
     return np.log(total) - own, p
+
+
+def _softmax_curvature(z: np.ndarray) -> np.ndarray:
+    """Curvatures p (1 - p) of logits z [K, m, B], which are overwritten."""
+    p = _softmax(z)
+    p *= 1 - p
+    return p
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:

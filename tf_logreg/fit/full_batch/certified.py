@@ -42,7 +42,8 @@ class Certified:
 
         Each call reads them again and counts as a pass of the problems `which`.
         """
-        elements = host.block_elements(*self.problems.shape, len(which))
+        numbers = self.source.numbers_a_row
+        elements = host.block_elements(numbers, self.problems.shape[1], len(which))
 
         def mine(array: np.ndarray) -> np.ndarray:
             return (
@@ -120,12 +121,12 @@ class Certified:
         """The same problems in columns of which only those are centred whose mean is far from zero.
 
         The bias takes the other means, which saves a copy of the rows. Unpenalised columns stay
-        centred: their projection is the more accurate.
+        centred: their projection is the more accurate. Sparse rows stay as they are.
         """
-        one, p = problems[0], self.problems.shape[0]
-        if not one.has_bias or ((one.l1 == 0) & (one.l2 == 0))[:p].any():
+        one, p, sparse = problems[0], self.problems.shape[0], self.source.sparse
+        if not one.has_bias or (((one.l1 == 0) & (one.l2 == 0))[:p].any() and not sparse):
             return problems
-        near = np.ones(p, bool) if self.columns.far is None else ~self.columns.far
+        near = np.ones(p, bool) if self.columns.far is None or sparse else ~self.columns.far
 
         def given(problem: host.Problem) -> host.Problem:
             w = problem.w.copy()

@@ -20,8 +20,10 @@ def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: 
     p, rows = dataset.num_features, len(dataset.train)
     needed = 8.0 * 40 * head.outputs * (p + 1)  # gradients, and their history
     if solvers.load(method).USES_HESSIAN:
-        needed = head.num_problems * bytes_of_problem(p, head.outputs_of_problem, bias, rows)
-        needed += 8 * p * sample.size(rows, p)
+        needed = head.num_problems * bytes_of_problem(
+            p, head.outputs_of_problem, bias, rows, sparse=dataset.source.sparse
+        )
+        needed += 0 if dataset.source.sparse else 8 * p * sample.size(rows, p)
     size = (p + bias) * head.outputs_of_problem
     if solvers.load(method).TAKES_L1 and (size > rows or not Penalized.explicit(size)):
         needed += working_columns.bytes_of_copy(rows, size)
@@ -33,16 +35,20 @@ def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: 
         )
 
 
-def bytes_of_problem(p: int, m: int, bias: bool, num_rows: int) -> float:
+def bytes_of_problem(p: int, m: int, bias: bool, num_rows: int, *, sparse: bool = False) -> float:
     """Estimated bytes of one more problem: its solver's state, its sums, a block's intermediates."""
     size, outputs = (p + bias) * m, min(m, preconditioner.MOST_FACTORS)
     rows = sample.size(num_rows, p)
     if Penalized.explicit(size):
         curvature = 4 * size**2
+    elif sparse:  # diagonals
+        curvature = 4 * size
     elif rows:  # the products [s, s] of the sampled rows, and their factors
         curvature = (2 + outputs) * rows**2
     else:
         curvature = (2 + outputs) * (p + 1) ** 2  # the sums, the matrix and its factors
-    if num_rows <= min(p, row_space.MOST_ROWS):  # it may be solved in the space of its rows: theirs
+    if (
+        num_rows <= min(p, row_space.MOST_ROWS) and not sparse
+    ):  # it may be solved in the space of its rows: theirs
         curvature = max(curvature, 3 * num_rows**2)
     return 8.0 * (16 * size + curvature + 6 * m * _BLOCK_ROWS)

@@ -297,7 +297,7 @@ def _null_with_offset(blocks, problem: host.Problem, gather: sums.Gather) -> flo
     """The loss of the best bias with the offsets, in nats; of bias zero for a model without bias."""
 
     def bare():
-        return (dataclasses.replace(block, x=block.x[:, :0]) for block in blocks())
+        return (dataclasses.replace(block, x=np.empty((len(block.y), 0))) for block in blocks())
 
     def value_and_gradient(bias: np.ndarray) -> tuple[float, np.ndarray]:
         at = dataclasses.replace(

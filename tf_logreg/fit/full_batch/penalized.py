@@ -115,7 +115,7 @@ class Penalized:
             return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
         explicit, count = self.explicit(self.size), len(self.l2)
-        if self._in_sets:  # systems of some hundred coefficients
+        if self._in_sets or self.engine.sparse:  # systems of some hundred coefficients, or diagonals
             return machine.one_blas_thread()
         if rows := self.sampled:
             return machine.blas_threads(float(rows) ** 2 * (rows / 3 + q))
@@ -124,7 +124,9 @@ class Penalized:
     @property
     def sampled(self) -> int:
         """Number of rows on the host from which the preconditioner is built; 0 where a pass builds it."""
-        return 0 if self.explicit(self.size) else samples.size(self.num_rows, self.shape[0])
+        if self.explicit(self.size) or (self.engine is not None and self.engine.sparse):
+            return 0
+        return samples.size(self.num_rows, self.shape[0])
 
     @property
     def _in_sets(self) -> bool:

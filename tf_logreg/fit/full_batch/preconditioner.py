@@ -45,7 +45,8 @@ class Pooled:
         Args:
             weight: sum of the rows' weights.
             moments: [p + 1, m] float64, sum_i d_ic [x_i, 1].
-            gram: [p + 1, p + 1], sum_i sum_c d_ic [x_i, 1] [x_i, 1]^T; or S itself, factored.
+            gram: [p + 1, p + 1], sum_i sum_c d_ic [x_i, 1] [x_i, 1]^T; of that the diagonal alone, [p], as
+                of sparse rows; or S itself, factored.
             l2: [p].
             bias: whether the model has a bias.
             smooth: whether the problem has no l1.
@@ -55,7 +56,10 @@ class Pooled:
         # Without a bias columns are not centred, and a large mean would swamp the scatter in float32.
         self._mean = (moments[:-1] if bias else np.zeros_like(moments[:-1])) / weight / self._curvature
         self._scatter = gram
-        if isinstance(gram, np.ndarray):
+        if isinstance(gram, np.ndarray) and gram.ndim == 1:
+            between = np.square(self._mean) @ self._curvature
+            self._scatter = _Diagonal(np.maximum(gram / weight - between, 0) / self._curvature.sum())
+        elif isinstance(gram, np.ndarray):
             between = (self._mean * self._curvature) @ self._mean.T
             self._scatter = _Matrix((gram[:-1, :-1] / weight - between) / self._curvature.sum())
         self._l2, self._bias, self._factors = l2, bias, {}
@@ -154,6 +158,19 @@ class _Matrix:
         """Like `sample.Scatter.factor`."""
         found, _ = linear_system.cholesky(self._within[np.ix_(free, free)] + np.diag(ridge[free]))
         return lambda b: lapack.dpotrs(found, b, lower=1)[0]
+
+
+class _Diagonal:
+    """S of which only the diagonal is known, [p]."""
+
+    def __init__(self, within: np.ndarray):
+        self._within = within
+
+    def factor(self, ridge: np.ndarray, free: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Like `sample.Scatter.factor`."""
+        own = (self._within + ridge)[free, None]
+        own = np.maximum(own, 1e-300)
+        return lambda b: b / own
 
 
 def of_sample(

@@ -37,6 +37,9 @@ def reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray 
     if source.host is None:
         return None
 
+    if source.sparse:
+        return _sparse_reader(source, rows, columns, folds)
+
     def read(features: np.ndarray) -> records.Rows:
         x = np.empty((len(features) + 1, len(rows)))
         y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
@@ -52,6 +55,27 @@ def reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray 
             start = part.stop
         x[-1] = 1
         return records.Rows(x.T, y, weight, offset if offset.any() else None, folds)
+
+    return read
+
+
+def _sparse_reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None) -> Reader:
+    """The same of sparse rows, whose columns are laid out one after another when some are asked for first."""
+
+    @functools.cache
+    def by_column() -> tuple:
+        batch = source.host(rows)
+        return batch, batch.x.tocsc()
+
+    def read(features: np.ndarray) -> records.Rows:
+        batch, given = by_column()
+        x = np.empty((len(features) + 1, len(rows)))
+        x[:-1] = given[:, features].T.toarray()
+        x[:-1] -= columns.shift[features, None]
+        x[:-1] *= columns.scale[features, None]
+        x[-1] = 1
+        offset = batch.offset.astype(float)
+        return records.Rows(x.T, batch.y, batch.weight, offset if offset.any() else None, folds)
 
     return read
 

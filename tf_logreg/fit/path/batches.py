@@ -14,13 +14,15 @@ log = logging.getLogger(__name__)
 _COLUMNS = 128  # of a product; more columns hardly lower the time per column
 
 
-def problems_at_once(shape: tuple[int, int], bias: bool, memory: float, num_rows: int) -> int:
-    """Number of problems of (p, m) coefficients over n rows that fit in `memory` bytes.
+def problems_at_once(
+    shape: tuple[int, int], bias: bool, memory: float, num_rows: int, *, sparse: bool
+) -> int:
+    """Number of problems of (p, m) coefficients over n rows, sparse or not, that fit in `memory` bytes.
 
     Raises:
         InputError: not even one fits.
     """
-    needed = bytes_of_problem(*shape, bias, num_rows)
+    needed = bytes_of_problem(*shape, bias, num_rows, sparse=sparse)
     if needed > memory:
         raise InputError(
             f"path: one problem of {shape[0]:,} features and {shape[1]:,} outputs takes about "

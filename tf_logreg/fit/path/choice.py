@@ -57,7 +57,8 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) 
 def problems_at_once(settings: ConfigDict, dataset: Dataset, devices: Devices, head: Head) -> int:
     """Number of problems that fit in memory, beside the rows and the solver's memory on the host."""
     shape = dataset.num_features, head.outputs_of_problem
-    return batches.problems_at_once(shape, settings.model.bias, devices.memory / 4, len(dataset.train))
+    sparse, memory = dataset.source.sparse, devices.memory / 4
+    return batches.problems_at_once(shape, settings.model.bias, memory, len(dataset.train), sparse=sparse)
 
 
 def fit(task: Task, engine: Engine, scored: Engine, columns: moments.Affine, at_once: int) -> Path:

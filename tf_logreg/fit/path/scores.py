@@ -87,8 +87,15 @@ class Scored:
         logits, weight, start = np.empty((len(kernel), len(rows), kernel.shape[2])), np.empty(len(rows)), 0
         for batch in host_rows.host_batches(self.dataset.source, rows):
             part = slice(start, start + len(batch.y))
-            centred = batch.x - self.columns.shift
-            logits[:, part] = centred @ kernel + bias[:, None] + batch.offset
+            if self.dataset.source.sparse:
+                columns = kernel.transpose(1, 0, 2).reshape(kernel.shape[1], -1)
+                products = (batch.x @ columns - self.columns.shift @ columns).reshape(
+                    len(batch.y), -1, kernel.shape[2]
+                )
+                products = products.transpose(1, 0, 2)
+            else:
+                products = (batch.x - self.columns.shift) @ kernel
+            logits[:, part] = products + bias[:, None] + batch.offset
             weight[part], start = batch.weight, part.stop
         return logits, weight
 
