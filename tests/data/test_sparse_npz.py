@@ -135,3 +135,11 @@ def test_files_that_hold_no_sparse_matrix(tmp_path, change, message):
     with pytest.raises(InputError, match=f"{message}.*x.npz|x.npz.*{message}") as error:
         load("npz", **args)
     assert "\n" not in str(error.value)
+
+
+def test_more_columns_than_fit_in_memory(saved):
+    x = scipy.sparse.coo_array(([1.0, 2.0], ([0, 5], [0, 2**31 - 2])), (6, 2**31 - 1))
+    with pytest.raises(
+        InputError, match=r"columns whose coefficients fit in memory.*2147483647 columns.*x\.npz"
+    ):
+        load("npz", **saved(x))

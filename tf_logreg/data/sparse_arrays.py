@@ -4,10 +4,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import psutil
 
 from tf_logreg.data import arrays, csr, names
 from tf_logreg.data.source import Batch, Source, default_names
 from tf_logreg.errors import InputError
+
+COLUMN_BYTES = 200  # of a column's name, moments and coefficients, at the least
 
 
 def from_sparse(
@@ -86,6 +89,12 @@ def _plain(x) -> csr.csr_array:
     found = csr.canonical(x.astype(np.uint8) if x.dtype.kind == "b" else x)
     if found.shape[1] > 2**31 - 1:
         raise InputError(f"x: expected at most 2^31 - 1 columns. Received: {found.shape[1]}.")
+    free = psutil.virtual_memory().available
+    if found.shape[1] * COLUMN_BYTES > free:
+        raise InputError(
+            f"x: expected columns whose coefficients fit in memory, {free / 2**30:.1f} GiB. Received: "
+            f"{found.shape[1]} columns."
+        )
     return found
 
 

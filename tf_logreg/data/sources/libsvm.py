@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 import psutil
 
-from tf_logreg import storage
+from tf_logreg import machine, storage
 from tf_logreg.data import labels, libsvm_text, names, sparse_arrays
 from tf_logreg.data.csr import csr_array
 from tf_logreg.data.source import Source
@@ -25,7 +25,6 @@ from tf_logreg.errors import InputError, brief
 log = logging.getLogger(__name__)
 
 _CHUNK = 2**21  # bytes of text that are read at a time
-_COLUMN_BYTES = 200  # of a column's name, moments and coefficients, at the least
 
 
 def load(
@@ -143,8 +142,7 @@ def _read(path: str, smallest_id: int, known: dict[bytes, int]) -> _Part:
     """The rows of a file; new labels get the next code in `known`."""
     chunks, codes = [], []
     try:
-        for text, first_line in _chunks(path):
-            chunk = libsvm_text.read(text, first_line, smallest_id)
+        for chunk in machine.in_parallel(lambda lines: libsvm_text.read(*lines, smallest_id), _chunks(path)):
             codes.append(np.array([known.setdefault(one, len(known)) for one in chunk.label], np.int32))
             chunks.append(dataclasses.replace(chunk, label=[]))
     except libsvm_text.FormError as fault:
@@ -198,7 +196,7 @@ def _columns(parts: list[_Part], first_id: int, asked: int) -> int:
         )
     columns = asked or needed
     free = psutil.virtual_memory().available
-    if columns * _COLUMN_BYTES > free:
+    if columns * sparse_arrays.COLUMN_BYTES > free:
         raise InputError(
             f"data.args.path: expected ids of columns that fit in memory, {free / 2**30:.1f} GiB. Received: "
             f"{columns} columns; the largest id is {place}. Number the ids again from 1 up."
