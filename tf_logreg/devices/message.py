@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-_PLAIN = (type(None), bool, int, float, str)
+_PLAIN = {type(None), bool, int, float, str}
 _KINDS = "biufcSU"  # kinds of arrays: not objects, records or types such as bfloat16
 
 
@@ -53,7 +53,10 @@ def outline(value: Any, arrays: list[np.ndarray], place: str = "value") -> Any:
     if kind in _PLAIN:
         return value
     if kind in (list, tuple):
-        items = [outline(one, arrays, f"{place}[{k}]") for k, one in enumerate(value)]
+        if set(map(type, value)) <= _PLAIN:  # a million names take no time
+            items = list(value)
+        else:
+            items = [outline(one, arrays, f"{place}[{k}]") for k, one in enumerate(value)]
         return items if kind is list else {"tuple": items}
     if kind is dict and all(type(key) is str for key in value):
         return {"dict": {key: outline(one, arrays, f"{place}[{key!r}]") for key, one in value.items()}}
