@@ -1,5 +1,6 @@
 """Sparse rows are measured as dense ones are, without being laid out, and matched to a run's features by name."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -45,6 +46,22 @@ def test_metrics_are_those_of_dense_rows(strategies, engine, output, classes):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, err_msg=name)
     for name in others:
         np.testing.assert_allclose(arrays[name], others[name], rtol=1e-12, err_msg=name)
+
+
+def test_blocks_of_rows_of_a_million_features_have_many_rows(strategies):
+    x, y, _ = rows_of()
+    x = scipy.sparse.csr_array((x.data, x.indices * 20_000, x.indptr), shape=(300, 1_000_000))
+    source = sparse_arrays.from_sparse(x, y, class_names=NAMES)
+    model = Model(
+        np.ones((1_000_000, 3)), np.zeros(3), source.feature_names, NAMES, Head("softmax", 3), sparse=True
+    )
+    blocks = []
+    counted = dataclasses.replace(source, host=lambda rows: blocks.append(len(rows)) or source.host(rows))
+    found, _ = evaluate.evaluate(
+        model, counted, np.arange(300), Devices(strategies["one_device"]), max_rows=10**6, max_bytes=10**8
+    )
+    assert found["num_rows"] == sum(blocks) == 300
+    assert len(blocks) <= 4
 
 
 def matched(x, own, columns):
