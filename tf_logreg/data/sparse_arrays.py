@@ -45,7 +45,7 @@ def from_sparse(
         feature_names=feature_names,
         class_names=class_names,
         splits=splits or {"train": range(x.shape[0])},
-        read=_not_by_tensorflow,
+        read=_not_read,
         labels=rows.labels,
         x_dtype=x.dtype,
         place=place,
@@ -75,8 +75,13 @@ class _Rows:
         return Batch(csr.part(self.x, part), self.y[part], self.weight[part], offset, rows)
 
 
-def _not_by_tensorflow(_) -> Batch:
-    raise InputError(
+def _not_read(_) -> Batch:
+    raise not_by_tensorflow()
+
+
+def not_by_tensorflow() -> InputError:
+    """What is said where TensorFlow is to read sparse rows."""
+    return InputError(
         "data: sparse rows are fitted to the optimum, on the host: leave --engine at 'auto', --strategy at "
         "'off' or 'one_device', and solver.name at other than 'minibatch'. Received: sparse rows."
     )

@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 
-from tf_logreg.data import host_rows, shards
+from tf_logreg.data import csr, host_rows, shards
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
 from tf_logreg.devices import memory
@@ -37,12 +37,12 @@ def read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: str) -> 
     shift, scale = columns.shift.astype(source.x_dtype), columns.scale.astype(source.x_dtype)
     start = 0
     for batch in host_rows.host_batches(source, rows):
-        part = slice(start, start + len(batch.y))
+        part, block = slice(start, start + len(batch.y)), csr.laid_out(batch.x)
         # Computed in the source's own dtype, then rounded once, while the block is in cache.
         if x.dtype == source.x_dtype:
-            np.multiply(np.subtract(batch.x, shift, out=x[part]), scale, out=x[part])
+            np.multiply(np.subtract(block, shift, out=x[part]), scale, out=x[part])
         else:
-            x[part] = (batch.x - shift) * scale
+            x[part] = (block - shift) * scale
         y[part], weight[part], offset[part] = batch.y, batch.weight, batch.offset
         start = part.stop
     return x, y, weight, offset

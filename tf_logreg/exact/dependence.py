@@ -50,13 +50,15 @@ def dependence(
     parts, count, waiting = [], 0, 0
     for block in blocks():
         use = problem.weights(block) > 0
-        parts.append(separation.design_rows(block.x[use], problem, scale)[:, features])
-        count, waiting = count + int(use.sum()), waiting + int(use.sum())
+        count += int(use.sum())
         if count * min(count, features.size) * features.size > _MOST_OPERATIONS:
             return None
-        # As many rows at a time as the triangle has, whose columns each decomposition takes up again.
-        if waiting > features.size:
-            parts, waiting = [_triangle(parts)], 0
+        for _, rows in separation.few_rows(separation.design_rows(block.x[use], problem, scale, features)):
+            parts.append(rows)
+            waiting += len(rows)
+            # As many rows at a time as the triangle has, whose columns each decomposition takes up again.
+            if waiting > features.size:
+                parts, waiting = [_triangle(parts)], 0
     triangle = _triangle(parts)
     length = np.linalg.norm(triangle, axis=0)
     _, singular, directions = np.linalg.svd(triangle / np.where(length > 0, length, 1), full_matrices=True)

@@ -80,8 +80,9 @@ class _Rows:
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for block in self._blocks():
             use = self._problem.weights(block) > 0
-            design = separation.design_rows(block.x[use], self._problem, self._scale)
-            yield design[:, self._features], self._problem.labels(block.y[use])
+            y = self._problem.labels(block.y[use])
+            design = separation.design_rows(block.x[use], self._problem, self._scale, self._features)
+            yield from ((columns, y[part]) for part, columns in separation.few_rows(design))
 
     def part_that_may_move(self, direction: np.ndarray) -> np.ndarray:
         """A direction [q, m] -> [f, r], in units of the spread."""

@@ -8,14 +8,16 @@ programming algorithms for detecting separated data, 2007): maximise the sum of 
 |d| <= 1. Rows enter the programme only as they are violated.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import scipy.optimize
+import scipy.sparse
 
 from tf_logreg.exact.host import Block, Problem
 
 _LARGEST_PROGRAMME = 5_000_000  # numbers in its matrix: about a minute
+_LAID_OUT = 2**20  # numbers of sparse rows that are laid out at a time
 _ROUNDS, _ROWS_A_ROUND = 30, 2000
 _OPTIONS = {"time_limit": 60.0, "primal_feasibility_tolerance": 1e-10}
 NEGATIVE, POSITIVE = -1e-10, 1e-5  # of margins, relative to the terms that each sums
@@ -49,7 +51,7 @@ def separating_direction(
         for block in blocks():
             use = problem.weights(block) > 0
             y = problem.labels(block.y[use])
-            x = design_rows(block.x[use], problem, scale)[:, features]
+            x = design_rows(block.x[use], problem, scale, features)
             yield x, y, relative_margins(direction, x, y)
 
     fitted = (problem.w / sizes[:, None])[features]
@@ -98,10 +100,29 @@ def separating_direction(
     return None, False
 
 
-def design_rows(x: np.ndarray, problem: Problem, scale: np.ndarray) -> np.ndarray:
-    """Rows x [B, p] as given -> [B, q] float64: centred, in units of 1 / scale [p], one for the bias."""
-    centred = (x.astype(np.float64) - problem.centre) * scale
-    return np.hstack([centred, np.ones((len(x), 1))])[:, : len(problem.w)]
+def design_rows(x: np.ndarray, problem: Problem, scale: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Rows x [B, p] as given -> [B, f] float64: centred, in units of 1 / scale [p]; p stands for the bias.
+
+    Sparse rows stay so; their problem has no centre.
+    """
+    inside = features[features < len(scale)]
+    ones = np.ones((x.shape[0], features.size - inside.size))
+    if scipy.sparse.issparse(x):
+        some = x[:, inside].astype(np.float64) * scale[inside]
+        return scipy.sparse.hstack([some, ones], format="csr")
+    centred = (x[:, inside].astype(np.float64) - problem.centre[inside]) * scale[inside]
+    return np.hstack([centred, ones])
+
+
+def few_rows(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """(which rows, their design as an array) of a block's `design_rows`; sparse ones by a few thousand."""
+    if not scipy.sparse.issparse(x):
+        yield slice(None), x
+        return
+    step = max(1, _LAID_OUT // max(1, x.shape[1]))
+    for start in range(0, x.shape[0], step):
+        part = slice(start, start + step)
+        yield part, x[part].toarray()
 
 
 def relative_margins(direction: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -112,7 +133,7 @@ def relative_margins(direction: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.
     Args:
         direction: [f, m]. x: [B, f]. y: [B].
     """
-    size = (np.abs(x) @ np.abs(direction)).max(axis=1, keepdims=True)
+    size = (abs(x) @ np.abs(direction)).max(axis=1, keepdims=True)
     return _margins(x @ direction, y) / np.where(size > 0, size, 1)
 
 
@@ -157,6 +178,7 @@ def constraints(x: np.ndarray, y: np.ndarray, other: np.ndarray, moving: int) ->
     Args:
         x: [B, f]. y: [B]. other: [B] in 0..C-2. moving: 1 for a sigmoid, else C - 1.
     """
+    x = x.toarray() if scipy.sparse.issparse(x) else x
     rival = other + (other >= y)
     own = np.zeros((len(y), max(moving + 1, 2)))
     own[np.arange(len(y)), y] += 1

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.data import moments
+from tf_logreg.data import moments, sparse_arrays
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import load as engines
@@ -34,6 +34,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
     Raises:
         InputError: they do not.
     """
+    _check_engine(settings, dataset, devices)
     head = heads.resolve(settings.model.output, dataset.num_classes)
     _class_weight(settings, dataset, head)
     if settings.solver.name == "minibatch":
@@ -82,7 +83,14 @@ def explore(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: M
     return path.in_raw_units(dataset.exponent)
 
 
+def _check_engine(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
+    """InputError where TensorFlow would have to read sparse rows."""
+    if dataset.source.sparse and (settings.solver.name == "minibatch" or devices.engine != "host"):
+        raise sparse_arrays.not_by_tensorflow()
+
+
 def _task(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor) -> Task:
+    _check_engine(settings, dataset, devices)
     head = heads.resolve(settings.model.output, dataset.num_classes)
     weights = _class_weight(settings, dataset, head)
     given, settings = settings, penalties.of_mean(settings, _sum_of_weights(settings, dataset))
