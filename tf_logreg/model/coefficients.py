@@ -65,8 +65,8 @@ def read_start(
         InputError: there is no such run, or its features, classes or output differ.
     """
     found = read(folder)
-    at = {name: j for j, name in enumerate(found.feature_names)}
-    if len(at) == len(found.feature_names) == len(columns) and at.keys() == set(columns):
+    at = {name: j for j, name in enumerate(found.feature_names)} if found.feature_names != columns else {}
+    if at and len(at) == len(found.feature_names) == len(columns) and at.keys() == set(columns):
         kernel = found.kernel[[at[name] for name in columns]]
         found = dataclasses.replace(found, kernel=kernel, feature_names=columns)
     for name, expected in (("feature_names", columns), ("class_names", class_names)):

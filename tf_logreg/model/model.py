@@ -57,7 +57,11 @@ class Model:
             InputError: x is not a matrix of numbers, or has the wrong number of columns.
         """
         try:
-            x = x.tocsr().astype(np.float64) if scipy.sparse.issparse(x) else np.asarray(x, np.float64)
+            x = (
+                x.tocsr().astype(np.float64, copy=False)
+                if scipy.sparse.issparse(x)
+                else np.asarray(x, np.float64)
+            )
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"x: expected real numbers [n, {len(self.kernel)}]. Received: {error}."
