@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse
 from sklearn import datasets
 from sklearn.base import clone
 
@@ -203,7 +202,6 @@ BAD_ROWS = {
         "expected magnitudes below 1e\\+18. Received: 1e\\+20 in row 3, column 'x2'",
         (with_value(1e20), Y),
     ),
-    "sparse": ("Sparse data was passed for X, but dense data is required", (scipy.sparse.csr_array(X), Y)),
     "complex": ("Complex data not supported", (X + 1j, Y)),
     "a mask": ("X: expected a value everywhere", (np.ma.masked_array(X, X > 7), Y)),
     "missing": ("Input X contains NaN", (FRAME.astype("Float64").mask(FRAME > 7), Y)),

@@ -13,11 +13,12 @@ import time
 import numpy as np
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tf_logreg import machine, outcome
 from tf_logreg.arguments import attributes, inputs, messages, parameters
-from tf_logreg.data import digest
+from tf_logreg.data import csr, digest
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.fit import learn, progress
@@ -31,7 +32,7 @@ from tf_logreg.results import workdir as workdirs
 machine.libraries()
 
 
-class LogisticRegression(ClassifierMixin, BaseEstimator):
+class LogisticRegression(ClassifierMixin, SparseCoefMixin, BaseEstimator):
     """Logistic regression with a proof of its distance to the optimum.
 
     It minimises scikit-learn's objective, sum_i s_i loss_i + (1 - l1_ratio) / (2 C) ||w||^2 +
@@ -159,7 +160,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """Fits the model to rows.
 
         Args:
-            X: [n, p] real numbers, an array or a frame.
+            X: [n, p] real numbers: an array, a frame, or a matrix or array of `scipy.sparse`, never laid out.
             y: [n] labels of any kind.
             sample_weight: [n] >= 0, or None for ones.
             offset: [n], or [n, C] for a softmax, added to the logits while training; None for none, and with
@@ -262,7 +263,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             NotFittedError: scikit-learn's, before `fit`.
         """
         check_is_fitted(self, "coef_")
-        model, coef, intercept = self._model, np.asarray(self.coef_), np.asarray(self.intercept_)
+        coef = self.coef_.toarray() if csr.issparse(self.coef_) else np.asarray(self.coef_)
+        model, intercept = self._model, np.asarray(self.intercept_)
         if all(map(np.array_equal, (coef, intercept), attributes.as_attributes(model, coef.dtype))):
             return model
         kernel = np.ascontiguousarray(coef.T, np.float64)
@@ -279,6 +281,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def _beginning(self, steps: int) -> str:
         """How the warning begins after max_iter steps: as scikit-learn's, for those who filter by that."""
         return _BEGINNINGS.get(self.solver, "").format(steps) if steps >= self.max_iter else ""
+
+    def __sklearn_tags__(self):
+        """What scikit-learn asks of an estimator: sparse rows are taken."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def __sklearn_clone__(self):
         """A copy without what was fitted, which keeps the strategy itself."""

@@ -154,7 +154,7 @@ class LogisticRegressionCV(LogisticRegression):
         """Chooses a penalty by cross-validation and fits the model to all rows.
 
         Args:
-            X: [n, p] real numbers, an array or a frame.
+            X: [n, p] real numbers: an array, a frame, or a matrix or array of `scipy.sparse`, never laid out.
             y: [n] labels of any kind.
             sample_weight: [n] >= 0, or None for ones; of the fits and of their scores.
             **params: of the splitter and the scorer, with scikit-learn's metadata routing.

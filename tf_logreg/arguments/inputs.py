@@ -15,10 +15,12 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from tf_logreg.data import csr
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.source import Source, with_offset
+from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.model import head as heads
@@ -52,7 +54,7 @@ def rows_of(
 
     Args:
         estimator: its `output` is read.
-        x: [n, p] real numbers, of any dtype, layout or kind of frame.
+        x: [n, p] real numbers, of any dtype, layout or kind of frame, or any format of `scipy.sparse`.
         y: [n] labels.
         sample_weight: [n] >= 0, or None.
         offset: [n], or [n, C] for a softmax, added to the logits; or None.
@@ -66,7 +68,7 @@ def rows_of(
         vars(estimator).pop("feature_names_in_", None)
         estimator.n_features_in_ = x.shape[1]
     else:
-        x, y = validate_data(estimator, x, y, dtype=_dtypes(x), ensure_all_finite=False)
+        x, y = validate_data(estimator, x, y, dtype=_dtypes(x), accept_sparse="csr", ensure_all_finite=False)
     labels = encode(y)
     if len(labels.classes) < 2:
         raise InputError(
@@ -80,7 +82,8 @@ def rows_of(
     if offset is not None:
         head = heads.resolve(estimator.output, len(labels.classes))
         offset = _checked_offset(offset, len(labels.y), head)
-    source = from_arrays(
+    make = from_sparse if csr.issparse(x) else from_arrays
+    source = make(
         x,
         labels.y,
         class_names=labels.names,
@@ -101,8 +104,11 @@ def count(source: Source) -> int:
 def arrays_of(source: Source) -> dict[str, np.ndarray]:
     """The arrays that a fit to all rows depends on, by the names of `fit`'s arguments; names are texts."""
     batch = source.host(np.arange(count(source)))
+    x = {"X": batch.x}
+    if source.sparse:
+        x = {"X": batch.x.data, "ids of X": batch.x.indices, "rows of X": batch.x.indptr}
     return {
-        "X": batch.x,
+        **x,
         "y": batch.y,
         "sample_weight": batch.weight,
         "offset": batch.offset,
@@ -134,7 +140,7 @@ def encode(y: np.ndarray) -> Labels:
     return Labels(classes, index.astype(np.int32))
 
 
-def columns_of(estimator: Any, x: Any) -> np.ndarray:
+def columns_of(estimator: Any, x: Any) -> np.ndarray | csr.csr_array:
     """X of a fitted estimator's predictions, [n, p]; not searched for NaN, see `answers`.
 
     Raises:
@@ -144,10 +150,13 @@ def columns_of(estimator: Any, x: Any) -> np.ndarray:
     named = hasattr(estimator, "feature_names_in_")
     if _is_plain(x) and not named and x.shape[1] == estimator.n_features_in_:
         return _numbers(x)
-    return validate_data(estimator, x, reset=False, dtype=_dtypes(x), ensure_all_finite=False)
+    found = validate_data(
+        estimator, x, reset=False, dtype=_dtypes(x), accept_sparse="csr", ensure_all_finite=False
+    )
+    return csr.csr_array(found) if csr.issparse(found) else found
 
 
-def check_finite(estimator: Any, x: np.ndarray) -> None:
+def check_finite(estimator: Any, x: np.ndarray | csr.csr_array) -> None:
     """scikit-learn's ValueError where X has NaN or infinity; asked when a number shows it."""
     assert_all_finite(x, estimator_name=type(estimator).__name__, input_name="X")
 
