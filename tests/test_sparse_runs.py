@@ -15,6 +15,7 @@ from tf_logreg.model import coefficients
 from tf_logreg.model.model import MOST_LAID_OUT
 
 FEATURES = 60
+SEVERAL = ["--distribution_strategy=mirrored", "--num_virtual_cpus=4"]  # replicas
 
 
 def write_rows(path, features=FEATURES, n=200, seed=0, last=True):
@@ -137,3 +138,24 @@ def test_a_path_keeps_what_is_not_zero(command, tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (kernels != 0).sum(axis=(-2, -1)).tolist() == result["path"]["nonzeros"]
     assert kernels.shape[-2:] == model.kernel.shape
+
+
+@pytest.mark.parametrize("more", [["--config.solver.name=minibatch"], ["--engine=devices"], SEVERAL])
+def test_engines_that_do_not_read_sparse_rows_say_so(command, tmp_path, more):
+    write_rows(tmp_path / "rows.txt")
+    code, out, err = command(*flags_of(tmp_path / "rows.txt", tmp_path / "run", *more))
+    assert (code, out) == (2, "")
+    assert "data: sparse rows are fitted by NumPy, to the optimum: expected --engine=auto" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_replicas_evaluate_what_one_fitted(command, trained):
+    run, _ = trained
+    code, _, err = command("--mode=evaluate", f"--workdir={run}", *SEVERAL)
+    assert code == 0, err
+    found, result = (
+        json.loads((run / name).read_text())["metrics"] for name in ("evaluation.json", "result.json")
+    )
+    for split in found:
+        assert found[split]["log_loss"] == pytest.approx(result[split]["log_loss"], rel=1e-12)

@@ -82,8 +82,9 @@ def _not_read(_) -> Batch:
 def not_by_tensorflow() -> InputError:
     """What is said where TensorFlow is to read sparse rows."""
     return InputError(
-        "data: sparse rows are fitted to the optimum, on the host: leave --engine at 'auto', --strategy at "
-        "'off' or 'one_device', and solver.name at other than 'minibatch'. Received: sparse rows."
+        "data: sparse rows are fitted by NumPy, to the optimum: expected --engine=auto or host, "
+        "--distribution_strategy=one_device or off, a CPU, and solver.name other than 'minibatch'. Received: "
+        "sparse rows for TensorFlow."
     )
 
 
