@@ -23,7 +23,7 @@ class Contender(NamedTuple):
 
 
 CONTENDERS = {
-    "ours": Contender("tf_logreg", penalties=("l2", "l1"), threads=False),
+    "ours": Contender("tf_logreg", (*NUMBERS, "sparse"), ("l2", "l1"), threads=False),
     "scikit-learn lbfgs": Contender("sklearn", (*NUMBERS, "sparse")),
     "scikit-learn newton-cholesky": Contender("sklearn"),
     "scikit-learn newton-cg": Contender("sklearn", (*NUMBERS, "sparse")),
@@ -31,10 +31,10 @@ CONTENDERS = {
         "sklearn", ("float64", "sparse"), ("l2", "l1"), classes=False, intercept=False, threads=False
     ),
     "scikit-learn saga": Contender("sklearn", (*NUMBERS, "sparse"), ("l2", "l1"), threads=False),
-    "scikit-learn-intelex lbfgs": Contender("sklearnex"),
+    "scikit-learn-intelex lbfgs": Contender("sklearnex", (*NUMBERS, "sparse")),
     "PyTorch L-BFGS": Contender("torch"),
-    "Snap ML": Contender("snapml", ("float32",), ("l2", "l1"), classes=False),
-    "glum": Contender("glum", penalties=("l2", "l1"), classes=False),
+    "Snap ML": Contender("snapml", ("float32", "sparse"), ("l2", "l1"), classes=False),
+    "glum": Contender("glum", (*NUMBERS, "sparse"), ("l2", "l1"), classes=False),
     "celer": Contender(
         "celer", ("float64", "sparse"), ("l1",), classes=False, intercept=False, threads=False
     ),

@@ -43,7 +43,7 @@ def objective(x, y, kernel, bias, penalty: dict) -> float:
     """sum_i loss_i + l2 / 2 ||w||^2 + l1 ||w||_1 in float64, whatever X is in.
 
     Args:
-        x: [n, p], also one that is read where it is needed. y: [n], 0..C-1.
+        x: [n, p], also one that is read where it is needed, or a csr_array. y: [n], 0..C-1.
         kernel: [p, m]. bias: [m], m = 1 for two classes.
         penalty: l1 and l2.
     """
@@ -52,7 +52,7 @@ def objective(x, y, kernel, bias, penalty: dict) -> float:
     total, size = 0.0, 2**22 // x.shape[1] + 1
     for start in range(0, len(y), size):
         labels = y[start : start + size]
-        z = np.asarray(x[start : start + size], np.float64) @ kernel + bias
+        z = x[start : start + size].astype(np.float64, copy=False) @ kernel + bias
         if z.shape[1] == 1:
             total += np.logaddexp(0, np.where(labels == 1, -z[:, 0], z[:, 0])).sum()
         else:

@@ -50,6 +50,53 @@ def correlated(n: int, p: int):
     return x, (z + noise * np.linalg.norm(z) / (3 * np.linalg.norm(noise)) > 0).astype(np.int32)
 
 
+def text(n: int, p: int, a_row: int):
+    """X, a csr_array of float64 [n, p], and y int32 [n], like words counted in short texts.
+
+    Each row has `a_row` words, column j with a probability in proportion to (j + 1)^(-2/3); what occurs twice
+    counts twice. Rows have length one.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    ids = (p * rng.random((n, a_row), np.float32) ** 3).astype(np.int32).clip(0, p - 1)
+    x = _counted(ids, p)
+    x.data /= np.sqrt(np.add.reduceat(np.square(x.data), x.indptr[:-1])).repeat(np.diff(x.indptr))
+    return x, _noisy(x @ rng.standard_normal(p) * 3, rng)
+
+
+def one_hot(n: int, p: int, variables: int):
+    """X, a csr_array of float64 [n, p], and y int32 [n]: so many variables of p / variables levels each.
+
+    Level k of a variable has a probability in proportion to (k + 1)^(-1/2).
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    levels = p // variables
+    ids = (levels * rng.random((n, variables)) ** 2).astype(np.int32) + levels * np.arange(variables)
+    x = _counted(ids.astype(np.int32), p)
+    return x, _noisy(x @ rng.standard_normal(p) * 2 / np.sqrt(variables), rng)
+
+
+def _counted(ids, p: int):
+    """A csr_array of float64 [n, p] of how often each column is among a row's ids [n, m]."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    ends = np.arange(0, ids.size + 1, ids.shape[1], dtype=np.int32)
+    x = csr_array((np.ones(ids.size), ids.ravel(), ends), shape=(len(ids), p))
+    x.sum_duplicates()
+    return x
+
+
+def _noisy(z, rng):
+    """Labels int32 [n] of two classes from logits [n]."""
+    import numpy as np
+
+    return (z + rng.logistic(size=z.shape) > 0).astype(np.int32)
+
+
 def read_images(path: str):
     """X float32 [n, pixels] in 0..1 and y int32 [n] of MNIST's files, packed or not.
 

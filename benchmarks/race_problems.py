@@ -5,6 +5,7 @@ they are, an intercept, where there is one, not penalised.
 """
 
 import json
+import os
 from typing import NamedTuple
 
 import planted
@@ -62,6 +63,32 @@ LARGE = {
     "500k 0.01": Problem("planted 500000 30", "l2, 500,000 x 30, lambda 0.01", 0.01),
     "100k x 400 0.01": Problem("simulated 100000 400", "l2, simulated 100,000 x 400, lambda 0.01", 0.01),
 }
+SPARSE = {
+    "text 1": Problem(
+        "text 20000 50000 60", "(a) l2, 20,000 x 50,000, 60 a row, lambda 1, intercept", 1.0, intercept=True
+    ),
+    "text 0.01": Problem(
+        "text 20000 50000 60", "(a) l2, 20,000 x 50,000, lambda 0.01, intercept", 0.01, intercept=True
+    ),
+    "hashed": Problem(
+        "text 500000 1048576 39",
+        "(b) l2, 500,000 x 1,048,576, 39 a row, lambda 1, intercept",
+        1.0,
+        intercept=True,
+    ),
+    **{
+        f"l1 text {c}": Problem(
+            "text 20000 50000 60", f"(c) l1, 20,000 x 50,000, {c} of the largest", share=c
+        )
+        for c in (0.1, 0.01)
+    },
+    "one-hot": Problem(
+        "onehot 100000 2000 20",
+        "(d) l2, 100,000 x 2,000, one-hot of 20 variables, lambda 1, intercept",
+        1.0,
+        intercept=True,
+    ),
+}
 OTHERS = {
     "breast_cancer intercept": Problem(
         "breast_cancer", "breast_cancer, 569 x 30, raw units, intercept", 1.0, intercept=True
@@ -69,10 +96,11 @@ OTHERS = {
     "classes": Problem("planted 50000 768 100", "50,000 x 768, 100 classes, intercept", 1.0, intercept=True),
     "images": Problem("images", "the images of --images, lambda 0.1, intercept", 0.1, intercept=True),
 }
-PROBLEMS = {**SMALL, **LARGE, **OTHERS}
+PROBLEMS = {**SMALL, **LARGE, **SPARSE, **OTHERS}
 GROUPS = {
     "small": tuple(SMALL),
     "large": tuple(LARGE),
+    "sparse": tuple(SPARSE),
     "estimator": ("iris", "breast_cancer intercept", "digits", "10k", "1m", "200k", "mild", "pixels"),
 }
 
@@ -90,7 +118,7 @@ def chosen(names: str) -> list[str]:
 
 
 def rows(name: str, a9a: str = "", images: str = ""):
-    """X [n, p] float32 or float64 and y [n] int32, 0..C-1.
+    """X [n, p] float32 or float64, a csr_array where it is sparse, and y [n] int32, 0..C-1.
 
     Args:
         name: of a set of scikit-learn's, '_scaled' or '_odd' behind it; or a kind with its sizes, as
@@ -108,6 +136,8 @@ def rows(name: str, a9a: str = "", images: str = ""):
         return planted.correlated(*sizes)
     if kind in ("planted", "pixels"):
         return planted.rows(*[*sizes, 2][:3], pixels=kind == "pixels")
+    if kind in ("text", "onehot"):
+        return (planted.text if kind == "text" else planted.one_hot)(*sizes)
     if kind == "images":
         return planted.read_images(images)
     if kind == "a9a":
@@ -122,10 +152,14 @@ def rows(name: str, a9a: str = "", images: str = ""):
 def write(problem: Problem, folder: str, a9a: str = "", images: str = "") -> None:
     """Leaves X, y and the penalties in a folder, for other processes."""
     import numpy as np
+    import scipy.sparse
 
     x, y = rows(problem.rows, a9a, images)
     largest = np.abs((2 * y - 1.0) @ x).max() / 2 if problem.share else 0.0
-    np.save(f"{folder}/x.npy", x)
+    if scipy.sparse.issparse(x):
+        scipy.sparse.save_npz(f"{folder}/x.npz", x, compressed=False)
+    else:
+        np.save(f"{folder}/x.npy", x)
     np.save(f"{folder}/y.npy", y)
     with open(f"{folder}/penalty.json", "w") as file:
         json.dump({"l1": problem.share * largest, "l2": problem.l2, "intercept": problem.intercept}, file)
@@ -137,16 +171,28 @@ def read(folder: str, form: str | None = None):
     Args:
         folder: where `write` left them.
         form: of X: 'float32', 'float64', 'sparse' (CSR of float64); None: as it is, read where it is needed.
+            Sparse rows have one form, CSR of float64.
     """
     import numpy as np
 
-    x, y = np.load(f"{folder}/x.npy", mmap_mode=None if form else "r"), np.load(f"{folder}/y.npy")
-    if form == "sparse":
+    y = np.load(f"{folder}/y.npy")
+    if os.path.exists(f"{folder}/x.npz"):
+        from scipy.sparse import load_npz
+
+        x = load_npz(f"{folder}/x.npz")
+    else:
+        x = np.load(f"{folder}/x.npy", mmap_mode=None if form else "r")
+    if isinstance(x, np.ndarray) and form == "sparse":
         from scipy.sparse import csr_array
 
         x = csr_array(x.astype(np.float64, copy=False))
         x.indices, x.indptr = x.indices.astype(np.int32), x.indptr.astype(np.int32)
-    elif form:
+    elif isinstance(x, np.ndarray) and form:
         x = x.astype(form, copy=False)
     with open(f"{folder}/penalty.json") as file:
         return x, y, json.load(file)
+
+
+def size(x) -> int:
+    """Bytes of X, or of its values, ids and ends where it is sparse."""
+    return x.nbytes if hasattr(x, "nbytes") else x.data.nbytes + x.indices.nbytes + x.indptr.nbytes

@@ -43,6 +43,8 @@ class Sweep:
 
     def measure(self, name: str) -> dict:
         """dtype, size, optimum of a problem, and points by contender; what is not known yet is measured."""
+        import numpy as np
+
         path, problem = os.path.join(self.arguments.results, f"{name}.json"), race_problems.PROBLEMS[name]
         found = {"contenders": {}, **read(path)}
         if time.monotonic() > self.end:
@@ -50,25 +52,32 @@ class Sweep:
         with tempfile.TemporaryDirectory() as self.folder:
             race_problems.write(problem, self.folder, self.arguments.a9a, self.arguments.images)
             x, y, penalty = race_problems.read(self.folder)
-            found |= {"dtype": str(x.dtype), "size": x.nbytes}
+            size, is_sparse = race_problems.size(x), not isinstance(x, np.ndarray)
+            found |= {"dtype": str(x.dtype), "size": size}
             if "optimum" not in found:
                 found["optimum"] = self.worker("tf_logreg").ask(300, worker.optimum, self.folder)
             self.optimum = found["optimum"]
             if not self.optimum:
                 raise RuntimeError(f"{name}: our fit of the optimum failed")
+            if is_sparse:  # those that penalise the intercept are measured too
+                penalty["intercept"] = False
             for contender in self.contenders(int(y.max()) + 1, penalty):
                 anew = contender in self.arguments.again.split(",") or contender not in found["contenders"]
                 if anew and time.monotonic() < self.end:
-                    self.limit = limit(found["contenders"].get("ours", []))
+                    self.limit = self.arguments.limit or limit(found["contenders"].get("ours", []))
                     forms = [
-                        f for f in classifiers.CONTENDERS[contender].forms if f != "sparse" or problem.sparse
+                        form
+                        for form in classifiers.CONTENDERS[contender].forms
+                        if (form == "sparse" if is_sparse else form != "sparse" or problem.sparse)
                     ]
+                    if not forms:
+                        continue
                     forms.sort(key=lambda form: form != found["dtype"])
-                    threads = [1] if x.nbytes < TINY else [1, 0] if x.nbytes < SMALL else [0, 1]
+                    threads = [1] if size < TINY else [1, 0] if size < SMALL else [0, 1]
                     threads = threads if contender != "ours" else [0]
                     found["contenders"][contender] = self.points(contender, forms, threads)
                     write(path, found)
-                    self.close(x.nbytes)
+                    self.close(size)
             for goal in self.arguments.first:
                 self.first_calls(found["contenders"], goal)
                 write(path, found)
@@ -147,7 +156,7 @@ class Sweep:
 
         A peer whose later fit is longer than another's first cannot be the fastest.
         """
-        fastest, patience = math.inf, 60.0
+        fastest, patience = math.inf, self.arguments.limit or 60.0
         ranked = sorted(
             (name != "ours", later(point), name, point)
             for name, points in contenders.items()
@@ -260,6 +269,7 @@ def parser(description: str, group: str) -> argparse.ArgumentParser:
     made.add_argument(
         "--minutes", type=float, default=600, help="after which no further measurement is begun"
     )
+    made.set_defaults(limit=0.0)  # seconds after which a fit is stopped; 0 for a multiple of ours
     return made
 
 

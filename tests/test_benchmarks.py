@@ -219,3 +219,28 @@ def test_a_small_race_is_run(tmp_path):
     assert printed.count("| l1, breast_cancer, 0.1") == 2
     assert (tmp_path / "race.png").stat().st_size > 1000
     assert "| ours" in (tmp_path / "race.md").read_text()
+
+
+def test_sparse_problems_come_back_from_their_folder(benchmarks, tmp_path):
+    problems, gaps = benchmarks("race_problems"), benchmarks("gaps")
+    for rows, a_row in (("text 200 1000 20", 20), ("onehot 200 30 3", 3)):
+        problems.write(problems.Problem(rows, "", 1.0, intercept=True), str(tmp_path))
+        x, y, penalty = problems.read(str(tmp_path), "sparse")
+        again, _ = problems.rows(rows)
+        assert x.shape == tuple(int(size) for size in rows.split()[1:3])
+        assert (x != again).nnz == 0
+        assert x.nnz <= 200 * a_row
+        assert set(y) == {0, 1}
+        kernel, bias = benchmarks("classifiers").fit("ours", x, y, penalty, 1e-8)
+        dense = gaps.objective(x.toarray(), y, kernel, bias, penalty)
+        assert gaps.objective(x, y, kernel, bias, penalty) == pytest.approx(dense, rel=1e-13)
+        model = LogisticRegression(solver="newton-cholesky", tol=1e-10).fit(x.toarray(), y)
+        truth = gaps.objective(x, y, model.coef_.T, model.intercept_, penalty)
+        assert dense == pytest.approx(truth, rel=1e-6)
+
+
+def test_text_has_rows_of_length_one_and_frequent_words(benchmarks):
+    x, _ = benchmarks("planted").text(500, 1000, 30)
+    assert np.allclose(np.square(x.toarray()).sum(axis=1), 1)
+    times = np.diff(x.tocsc().indptr)
+    assert times[:10].mean() > 5 * times[-500:].mean()
