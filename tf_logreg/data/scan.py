@@ -99,7 +99,7 @@ def _of_block(batch: Batch, source: Source) -> moments.Scan:
 
 def _of_sparse_block(batch: Batch, source: Source) -> moments.Scan:
     """The same of sparse rows."""
-    x, weight, p = batch.x, batch.weight, len(source.feature_names)
+    x, weight = batch.x, batch.weight
     _check_weight(weight, batch.row, source)
     bad = np.flatnonzero(~(np.abs(x.data) < _LARGEST))
     if bad.size:
@@ -110,12 +110,11 @@ def _of_sparse_block(batch: Batch, source: Source) -> moments.Scan:
         x, weight = x[weight > 0], weight[weight > 0]
         if not len(weight):
             return _none(source)
-    column, values = x.indices, x.data.astype(np.float64)
-    of_row = np.repeat(weight.astype(np.float64), np.diff(x.indptr))
-    # Of some numbers the largest is at least their root mean square.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        square = np.bincount(column, np.square(values), p) / np.bincount(column, minlength=p)
-    largest = np.sqrt(np.nan_to_num(square))
+    column, values, ones = x.indices, x.data.astype(np.float64), np.ones(len(weight))
+    weights = np.stack([weight.astype(np.float64), ones] if (weight != 1).any() else [ones])
+    first, square = (_sums_of_sparse(weights, csr.with_values(x, v)) for v in (values, np.square(values)))
+    # Of B numbers the largest is at least their root mean square.
+    largest = np.sqrt(square[-1] / len(weight))
     low = ~(largest > 2 * units.SMALLEST_ORDINARY)
     at = np.flatnonzero(low[column])
     largest[low] = 0
@@ -123,8 +122,8 @@ def _of_sparse_block(batch: Batch, source: Source) -> moments.Scan:
     exponent = units.exponents(largest)
     if exponent.any():
         values = np.ldexp(values, -exponent[column])
-    first, square = (np.bincount(column, of_row * each, p) for each in (values, np.square(values)))
-    mean, variance = _mean_and_variance(total, first, square)
+        first, square = (_sums_of_sparse(weights, csr.with_values(x, v)) for v in (values, np.square(values)))
+    mean, variance = _mean_and_variance(total, first[0], square[0])
     # Columns that are far from zero have hardly any zeros: as arrays they take no more memory than here.
     far = _far(mean, variance, largest)
     for part in (far[start : start + _MOST_FAR] for start in range(0, far.size, _MOST_FAR)):
@@ -136,6 +135,12 @@ def _of_sparse_block(batch: Batch, source: Source) -> moments.Scan:
         mean[part[alike]], variance[part[alike]] = dense[0, alike], 0.0
     deviation = np.ldexp(np.sqrt(variance), exponent)
     return moments.Scan(total, np.ldexp(mean, exponent), deviation, class_weight_sum, largest)
+
+
+def _sums_of_sparse(weights: np.ndarray, x: csr.csr_array) -> np.ndarray:
+    """Weights [r, B] @ x [B, p], [r, p]."""
+    transposed = x.T
+    return np.stack([transposed @ one for one in weights])
 
 
 def _far(mean: np.ndarray, variance: np.ndarray, largest: np.ndarray) -> np.ndarray:

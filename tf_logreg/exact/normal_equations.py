@@ -218,6 +218,9 @@ def in_place(
         if alone:
             _add_gram(whole, p.T * np.sqrt(weight)[:, None], -1.0)
             continue
+        if outputs == 1 and scipy.sparse.issparse(x):
+            whole += _gram_of_sparse(x, weight * p[0] * p[1], np.flatnonzero(mask))
+            continue
         features, columns = _columns(x, weight, mask)
         if outputs == 1:
             _add_gram(whole, columns * np.sqrt(p[0] * p[1])[:, None], 1.0)
@@ -245,9 +248,14 @@ def _many_rows(blocks: Iterable[Block], problem: Problem, least: int):
     for block in blocks:
         x, (y,), _, (weight,), _, (z,) = view.of(block)
         chances = logits.probabilities(z, y)[0].T
-        if scipy.sparse.issparse(x):  # a block has many rows, and few of them are laid out at a time
+        if (
+            scipy.sparse.issparse(x) and chances.shape[1] > 2
+        ):  # few of a block's many rows are laid out at a time
             parts = (slice(start, start + least) for start in range(0, len(y), least))
             yield from ((x[part], weight[part], chances[part].T) for part in parts)
+            continue
+        if scipy.sparse.issparse(x):
+            yield x, weight, chances.T
             continue
         waiting.append((x.copy(), weight, chances))
         size += len(y)

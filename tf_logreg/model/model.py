@@ -5,6 +5,7 @@ SavedModel are built from it on demand.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,7 @@ class Model:
         saved_model.save(saved_model.serving_module(self), path)
 
 
+@functools.lru_cache(maxsize=2)  # a million names take half a second, and 60 MB
 def default_names(num_features: int) -> tuple[str, ...]:
     """'x0', 'x1', ..., for features without names."""
     return tuple(f"x{j}" for j in range(num_features))

@@ -127,7 +127,8 @@ class Pooled:
         if not free.any():  # as when l1 holds all features of an output at zero
             z[p:] = r[p:] / self._curvature[outputs]
             return z
-        a, mean = self._curvature[outputs], self._mean[np.ix_(free, outputs)]
+        some = slice(None) if free.all() else free  # a slice takes a tenth of the time, of a million
+        a, mean = self._curvature[outputs], self._mean[some][:, outputs]
         factor = self._factor(self._group[outputs[0]], free)
 
         def inverse(b: np.ndarray) -> np.ndarray:  # of a (S + L2 / a)
@@ -135,9 +136,9 @@ class Pooled:
 
         # The row of the bias, a (mean . z + bias) = r_bias, eliminates the mean from the other rows.
         inner = z[:p]
-        inner[free] = inverse(r[:p][free] - (mean * r[p] if self._bias else 0))
+        inner[some] = inverse(r[:p][some] - (mean * r[p] if self._bias else 0))
         if self._bias:
-            z[p] = r[p] / a - np.einsum("pj,pj->j", mean, inner[free])
+            z[p] = r[p] / a - np.einsum("pj,pj->j", mean, inner[some])
         return z
 
     def _factor(self, group: int, free: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
