@@ -185,7 +185,8 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
-def test_ids_outside_what_is_declared(tmp_path):
+def test_ids_outside_what_is_declared(tmp_path, monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("", (), {"available": 2**34}))
     with pytest.raises(
         InputError, match=r"whole number from 1 to 2147483647\. Received: '0:5' in line 2 of "
     ):

@@ -137,7 +137,8 @@ def test_files_that_hold_no_sparse_matrix(tmp_path, change, message):
     assert "\n" not in str(error.value)
 
 
-def test_more_columns_than_fit_in_memory(saved):
+def test_more_columns_than_fit_in_memory(saved, monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("", (), {"available": 2**34}))
     x = scipy.sparse.coo_array(([1.0, 2.0], ([0, 5], [0, 2**31 - 2])), (6, 2**31 - 1))
     with pytest.raises(
         InputError, match=r"columns whose coefficients fit in memory.*2147483647 columns.*x\.npz"
