@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
+from tf_logreg.data import libsvm_text
 from tf_logreg.data.load import files, load
 from tf_logreg.errors import InputError
 
@@ -211,3 +212,57 @@ def test_files_that_are_not_there(tmp_path):
         load("libsvm", path=path, validation_path=path)
     with pytest.raises(InputError, match="cannot read"):
         load("libsvm", path=str(tmp_path))
+
+
+def one_by_one(text):
+    """What lines say, read one by one: line, label, ids with their values; None if one is wrong."""
+    found = []
+    for number, line in enumerate(text.split(b"\n"), 1):
+        words = bytes(max(byte, 32) for byte in line.partition(b"#")[0]).split()
+        if not words:
+            continue
+        row = {}
+        for place, word in enumerate(words[1:]):
+            name, _, value = word.partition(b":")
+            if place == 0 and name == b"qid" and value.isdigit():
+                continue
+            try:
+                good = (
+                    name.isdigit()
+                    and int(name) < 2**31
+                    and int(name) not in row
+                    and np.isfinite(float(value))
+                )
+            except ValueError:
+                good = False
+            if not good or b"_" in value:
+                return None
+            row[int(name)] = float(value)
+        if b":" in words[0] or b"," in words[0]:
+            return None
+        found.append((number, words[0], sorted(row.items())))
+    return found
+
+
+def test_changed_bytes_are_read_as_one_by_one_or_refused():
+    rng, letters = np.random.default_rng(1), b"0123456789:.-+e# \n\tqa\x00\xff,_"
+    whole = b"+1 qid:1 1:0.5 3:-2e3 # c\n-1 qid:2 2:1 7:99\n0 qid:3 1:7 2:.8 3:9.\n"
+    outcomes = set()
+    for _ in range(3000):
+        text = bytearray(whole)
+        for at in rng.integers(0, len(whole) - 5, rng.integers(1, 6)):
+            letter, kind = letters[rng.integers(len(letters))], rng.integers(3)
+            text[at : at + (kind > 0)] = bytes([letter]) if kind < 2 else b""
+        expected = one_by_one(bytes(text))
+        try:
+            lines = libsvm_text.read(bytes(text), 1)
+        except libsvm_text.FormError:
+            found = None
+        else:
+            ends = np.cumsum(lines.count)[:-1]
+            pairs = zip(np.split(lines.ids, ends), np.split(lines.values, ends), strict=True)
+            rows = [list(zip(ids.tolist(), values.tolist(), strict=True)) for ids, values in pairs]
+            found = list(zip(lines.line.tolist(), lines.label, rows, strict=True)) if lines.label else []
+        assert found == expected, bytes(text)
+        outcomes.add(found is None)
+    assert outcomes == {True, False}

@@ -69,7 +69,7 @@ def read(text: bytes, first_line: int, smallest_id: int = 0, largest_id: int = L
     if len(colon) != len(start) or not ((colon > start) & (colon < stop - 1)).all():
         _refuse_pairs(text, start, stop, line)
     row = np.cumsum(~is_pair)[is_pair] - 1
-    qid, grouped = _qids(text, start, colon, stop, row, line, len(lines))
+    qid, grouped = _qids(text, start, stop, row, line, len(lines))
     ids = _ids(text, start, colon, stop, line, grouped, (smallest_id, largest_id))
     values = _values(text, start, colon, stop, line)
     if grouped.size:
@@ -119,7 +119,7 @@ def _refuse_pairs(text: np.ndarray, start: np.ndarray, stop: np.ndarray, line: n
             raise FormError(where, f"expected id:value. Received: {shown(whole[i:j])}")
 
 
-def _qids(text, start, colon, stop, row, line, num_rows) -> tuple[np.ndarray, np.ndarray]:
+def _qids(text, start, stop, row, line, num_rows) -> tuple[np.ndarray, np.ndarray]:
     """The number of each row's group, [n], -1 for none; and which words say it."""
     qid = np.full(num_rows, -1)
     grouped = np.flatnonzero(text[start] == ord("q"))
