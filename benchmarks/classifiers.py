@@ -81,6 +81,7 @@ def fit(name: str, x, y, penalty: dict, tol: float):
         tol: what the contender calls its tolerance: of the gap, of the gradient's largest entry, or both.
     """
     import numpy as np
+    from scipy.sparse import csc_matrix, csr_matrix
 
     if name == "PyTorch L-BFGS":
         return torch_lbfgs(x, y, penalty, tol)
@@ -105,6 +106,8 @@ def fit(name: str, x, y, penalty: dict, tol: float):
     elif name == "Snap ML":
         from snapml import LogisticRegression
 
+        if not isinstance(x, np.ndarray):  # it takes the older matrices alone, by columns for the primal
+            x = csc_matrix(x) if l1 or n < x.shape[1] else csr_matrix(x)
         model = LogisticRegression(
             penalty="l1" if l1 else "l2", regularizer=strength, dual=not l1 and n >= x.shape[1],
             n_jobs=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())), **common,
