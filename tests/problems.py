@@ -3,6 +3,7 @@
 import tempfile
 
 import numpy as np
+import scipy.sparse
 import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
@@ -11,6 +12,7 @@ from tf_logreg import storage
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.source import with_offset
+from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.devices.devices import Devices
 from tf_logreg.fit import learn
 from tf_logreg.fit.checkpoint import Checkpoints
@@ -64,11 +66,12 @@ def dataset_of(
     """The dataset of arrays whose rows all train, or have the roles of `rows`."""
     num_classes = num_classes or int(y.max()) + 1
     extras = extras if offset is None else {"offset": offset}
-    source = from_arrays(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))), extras=extras)
+    make = from_sparse if scipy.sparse.issparse(x) else from_arrays
+    source = make(x, y, weight=weight, class_names=tuple(map(str, range(num_classes))), extras=extras)
     if offset is not None:
         settings.data.offset = "offset"
         source = with_offset(source, "offset", heads.resolve(settings.model.output, num_classes).outputs)
-    return datasets.of_rows(source, rows or {"train": np.arange(len(x))}, settings, devices)
+    return datasets.of_rows(source, rows or {"train": np.arange(x.shape[0])}, settings, devices)
 
 
 def settings_of(**fields):
