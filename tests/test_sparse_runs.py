@@ -2,12 +2,14 @@
 
 import json
 import logging
+import signal
 
 import numpy as np
 import pytest
 import scipy.sparse
 import tensorflow as tf
 from sklearn.datasets import dump_svmlight_file
+from worker_runs import ROOT, ended, run_workers, start
 
 import tf_logreg
 from tf_logreg import storage
@@ -159,3 +161,65 @@ def test_several_replicas_evaluate_what_one_fitted(command, trained):
     )
     for split in found:
         assert found[split]["log_loss"] == pytest.approx(result[split]["log_loss"], rel=1e-12)
+
+
+# Dies by SIGKILL behind the save whose number is argv[1], of a fit that saves whenever it may.
+KILLED = """
+import os, signal, sys
+import tf_logreg.fit.checkpoint as checkpoint
+from tf_logreg import cli
+from tf_logreg.fit.full_batch import saving
+last, saves, save = int(sys.argv.pop(1)), 0, checkpoint.Checkpoints.save
+saving._SECONDS_BETWEEN_CHECKPOINTS = 0.0
+
+def counted(self, *args):
+    global saves
+    saves += 1
+    save(self, *args)
+    if saves == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoint.Checkpoints.save = counted
+cli.main()
+"""
+CASES = {
+    "l1": ["--config.l1=1e-3"],
+    "path": ["--config.path.penalty=l2", "--config.path.num=4", "--config.cv.folds=3"],
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", CASES)
+def test_a_fit_of_sparse_rows_that_is_killed_goes_on_to_the_same_bits(tmp_path, case):
+    write_rows(tmp_path / "rows.txt", features=900, n=400)
+    flags = flags_of(tmp_path / "rows.txt", tmp_path / "killed", *CASES[case])
+    process = start("-c", KILLED, 2, *flags)
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    (code,), _, err = ended([start(ROOT / "run.py", *flags)])
+    assert code == 0, err
+    flags = flags_of(tmp_path / "rows.txt", tmp_path / "unbroken", *CASES[case])
+    (code,), _, err = ended([start(ROOT / "run.py", *flags)])
+    assert code == 0, err
+    killed, unbroken = (np.load(tmp_path / name / "coefficients.npz") for name in ("killed", "unbroken"))
+    for name in unbroken.files:
+        np.testing.assert_array_equal(killed[name], unbroken[name])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("num_rows", [301, 40])  # of 64 shards; those of few rows leave some empty
+def test_two_workers_find_what_one_finds(tmp_path, num_rows):
+    write_rows(tmp_path / "rows.txt", features=700, n=num_rows)
+    objective = []
+    for count in (1, 2):
+        flags = flags_of(
+            tmp_path / "rows.txt", tmp_path / str(count), "--config.l2=1e-3", "--config.solver.tol=1e-10",
+            "--dtype=float64", "--config.data.test_fraction=0.0",
+        )  # fmt: skip
+        flags = [flag for flag in flags if not flag.startswith("--workdir")]
+        codes, _, err = ended(run_workers(count, *flags, workdir=tmp_path / str(count)))
+        assert not any(codes), err
+        result = json.loads((tmp_path / str(count) / "result.json").read_text())
+        assert (result["status"], result["num_workers"]) == ("optimal", count)
+        objective.append(result["objective"])
+    assert objective[0] == pytest.approx(objective[1], rel=1e-9)
