@@ -9,7 +9,7 @@ from tf_logreg import machine
 from tf_logreg.data.source import Batch, Source
 
 CACHED = 2**18  # numbers in a block: as many as a core's cache holds in float64
-NUMBERS_A_SUM = 4  # of sparse rows, in a block, for each of its sums
+NUMBERS_A_SUM = 16  # of sparse rows, in a block, for each of its sums
 _FEWEST = 8  # rows in a block of very wide ones: to add up a block's sums takes as long as to read a row
 
 
