@@ -65,18 +65,8 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
         if (few := fns.restricted(coordinates, k)) is None:
             continue
         tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
-        start, gap = w[coordinates], np.inf
-        dependent = len(coordinates) > few.rank
-        if dependent and working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR:
-            start, gap = interior_point.minimum(few, start, tolerance, fns.late)
-            late = fns.late()
-        inner = init(few, start[None])
-        inner.gap[0] = gap
-        # A step at least: an interior point's gap is that before its small numbers were set to zero.
-        for _ in range(0 if late else _MOST_INSIDE):
-            inner = step(few, inner)
-            if inner.stalled[0] or inner.gap[0] <= tolerance or (late := fns.late()):
-                break
+        far = working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR
+        inner, late = _inside(few, w[coordinates], tolerance, fns.late, far=far)
         state.stalled[k] = (inner.w[0] == w[coordinates]).all()
         w[:] = 0
         w[coordinates], left[k] = inner.w[0], inner.gap[0]
@@ -89,6 +79,30 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
         outside = working_set.gap_outside(state.w, state.value, state.gradient, fns.l1)
         state.gap[moved] = left[moved] + outside[moved]
     return np.setdiff1d(at, [*moved, *ended])
+
+
+def _inside(
+    few: core.Functions, w: core.Array, tolerance: float, late: Callable[[], bool], *, far: bool
+) -> tuple[core.State, bool]:
+    """Takes one problem from w [P] to a gap of the tolerance, if it can, and says whether the time is over.
+
+    Where the rows do not determine the coefficients, an interior point leads: at once if `far`, else where
+    steps by orthants come no further, as among many columns that are alike.
+    """
+    dependent = w.size > few.rank
+    for leads in ([True] if far else [False, True]) if dependent else [False]:
+        w, gap = interior_point.minimum(few, w, tolerance, late) if leads else (w, np.inf)
+        inner, over = init(few, w[None]), leads and late()
+        inner.gap[0] = gap
+        # A step at least: an interior point's gap is that before its small numbers were set to zero.
+        for _ in range(0 if over else _MOST_INSIDE):
+            inner = step(few, inner)
+            if inner.stalled[0] or inner.gap[0] <= tolerance or (over := late()):
+                break
+        w = inner.w[0]
+        if over or inner.gap[0] <= tolerance:
+            break
+    return inner, over
 
 
 def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None:
