@@ -218,7 +218,7 @@ def one_by_one(text):
     """What lines say, read one by one: line, label, ids with their values; None if one is wrong."""
     found = []
     for number, line in enumerate(text.split(b"\n"), 1):
-        words = bytes(max(byte, 32) for byte in line.partition(b"#")[0]).split()
+        words = bytes(byte if byte < 9 else max(byte, 32) for byte in line.partition(b"#")[0]).split()
         if not words:
             continue
         row = {}

@@ -109,7 +109,9 @@ def test_labels_that_are_missing_or_something_else(saved, tmp_path):
 GOOD = {"format": b"csr", "shape": [2, 3], "data": [1.0, 2.0], "indices": [0, 2], "indptr": [0, 1, 2]}
 BAD = {
     "an id beyond the columns": ({"indices": [0, 3]}, "make none"),
-    "a negative id": ({"indices": [-1, 2]}, "make none"),
+    "a negative id": ({"indices": [-1, 2]}, "whole numbers from 0 in 'indices'"),
+    "ids with fractions": ({"indices": [0.5, 2.0]}, "whole numbers from 0 in 'indices'"),
+    "blocks of no rows": ({"format": b"bsr", "data": np.ones((2, 0, 1)), "indices": [0, 0], "indptr": [0, 2]}, "make none"),
     "too few ids": ({"indices": [0]}, "make none"),
     "rows that go back": ({"indptr": [0, 2, 1]}, "make none"),
     "rows that are not there": ({"indptr": [0, 1]}, "make none"),

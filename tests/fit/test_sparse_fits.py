@@ -193,3 +193,23 @@ def test_l1_among_many_columns_that_are_alike(tmp_path, seed):
     y = (rng.random(100) < 0.5).astype(np.int32)
     trained = solve_arrays(x, y, l1=3e-4, standardize=True, tmp_path=tmp_path, **HOST)[2]
     assert trained.status is Status.OPTIMAL, trained.message
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_l1_among_parallel_columns(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    x = scipy.sparse.random_array((50, 200000), density=0.0005, rng=rng, format="csr")
+    x.data = rng.normal(size=x.nnz)
+    y = (np.arange(50) % 2).astype(np.int32)
+    trained = solve_arrays(x, y, l1=0.02, standardize=False, tmp_path=tmp_path, **HOST)[2]
+    assert trained.status is Status.OPTIMAL, trained.message
+
+
+@pytest.mark.parametrize("penalty", [{"l1": 1e-2}, {"l2": 1e-2}], ids=["l1", "l2"])
+def test_rows_without_any_value(tmp_path, penalty):
+    x = scipy.sparse.csr_array((50, 3000))
+    y = (np.arange(50) % 5 == 0).astype(np.int32)
+    kernel, bias, trained = solve_arrays(x, y, tmp_path=tmp_path, **HOST, **penalty)
+    assert trained.status is Status.OPTIMAL
+    assert not kernel.any()
+    assert bias == pytest.approx(np.log(0.25))

@@ -13,7 +13,7 @@ from tf_logreg.data import decimals
 
 LARGEST_ID = 2**31 - 1
 _LONGEST_LABEL = 255
-_COLON, _HASH, _NEWLINE, _SPACE = b":#\n "
+_COLON, _HASH, _TAB, _NEWLINE, _SPACE = b":#\t\n "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,8 @@ def _without_comments(text: np.ndarray) -> np.ndarray:
 
 def _words(text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where words begin and end, and how many ends of lines stand before each."""
-    is_word = text > _SPACE  # what is not a space, a tab or the end of a line
+    # What is not a space, a tab or the end of a line; others below are words, and refused.
+    is_word = (text > _SPACE) | (text < _TAB)
     edge = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
     if len(edge) % 2:
         edge = np.append(edge, len(text))

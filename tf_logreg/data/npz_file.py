@@ -27,6 +27,7 @@ _NAMES = ("y", "feature_names", "class_names")
 BROKEN = (
     zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, OSError, EOFError, RuntimeError,
     NotImplementedError, OverflowError, SyntaxError, MemoryError, IndexError, AttributeError,
+    ZeroDivisionError,
 )  # fmt: skip
 
 
@@ -191,6 +192,12 @@ def sparse(file: Archive):
         )
     num_rows(file)
     shape, data, *places = (file.read(one) for one in ("shape", "data", *_SPARSE[name]))
+    for one, array in zip(("shape", *_SPARSE[name]), (shape, *places), strict=True):
+        if array.dtype.kind not in "iu" or (name != "dia" and array.min(initial=0) < 0):
+            raise InputError(
+                f"{file.argument}: expected whole numbers from 0 in {one!r} of a sparse {name} matrix. "
+                f"Received: others in {file.path!r}."
+            )
     try:
         make = getattr(scipy.sparse, f"{name}_array")
         parts = (data, tuple(places)) if name == "coo" else (data, *places)

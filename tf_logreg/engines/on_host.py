@@ -174,7 +174,7 @@ def _engine(
     none, p, sparse = np.empty(0, np.int32), len(split.shift), nonzeros is not None
     x = csr.csr_array((0, p), dtype=split.dtype) if sparse else np.empty((0, p), split.dtype)
     empty = Rows(x, none, np.empty(0, np.float32), None, none)
-    numbers = math.ceil(nonzeros) if sparse else p
+    numbers = max(1, math.ceil(nonzeros)) if sparse else p
 
     def sums(name, arguments, problems, width, every=1):
         program, options = getattr(host_sums, name), {}

@@ -18,6 +18,7 @@ USES_HESSIAN = True  # or products with it
 _DECREASE = 1e-4
 _DAMPING = 1e-7  # of each diagonal entry
 _MOST_PRODUCTS = 100
+_MOST_SHORTENINGS = 60  # in all: along parallel columns, which damping alone holds, a step is far too long
 _MOST_HALVINGS = 4  # of a step within the model, before it ends at the first zero
 _SHARE_INSIDE = 0.3  # of the gap left outside a working set, down to which the set is worked on
 _SHARE_OF_TARGET = 0.01  # or down to so much of the gap that is wanted
@@ -219,7 +220,7 @@ def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
                 break
             free &= ~wrong
         t, crossing = np.ones((len(w), 1)), _first_crossing(u, d)
-        for halving in range(20):
+        for halving in range(_MOST_SHORTENINGS):
             move = u + t * d
             move = np.where(move * orthant > 0, move, 0) - u
             curved = product(move, problems)
