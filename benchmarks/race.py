@@ -32,16 +32,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     arguments.first = [float(goal) for goal in arguments.first.split(",") if goal != "none"]
-    names, measured, runs = sweep.chosen(arguments), {}, sweep.Sweep(arguments)
-    for name in names:
-        found = runs.measure(name)
-        if found["contenders"]:  # else the time was over before it
-            measured[name] = found
-            print(f"\n{table(name, found)}", flush=True)
-    runs.close()
+    measured = sweep.measured(arguments, table)
     print(summary(measured))
-    with open(os.path.join(arguments.results, "race.md"), "w") as file:
-        file.write("\n".join([summary(measured), *[table(*item) for item in measured.items()]]))
+    sweep.leave(arguments, "race.md", [summary(measured), *[table(*item) for item in measured.items()]])
     draw(measured, os.path.join(arguments.results, "race.png"))
 
 

@@ -9,8 +9,6 @@ A fit, and the sweep of a contender, stop at 120 s. scikit-learn's liblinear pen
 so its gap where there is one is that of an answer to another problem. Prints Markdown, and leaves it.
 """
 
-import os
-
 import machine
 import race
 import sweep
@@ -22,16 +20,11 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=120, help="seconds after which a fit is stopped")
     parser.set_defaults(results="runs/sparse", budget=120.0, first=[1e-6], everyone=True)
     arguments = parser.parse_args()
-    names, measured, runs = sweep.chosen(arguments), {}, sweep.Sweep(arguments)
-    for name in names:
-        found = runs.measure(name)
-        if found["contenders"]:  # else the time was over before it
-            measured[name] = found
-            print(f"\n{table(name, found)}", flush=True)
-    runs.close()
+    measured = sweep.measured(arguments, table)
     print(race.summary(measured))
-    with open(os.path.join(arguments.results, "sparse.md"), "w") as file:
-        file.write("\n".join([race.summary(measured), *[table(*item) for item in measured.items()]]))
+    sweep.leave(
+        arguments, "sparse.md", [race.summary(measured), *[table(*item) for item in measured.items()]]
+    )
 
 
 def table(name: str, found: dict) -> str:

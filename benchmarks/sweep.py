@@ -15,6 +15,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 
 import classifiers
 import machine
@@ -231,6 +232,24 @@ def setting(point: dict) -> str:
 def limit(ours: list[dict]) -> float:
     """Seconds after which a fit is stopped: ten times our longest, at least a quarter, at most 60."""
     return min(60.0, max(0.25, 10 * max(map(later, ours)))) if ours else 60.0
+
+
+def measured(arguments: argparse.Namespace, table: Callable[[str, dict], str]) -> dict[str, dict]:
+    """What is found of each problem asked for, its table printed as soon as it is."""
+    every, runs = {}, Sweep(arguments)
+    for name in chosen(arguments):
+        found = runs.measure(name)
+        if found["contenders"]:  # else the time was over before it
+            every[name] = found
+            print(f"\n{table(name, found)}", flush=True)
+    runs.close()
+    return every
+
+
+def leave(arguments: argparse.Namespace, name: str, parts: Iterable[str]) -> None:
+    """Writes a page into the folder of results."""
+    with open(os.path.join(arguments.results, name), "w") as file:
+        file.write("\n".join(parts))
 
 
 def read(path: str) -> dict:

@@ -17,6 +17,11 @@ from tf_logreg.errors import InputError
 if TYPE_CHECKING:
     import tensorflow as tf
 
+# What is expected of x, by the kind of its dtype.
+HELD = {"f": "numbers that float64 holds"} | dict.fromkeys(
+    "iu", "whole numbers that float64 holds, as it does all up to 2^53"
+)
+
 
 def from_arrays(
     x: np.ndarray,
@@ -49,14 +54,12 @@ def from_arrays(
             double is beyond float64.
     """
     x = _plain(x)
-    check_arrays(x, y, weight, class_names, feature_names)
-    class_names = names.checked(class_names, "class_names")
-    feature_names = names.checked(feature_names, "feature_names") or default_names(x.shape[1])
+    class_names, feature_names = checked_names(x, y, weight, class_names, feature_names)
     if x.dtype.kind == "f" and x.dtype.itemsize > 8:
         x = _rounded(x, place, feature_names)
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
         _check_whole(x, place, feature_names)
-    weight, weight_exponent = (np.ones(len(y), np.float32), 0) if weight is None else single(weight)
+    weight, weight_exponent = single(weight, len(y))
     rows = _Rows(x, y.astype(np.int32, copy=False), weight, float_type(x.dtype), unit)
     return Source(
         feature_names=feature_names,
@@ -138,14 +141,18 @@ def stretch(rows: np.ndarray) -> slice | np.ndarray:
     return rows
 
 
-def check_arrays(
+def checked_names(
     x: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray | None,
     class_names: tuple[str, ...],
     feature_names: tuple[str, ...],
-) -> None:
-    """InputError if lengths of the arrays disagree, or y or weight has the wrong kind of dtype."""
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The C names of classes and the p of features, default ones for (), of arrays as of `from_arrays`.
+
+    Raises:
+        InputError: lengths of the arrays disagree, or y or weight has the wrong kind of dtype.
+    """
     if x.ndim != 2 or 0 in x.shape:
         raise InputError(f"x: expected rows and columns [n, p], n and p >= 1. Received: shape {x.shape}.")
     for name, array in (("y", y), ("weight", weight)):
@@ -161,6 +168,8 @@ def check_arrays(
         raise InputError(
             f"feature names: expected {x.shape[1]}, one a column of x. Received: {len(feature_names)}."
         )
+    feature_names = names.checked(feature_names, "feature_names") or default_names(x.shape[1])
+    return names.checked(class_names, "class_names"), feature_names
 
 
 def float_type(kept: np.dtype) -> np.dtype:
@@ -185,15 +194,22 @@ def _plain(x: np.ndarray) -> np.ndarray:
     return x
 
 
+def not_held(x: np.ndarray, rounded: np.ndarray) -> np.ndarray:
+    """Which numbers of x are lost in x as `rounded` to float32 or float64; bool of the shape of both."""
+    if x.dtype.kind in "iu":
+        # Compared as Python integers: NumPy would compare them as float64, rounded.
+        return rounded.astype(object) != x.astype(object)
+    return (np.isinf(rounded) & np.isfinite(x)) | ((rounded == 0) & (x != 0))
+
+
 def _rounded(x: np.ndarray, place: Callable[[int], str], feature_names: tuple[str, ...]) -> np.ndarray:
     """Long doubles [n, p] as float64; InputError if one is too large or too small for float64."""
     with np.errstate(over="ignore", under="ignore"):
         rounded = x.astype(np.float64)
-    lost = (np.isinf(rounded) & np.isfinite(x)) | ((rounded == 0) & (x != 0))
-    if lost.any():
+    if (lost := not_held(x, rounded)).any():
         i, j = np.argwhere(lost)[0]
         raise InputError(
-            f"x: expected numbers that float64 holds. Received: {x[i, j]!s} in {place(i)}, column "
+            f"x: expected {HELD[x.dtype.kind]}. Received: {x[i, j]!s} in {place(i)}, column "
             f"{names.told_apart(feature_names)[j]!r}."
         )
     return rounded
@@ -206,22 +222,22 @@ def _check_whole(x: np.ndarray, place: Callable[[int], str], feature_names: tupl
     block = max(1, 2**20 // x.shape[1])
     for start in range(0, len(x), block):
         part = x[start : start + block]
-        # Compared as Python integers: NumPy would compare them as float64, rounded.
-        lost = part.astype(np.float64).astype(object) != part.astype(object)
-        if lost.any():
+        if (lost := not_held(part, part.astype(np.float64))).any():
             i, j = np.argwhere(lost)[0]
             raise InputError(
-                f"x: expected whole numbers that float64 holds, as it does all up to 2^53. Received: "
-                f"{part[i, j]} in {place(start + i)}, column {names.told_apart(feature_names)[j]!r}. "
+                f"x: expected {HELD[x.dtype.kind]}. Received: {part[i, j]} in {place(start + i)}, column "
+                f"{names.told_apart(feature_names)[j]!r}. "
                 "Subtract what the column's numbers have in common."
             )
 
 
-def single(weight: np.ndarray) -> tuple[np.ndarray, int]:
-    """Weights as float32, divided by a power of two if the largest is far from one, and the exponent.
+def single(weight: np.ndarray | None, num_rows: int) -> tuple[np.ndarray, int]:
+    """Weights [n] as float32, divided by a power of two if the largest is far from one, and the exponent.
 
-    A common factor of all weights changes no model.
+    A common factor of all weights changes no model. Without weights they are ones.
     """
+    if weight is None:
+        return np.ones(num_rows, np.float32), 0
     weight = weight.astype(np.float64)
     largest = np.abs(weight).max(initial=0.0)
     exponent = int(np.frexp(largest)[1]) if np.isfinite(largest) and largest > 0 else 0

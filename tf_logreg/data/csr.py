@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, issparse
 
 
 def canonical(x) -> csr_array:
-    """Any matrix or array of `scipy.sparse` as CSR, ids ascending, duplicates added; x's own if it is so."""
+    """CSR [n, p] of any matrix of `scipy.sparse`, ids ascending, duplicates added; no copy if it is so."""
     found = csr_array(x)
     if not found.has_canonical_format:
         found = found.copy() if np.shares_memory(found.data, getattr(x, "data", found.data)) else found
@@ -18,10 +18,9 @@ def canonical(x) -> csr_array:
     return found
 
 
-def with_values(x: csr_array, values: np.ndarray, columns: int | None = None) -> csr_array:
-    """The same places with other values, or among so many columns; shares the places."""
-    shape = (x.shape[0], x.shape[1] if columns is None else columns)
-    found = csr_array((values, x.indices, x.indptr), shape=shape, copy=False)
+def with_values(x: csr_array, values: np.ndarray) -> csr_array:
+    """The same places with other values [nnz]; the indices are shared."""
+    found = csr_array((values, x.indices, x.indptr), shape=x.shape, copy=False)
     found.has_canonical_format = True
     return found
 
@@ -72,13 +71,6 @@ def stacked(parts: list) -> np.ndarray | csr_array:
 def laid_out(x: np.ndarray | csr_array) -> np.ndarray:
     """Rows as an array [B, p]: for a few, or for few columns."""
     return x.toarray() if issparse(x) else x
-
-
-def shares_memory(one: np.ndarray | csr_array, other: np.ndarray | csr_array) -> bool:
-    """Whether two parts of rows may be views of the same memory."""
-    if issparse(one):
-        one, other = one.data, other.data
-    return np.may_share_memory(one, other)
 
 
 def coordinates(x: csr_array, at: int) -> tuple[int, int]:

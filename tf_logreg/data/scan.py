@@ -36,7 +36,7 @@ def scan(source: Source, rows: np.ndarray, elements: int = _BLOCK) -> moments.Sc
     """
     p = len(source.feature_names)
     scans = [_none(source)]
-    of_block = functools.partial(_of_block, source=source)
+    of_block = functools.partial(_of_sparse_block if source.sparse else _of_block, source=source)
     for found in host_rows.in_parallel(of_block, source, rows, elements):
         scans.append(found)
         if len(scans) > max(1, _MOST_KEPT // p):
@@ -57,8 +57,6 @@ def _of_block(batch: Batch, source: Source) -> moments.Scan:
     summed again about their mean.
     """
     x, weight = batch.x, batch.weight
-    if source.sparse:
-        return _of_sparse_block(batch, source)
     ones = (weight == 1).all()
     class_weight_sum = np.bincount(batch.y, None if ones else weight, len(source.class_names))
     if not ones:
@@ -98,7 +96,7 @@ def _of_block(batch: Batch, source: Source) -> moments.Scan:
 
 
 def _of_sparse_block(batch: Batch, source: Source) -> moments.Scan:
-    """The same of sparse rows."""
+    """The scan of a block of sparse rows; raises what `scan` raises."""
     x, weight = batch.x, batch.weight
     _check_weight(weight, batch.row, source)
     bad = np.flatnonzero(~(np.abs(x.data) < _LARGEST))

@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 
 from tf_logreg.data import arrays, csr, names
-from tf_logreg.data.source import Batch, Source, default_names
+from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 
 COLUMN_BYTES = 200  # of a column's name, moments and coefficients, at the least
@@ -35,11 +35,9 @@ def from_sparse(
         InputError: as of `arrays.from_arrays`.
     """
     x = _plain(x)
-    arrays.check_arrays(x, y, weight, class_names, feature_names)
-    class_names = names.checked(class_names, "class_names")
-    feature_names = names.checked(feature_names, "feature_names") or default_names(x.shape[1])
+    class_names, feature_names = arrays.checked_names(x, y, weight, class_names, feature_names)
     x = _held(x, place, feature_names)
-    weight, weight_exponent = (np.ones(len(y), np.float32), 0) if weight is None else arrays.single(weight)
+    weight, weight_exponent = arrays.single(weight, len(y))
     rows = _Rows(x, y.astype(np.int32, copy=False), weight)
     return Source(
         feature_names=feature_names,
@@ -111,19 +109,13 @@ def _held(x: csr.csr_array, place: Callable[[int], str], feature_names: tuple[st
         return x
     with np.errstate(over="ignore", under="ignore"):
         values = x.data.astype(dtype)
-    if x.dtype.kind in "iu":
-        far = (values > 2.0**53) | (values < -(2.0**53))
-        lost = np.zeros(len(values), bool)
-        lost[far] = values[far].astype(object) != x.data[far].astype(object)
-        expected = "whole numbers that float64 holds, as it does all up to 2^53"
-    else:
-        lost = (np.isinf(values) & np.isfinite(x.data)) | ((values == 0) & (x.data != 0))
-        expected = "numbers that float64 holds"
-    if lost.any():
-        at = int(lost.argmax())
+    # Of whole numbers only those that float64 may round: to compare them takes long.
+    risky = np.flatnonzero(np.abs(values) >= 2.0**53) if x.dtype.kind in "iu" else np.arange(len(values))
+    if (lost := arrays.not_held(x.data[risky], values[risky])).any():
+        at = int(risky[lost.argmax()])
         row, column = csr.coordinates(x, at)
         raise InputError(
-            f"x: expected {expected}. Received: {x.data[at]!s} in {place(row)}, column "
+            f"x: expected {arrays.HELD[x.dtype.kind]}. Received: {x.data[at]!s} in {place(row)}, column "
             f"{names.told_apart(feature_names)[column]!r}."
         )
     return csr.with_values(x, values)

@@ -57,11 +57,10 @@ def placed_or_streamed(
         folds: int32 [n], or None when no problem holds a fold out.
     """
     split = Split.of(columns, devices.dtype, sparse=source.sparse)
-    if source.sparse:  # in memory as they are: in another dtype they have values of their own, but not places
-        batch = source.host(_own(devices, rows))
+    if source.sparse:  # They are in memory already. A copy in another dtype shares their indices.
+        x, *rest = source.host(_own(devices, rows))[:4]
         folds = None if folds is None else _own(devices, folds)
-        rows_in_columns = Rows(split.columns(batch.x), *batch[1:3], _offset(batch.offset, devices), folds)
-        return _over(devices, rows_in_columns, split)
+        return _over(devices, Rows(split.columns(x), *rest[:2], _offset(rest[2], devices), folds), split)
     if (whole := _where_they_lie(devices, source, rows)) is not None:
         x, y, weight, offset, _ = whole
     elif devices.has_room(len(rows), len(source.feature_names)):
@@ -132,7 +131,7 @@ def _where_they_lie(devices: Devices, source: Source, rows: np.ndarray) -> Batch
     if source.host is None or not one_after_another or devices.workers.count > 1:
         return None
     first, again = (source.host(rows[:1]).x for _ in range(2))
-    in_place = first.dtype == devices.dtype and csr.shares_memory(first, again)
+    in_place = first.dtype == devices.dtype and np.may_share_memory(first, again)
     return source.host(rows) if in_place else None
 
 

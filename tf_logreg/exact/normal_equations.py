@@ -68,8 +68,12 @@ def of_sigmoid(x: np.ndarray, curvature: np.ndarray, problem: Problem) -> np.nda
     return np.dot(rows.T, rows)
 
 
-def _gram_of_sparse(x, weight: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """[x, 1]^T diag(weight) [x, 1] of some features, [f, f]; an index of p is the bias."""
+def _gram_of_sparse(x: scipy.sparse.csr_array, weight: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """[x, 1]^T diag(weight) [x, 1] of some features [f], ascending, where p stands for the bias: [f, f].
+
+    Args:
+        x: [B, p]. weight: [B].
+    """
     inside = features[features < x.shape[1]]
     some = x[:, inside]
     scaled = some.multiply(weight[:, None]).tocsr()
@@ -238,7 +242,7 @@ def in_place(
 
 
 def _many_rows(blocks: Iterable[Block], problem: Problem, least: int):
-    """(x, weight, p) of blocks put together until they have so many rows, the last but for."""
+    """(x, weight, p) of blocks put together until they have so many rows; sparse ones are taken apart."""
     waiting, size, view = [], 0, logits.View([problem])
 
     def together() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -248,14 +252,11 @@ def _many_rows(blocks: Iterable[Block], problem: Problem, least: int):
     for block in blocks:
         x, (y,), _, (weight,), _, (z,) = view.of(block)
         chances = logits.probabilities(z, y)[0].T
-        if (
-            scipy.sparse.issparse(x) and chances.shape[1] > 2
-        ):  # few of a block's many rows are laid out at a time
-            parts = (slice(start, start + least) for start in range(0, len(y), least))
-            yield from ((x[part], weight[part], chances[part].T) for part in parts)
-            continue
         if scipy.sparse.issparse(x):
-            yield x, weight, chances.T
+            # Of several outputs they are laid out, of one they are not.
+            step = least if chances.shape[1] > 2 else len(y)
+            parts = (slice(start, start + step) for start in range(0, len(y), step))
+            yield from ((x[part], weight[part], chances[part].T) for part in parts)
             continue
         waiting.append((x.copy(), weight, chances))
         size += len(y)

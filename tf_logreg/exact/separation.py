@@ -115,7 +115,7 @@ def design_rows(x: np.ndarray, problem: Problem, scale: np.ndarray, features: np
 
 
 def few_rows(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """(which rows, their design as an array) of a block's `design_rows`; sparse ones by a few thousand."""
+    """(which rows, their design as an array) of a block's `design_rows`; of sparse ones a part at a time."""
     if not scipy.sparse.issparse(x):
         yield slice(None), x
         return

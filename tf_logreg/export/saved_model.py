@@ -103,14 +103,12 @@ def save(module: tf.Module, path: str) -> None:
     Raises:
         OSError: the disk refuses it.
     """
-    signatures = (
-        {"serving_default": module.serve}
-        if not hasattr(module, "serve_sparse")
-        else {
-            "serving_default": module.serve_sparse,
-            **({"dense": module.serve} if hasattr(module, "serve") else {}),
-        }
-    )
+    if hasattr(module, "serve_sparse"):
+        signatures = {"serving_default": module.serve_sparse}
+        if hasattr(module, "serve"):
+            signatures["dense"] = module.serve
+    else:
+        signatures = {"serving_default": module.serve}
     signatures["names"] = module.names
     try:
         tf.saved_model.save(module, path, signatures=signatures)

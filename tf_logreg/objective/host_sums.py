@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse
 
+from tf_logreg.objective import host_losses
 from tf_logreg.objective.records import Problems, Rows
 
 SQUARED = {"hessian", "pooled_gram"}  # sums of products of columns, which cancel unless columns are shifted
@@ -39,10 +40,10 @@ def value_and_gradient(w: np.ndarray, problems: Problems, rows: Rows) -> list[np
     """Sums of weights [K], of weighted losses [K] in nats, and the latter's gradient [K, q, m]."""
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
     if z.shape[1] == 1:
-        loss, error = _sigmoid_loss_and_error(z[:, 0], _signs(w, problems, rows))
+        loss, error = host_losses.sigmoid_loss_and_error(z[:, 0], _signs(w, problems, rows))
         loss, error = _weighted_sum(weight, own, loss), error[:, None]
     else:
-        loss, error = _softmax_loss_and_error(z, rows.y)
+        loss, error = host_losses.softmax_loss_and_error(z, rows.y)
         loss = _weighted_sum(weight, own, loss)
     error *= _each(weight, own)
     return [weight.sum(axis=1)[own], loss, _transposed(rows.x, error)]
@@ -56,9 +57,9 @@ def hessian_product(w: np.ndarray, v: np.ndarray, problems: Problems, rows: Rows
         z += rows.offset.T
     weight, own = _weights(w, problems, rows)
     if z.shape[1] == 1:
-        t *= _sigmoid_curvature(z)
+        t *= host_losses.sigmoid_curvature(z)
     else:
-        p = _softmax(z)
+        p = host_losses.softmax(z)
         t -= np.einsum("kmb,kmb->kb", p, t)[:, None]
         t *= p
     t *= _each(weight, own)
@@ -77,7 +78,7 @@ def hessian(
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
     (k, m, _), q = z.shape, w.shape[1]
     found, total = np.empty((k, q, m, q, m), w.dtype), weight.sum(axis=1)[own]
-    curvature = _sigmoid_curvature(z) if m == 1 else _softmax(z)
+    curvature = host_losses.sigmoid_curvature(z) if m == 1 else host_losses.softmax(z)
     whole = columns(rows.x) if every == 1 else None
     for problem, (mine, p) in enumerate(zip(own, curvature, strict=True)):
         own_weight = weight[mine]
@@ -103,7 +104,7 @@ def hessian(
 def curvatures(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
     """Sums of weights [K]; and of each row its weight [K, B], and [K, m, B] p (1 - p), or p of a softmax."""
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
-    found = _sigmoid_curvature(z) if z.shape[1] == 1 else _softmax(z)
+    found = host_losses.sigmoid_curvature(z) if z.shape[1] == 1 else host_losses.softmax(z)
     return [weight.sum(axis=1)[own], weight[own], found]
 
 
@@ -115,7 +116,7 @@ def pooled_gram(
     `columns` is that of `hessian`.
     """
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
-    d = _sigmoid_curvature(z) if z.shape[1] == 1 else _softmax_curvature(z)
+    d = host_losses.sigmoid_curvature(z) if z.shape[1] == 1 else host_losses.softmax_curvature(z)
     d *= _each(weight, own)
     x = columns(rows.x)
     grams = np.stack([_gram(x, one) for one in d.sum(axis=1)])
@@ -125,7 +126,7 @@ def pooled_gram(
 def pooled_diagonal(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:
     """The first two sums of `pooled_gram`, and the diagonals of its third without the ones, [K, p]."""
     z, (weight, own) = _logits(w, rows), _weights(w, problems, rows)
-    d = _sigmoid_curvature(z) if z.shape[1] == 1 else _softmax_curvature(z)
+    d = host_losses.sigmoid_curvature(z) if z.shape[1] == 1 else host_losses.softmax_curvature(z)
     d *= _each(weight, own)
     squares = rows.x.copy()
     squares.data *= squares.data
@@ -150,9 +151,9 @@ def _held_out_sums(z: np.ndarray, problems: Problems, rows: Rows) -> list[np.nda
     first = z[:, 0] > 0 if outputs == 1 else z.argmax(axis=1)
     correct = weight * (first == rows.y)
     if outputs == 1:
-        loss, _ = _sigmoid_loss_and_error(z[:, 0], (1 - 2 * rows.y).astype(z.dtype))
+        loss, _ = host_losses.sigmoid_loss_and_error(z[:, 0], (1 - 2 * rows.y).astype(z.dtype))
     else:
-        loss, _ = _softmax_loss_and_error(z, rows.y)
+        loss, _ = host_losses.softmax_loss_and_error(z, rows.y)
     classes = (rows.y[:, None] == np.arange(max(outputs, 2))).astype(z.dtype)
     return [weight @ classes, np.einsum("kb,kb->k", weight, loss), correct @ classes]
 
@@ -258,52 +259,3 @@ def _signs(w: np.ndarray, problems: Problems, rows: Rows) -> np.ndarray:
     positive = problems.positive[:, None]
     ones = rows.y if (positive < 0).all() else np.where(positive < 0, rows.y, rows.y == positive)
     return np.atleast_2d(1 - 2 * ones).astype(w.dtype)
-
-
-def _sigmoid_loss_and_error(z: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The log loss and p - y of logits z [K, B], which are overwritten.
-
-    With t = z for class 0 and -z for class 1 the loss is log(1 + e^t), its derivative by t the sigmoid.
-    """
-    t = np.multiply(z, sign, out=z)
-    small = np.abs(t)
-    np.exp(np.negative(small, out=small), out=small)
-    loss = np.log1p(small)
-    loss += np.maximum(t, 0)
-    error = np.maximum(small, t > 0, dtype=z.dtype)  # 1 where t > 0, as small is at most 1
-    error /= np.add(small, 1, out=small)
-    error *= sign
-    return loss, error
-
-
-def _sigmoid_curvature(z: np.ndarray) -> np.ndarray:
-    """Curvature p (1 - p) of logits, which are overwritten."""
-    small = np.exp(np.negative(np.abs(z, out=z), out=z), out=z)
-    return small / np.square(1 + small)
-
-
-def _softmax_loss_and_error(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The log loss [K, B] and p - e_y [K, m, B] of logits z [K, m, B], which are overwritten."""
-    at = np.arange(len(y))
-    z -= z.max(axis=1, keepdims=True)
-    own = z[:, y, at]
-    p = np.exp(z, out=z)
-    total = p.sum(axis=1)
-    p /= total[:, None]
-    p[:, y, at] -= 1
-    return np.log(total) - own, p
-
-
-def _softmax_curvature(z: np.ndarray) -> np.ndarray:
-    """Curvatures p (1 - p) of logits z [K, m, B], which are overwritten."""
-    p = _softmax(z)
-    p *= 1 - p
-    return p
-
-
-def _softmax(z: np.ndarray) -> np.ndarray:
-    """Probabilities of logits z [K, m, B], which are overwritten."""
-    z -= z.max(axis=1, keepdims=True)
-    p = np.exp(z, out=z)
-    p /= p.sum(axis=1, keepdims=True)
-    return p

@@ -85,15 +85,8 @@ def load(
     )
 
 
-def files(
-    path: str,
-    validation_path: str = "",
-    test_path: str = "",
-    zero_based: str | bool = "auto",
-    num_features: int = 0,
-) -> dict[str, str]:
-    """All files that `load` reads."""
-    del zero_based, num_features
+def files(path: str, validation_path: str = "", test_path: str = "", **_) -> dict[str, str]:
+    """All files that `load` reads; other arguments change none of them."""
     return {one: one for some in _paths(path, validation_path, test_path).values() for one in some}
 
 

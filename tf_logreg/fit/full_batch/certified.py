@@ -135,8 +135,8 @@ class Certified:
 
         return [given(problem) for problem in problems]
 
-    def _uncentred(self, w: np.ndarray, k: int) -> host.Problem:
-        """`problem`; of sparse rows in columns as they are, since laid out they would fill the memory."""
+    def _as_searched(self, w: np.ndarray, k: int) -> host.Problem:
+        """Problem k at w [P] as searches read it: centred, where rows are dense."""
         problem = self.problem(w, k)
         return self._as_given([problem])[0] if self.source.sparse else problem
 
@@ -148,7 +148,7 @@ class Certified:
 
         def search() -> tuple:
             blocks = self.blocks(np.array([k]), everyone=True)
-            found = separation.separating_direction(blocks, self._uncentred(w, k), self.columns.scale)
+            found = separation.separating_direction(blocks, self._as_searched(w, k), self.columns.scale)
             return *found, self.problems.passes[k]
 
         direction, settled, self.problems.passes[k] = self.devices.from_chief(search)
@@ -159,7 +159,7 @@ class Certified:
 
         def search() -> tuple:
             blocks = self.blocks(np.array([k]), everyone=True)
-            at = self._uncentred(np.zeros(self.problems.size), k)
+            at = self._as_searched(np.zeros(self.problems.size), k)
             return *recession.running_off(blocks, at, self.columns.scale, direction), self.problems.passes[k]
 
         moved, whole, self.problems.passes[k] = self.devices.from_chief(search)
@@ -171,7 +171,7 @@ class Certified:
         def search() -> tuple:
             blocks, at = self.blocks(np.array([k]), everyone=True), np.zeros(self.problems.size)
             eps = float(np.finfo(self.source.x_dtype).eps)
-            found = dependence.dependence(blocks, self._uncentred(at, k), self.columns.scale, eps)
+            found = dependence.dependence(blocks, self._as_searched(at, k), self.columns.scale, eps)
             return found and tuple(found), self.problems.passes[k]
 
         found, self.problems.passes[k] = self.devices.from_chief(search)

@@ -47,8 +47,6 @@ def bytes_of_problem(p: int, m: int, bias: bool, num_rows: int, *, sparse: bool 
         curvature = (2 + outputs) * rows**2
     else:
         curvature = (2 + outputs) * (p + 1) ** 2  # the sums, the matrix and its factors
-    if (
-        num_rows <= min(p, row_space.MOST_ROWS) and not sparse
-    ):  # it may be solved in the space of its rows: theirs
+    if num_rows <= min(p, row_space.MOST_ROWS) and not sparse:  # it may be solved in its rows' space
         curvature = max(curvature, 3 * num_rows**2)
     return 8.0 * (16 * size + curvature + 6 * m * _BLOCK_ROWS)

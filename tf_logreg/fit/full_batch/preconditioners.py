@@ -140,9 +140,10 @@ class Preconditioners:
         return _FEW_PRODUCTS + 2 * sample * (p + 1) / (3 * rows * m) / count[group]
 
     def _sums_of_alike(self, w: np.ndarray, alike: np.ndarray) -> list[np.ndarray]:
-        """The pooled Gram matrix at w [P] for one problem, over the rows of all those in `alike`."""
+        """The pooled Gram matrix or its diagonal at w [P] of one problem, over the rows of all `alike`."""
         problems = self._problems
-        one, request = alike[0], requests.request(problems, "pooled_gram")
+        name = "pooled_diagonal" if problems.engine.sparse else "pooled_gram"
+        one, request = alike[0], requests.request(problems, name)
         held_out, latest = problems.held_out[one], problems.latest[one]
         if len(alike) > 1:
             held_out, latest = -1, np.iinfo(np.int32).max

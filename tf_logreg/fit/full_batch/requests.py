@@ -37,8 +37,8 @@ def request(problems: Any, name: str) -> Request:
     if name == "hessian":
         width = 2 * len(set(problems.alike.tolist())) * m * m * (p + 1)
         return Request(name, 1, width, max(1, rows // _rows_of_hessian(problems, rows)))
-    if problems.engine is not None and problems.engine.sparse:
-        return Request("pooled_diagonal", 1, 4 * count * m)
+    if name == "pooled_diagonal":
+        return Request(name, 1, 4 * count * m)
     return Request("pooled_gram", 1, 2 * (p + 1), max(1, rows // (ROWS_PER_FEATURE * (p + 1))))
 
 
