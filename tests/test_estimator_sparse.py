@@ -122,16 +122,6 @@ def test_words_in_a_pipeline():
     np.testing.assert_array_equal(clone(model).fit(texts, fruit).predict(["ripe apple", "old car"]), [1, 0])
 
 
-def test_coefficients_as_a_sparse_matrix():
-    model = LogisticRegression(l1_ratio=1, C=0.1).fit(scipy.sparse.csr_array(X), Y)
-    before, chances = model.coef_.copy(), model.predict_proba(X)
-    assert 0 < (before != 0).sum() < 12
-    assert scipy.sparse.issparse(model.sparsify().coef_)
-    np.testing.assert_array_equal(model.coef_.toarray(), before)
-    np.testing.assert_array_equal(model.predict_proba(X), chances)
-    np.testing.assert_array_equal(model.densify().coef_, before)
-
-
 def changed(value):
     x = scipy.sparse.csr_array(X)
     x.data[7] = value

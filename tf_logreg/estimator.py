@@ -13,12 +13,11 @@ import time
 import numpy as np
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tf_logreg import machine, outcome
 from tf_logreg.arguments import attributes, inputs, messages, parameters
-from tf_logreg.data import csr, digest
+from tf_logreg.data import digest
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.fit import learn, progress
@@ -32,7 +31,7 @@ from tf_logreg.results import workdir as workdirs
 machine.libraries()
 
 
-class LogisticRegression(ClassifierMixin, SparseCoefMixin, BaseEstimator):
+class LogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression with a proof of its distance to the optimum.
 
     It minimises scikit-learn's objective, sum_i s_i loss_i + (1 - l1_ratio) / (2 C) ||w||^2 +
@@ -263,8 +262,7 @@ class LogisticRegression(ClassifierMixin, SparseCoefMixin, BaseEstimator):
             NotFittedError: scikit-learn's, before `fit`.
         """
         check_is_fitted(self, "coef_")
-        coef = self.coef_.toarray() if csr.issparse(self.coef_) else np.asarray(self.coef_)
-        model, intercept = self._model, np.asarray(self.intercept_)
+        model, coef, intercept = self._model, np.asarray(self.coef_), np.asarray(self.intercept_)
         if all(map(np.array_equal, (coef, intercept), attributes.as_attributes(model, coef.dtype))):
             return model
         kernel = np.ascontiguousarray(coef.T, np.float64)
