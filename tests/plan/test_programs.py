@@ -6,11 +6,12 @@ import pytest
 import tensorflow as tf
 from problems import random_problem, solve_arrays
 
+from tf_logreg import config as configs
 from tf_logreg.devices import placement
 from tf_logreg.engines import on_devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit.minibatch import loop
-from tf_logreg.plan import chips, compiler, programs
+from tf_logreg.plan import chips, compiler, plan, programs
 
 
 class _AskedError(Exception):
@@ -86,6 +87,15 @@ def test_topologies():
     for name in ("v5e:3x3", "v9:1x1", "", "v5e"):
         with pytest.raises(InputError, match=r"v5e:2x4.*v6e:1x1.*Received"):
             chips.topology(name)
+
+
+def test_sparse_rows_are_not_planned(monkeypatch, tmp_path):
+    (tmp_path / "rows.txt").write_text("1 1:1\n0 2:1\n")
+    settings = configs.load("libsvm")
+    settings.data.args.path = str(tmp_path / "rows.txt")
+    monkeypatch.setattr(compiler, "check", lambda: None)
+    with pytest.raises(InputError, match="sparse rows are fitted by NumPy"):
+        plan.plan(settings, topology="v5e:2x4")
 
 
 def test_without_the_compiler(monkeypatch):

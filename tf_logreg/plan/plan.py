@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg.data import dataset
+from tf_logreg.data import dataset, sparse_arrays
 from tf_logreg.errors import InputError
 from tf_logreg.exact import host, normal_equations
 from tf_logreg.fit import penalties
@@ -133,10 +133,12 @@ def _check(dtype: str, num_rows: int, num_features: int, num_classes: int) -> No
 
 
 def _sizes(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> tuple[int, int, int]:
-    """The three sizes; those that are 0 come from the config's source."""
+    """The three sizes; those that are 0 come from the config's source, whose rows are dense."""
     if num_rows and num_features and num_classes:
         return num_rows, num_features, num_classes
     source, rows = dataset.read_data(config)
+    if source.sparse:
+        raise sparse_arrays.not_by_tensorflow()
     return (
         num_rows or len(rows["train"]),
         num_features or len(source.feature_names),
