@@ -3,9 +3,8 @@
     python tests/scikit_learn/run_test_logistic.py [arguments of pytest]
 
 Their file runs as it is installed; only names that it imports are others. The two classes are ours; what
-asks for liblinear, to compare with, gets scikit-learn's. What makes sparse rows makes dense ones, once
-instead of for each kind of sparse rows. Tests that do not apply stand in inapplicable.py with their
-reasons. Exit code 1 where a test fails, fewer than two thirds run, or a reason fits no test.
+asks for liblinear, to compare with, gets scikit-learn's. Tests that do not apply stand in inapplicable.py
+with their reasons. Exit code 1 where a test fails, fewer than two thirds run, or a reason fits no test.
 """
 
 import collections
@@ -18,10 +17,8 @@ from pathlib import Path
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # their tests of NumPy arrays through the array API run too
 
-import numpy as np
 import pytest
 import sklearn.linear_model
-import sklearn.utils.fixes
 from inapplicable import INAPPLICABLE
 
 import tf_logreg
@@ -36,11 +33,6 @@ class LogisticRegression(tf_logreg.LogisticRegression):
         if solver == "liblinear":
             return _THEIRS(*arguments, solver=solver, **parameters)
         return super().__new__(cls)
-
-
-def dense_rows(rows, dtype=None):
-    """Stands in for a class of sparse rows."""
-    return np.array(rows, dtype)
 
 
 def taking_ours(function):
@@ -89,7 +81,6 @@ def main(arguments: list[str]) -> int:
         return 1
     sklearn.linear_model.LogisticRegression = LogisticRegression
     sklearn.linear_model.LogisticRegressionCV = tf_logreg.LogisticRegressionCV
-    sklearn.utils.fixes.CSR_CONTAINERS = [dense_rows]
     plugin = Plugin()
     # Their own settings, not ours: no configuration file, no cache in the package.
     options = ["-c", os.devnull, "-p", "no:cacheprovider", "-q", "--disable-warnings", *arguments]
@@ -111,9 +102,7 @@ def report(plugin: Plugin) -> int:
         names = sorted({name.split("[")[0] for name, (_, why) in plugin.left_out.items() if why == reason})
         print(f"  {count} {reason}: {', '.join(names)}")
     share = ran / (ran + absent)
-    print(
-        f"{share:.1%} of what scikit-learn itself runs here ran, with dense rows where it makes sparse ones."
-    )
+    print(f"{share:.1%} of what scikit-learn itself runs here ran.")
     unused = sorted(set(INAPPLICABLE) - {pattern for pattern, _ in plugin.left_out.values()})
     if unused:
         print(f"Reasons that fit no test: {unused}")
