@@ -86,7 +86,7 @@ def test_one_vs_rest_and_standardised_columns(tmp_path):
     np.testing.assert_allclose(found[0][2].objective, found[1][2].objective, rtol=1e-8)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(24), 139])  # 139: a matrix that LAPACK's gesdd does not decompose
 def test_no_bound_is_below_the_truth(tmp_path, seed):
     certified(tmp_path, seed)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from tf_logreg.exact import separation
+from tf_logreg.exact import decomposition, separation
 from tf_logreg.exact.host import Block, Problem
 
 _MOST_OPERATIONS = 2e11  # about a minute
@@ -61,7 +61,7 @@ def dependence(
                 parts, waiting = [_triangle(parts)], 0
     triangle = _triangle(parts)
     length = np.linalg.norm(triangle, axis=0)
-    _, singular, directions = np.linalg.svd(triangle / np.where(length > 0, length, 1), full_matrices=True)
+    _, singular, directions = decomposition.svd(triangle / np.where(length > 0, length, 1), full=True)
     singular = np.pad(singular, (0, features.size - len(singular)))
     # Rounding is of the numbers before they were centred.
     size = np.append(np.hypot(problem.centre * scale, 1.0), 1.0)[features]

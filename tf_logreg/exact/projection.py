@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from tf_logreg.exact import normal_equations
+from tf_logreg.exact import decomposition, normal_equations
 from tf_logreg.exact.host import Problem
 
 # A direction that is taken for null must have no equation but rounding's, in columns of length one.
@@ -105,7 +105,7 @@ def of_root(root: np.ndarray, weight_sum: float) -> Projection:
     """The projection from all rows' `normal_equations.roots`, and their weights."""
     factor = root / np.sqrt(weight_sum)
     norm = _ones_for_zeros(np.linalg.norm(factor, axis=0))
-    _, singular, v = np.linalg.svd(factor / norm, full_matrices=True)
+    _, singular, v = decomposition.svd(factor / norm, full=True)
     return _of_singular(norm, singular, v, 500 * np.finfo(np.float64).eps * max(factor.shape))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
-from tf_logreg.exact import separation
+from tf_logreg.exact import decomposition, separation
 from tf_logreg.exact.host import Block, Problem
 
 _MOST_COEFFICIENTS = 600  # that may move
@@ -181,5 +181,5 @@ def _null_space(rows: np.ndarray) -> np.ndarray:
     """An orthonormal basis [k, c] of what rows [r, c] take to zero."""
     if not len(rows):
         return np.eye(rows.shape[1])
-    _, singular, v = np.linalg.svd(rows, full_matrices=True)
+    _, singular, v = decomposition.svd(rows, full=True)
     return v[int((singular > _NULL * singular.max(initial=0.0)).sum()) :]

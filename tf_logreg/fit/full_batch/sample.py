@@ -17,6 +17,7 @@ import scipy.special
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Source
 from tf_logreg.engines.rows import read_rows
+from tf_logreg.exact import decomposition
 
 _LARGEST_GRAM = 4096  # most features for which a Gram matrix is built, with at least as many rows
 _MOST_ROWS = 2048
@@ -67,7 +68,7 @@ class Scatter:
         # The root of 1 - H H^T is 1 - U (1 - sqrt(1 - g)) U^T, with the m singular vectors U of H.
         norm = np.sqrt(np.maximum(d.sum(axis=0) * total, 1e-300))
         h = d / np.where(self._root > 0, self._root, 1) / norm * centred
-        self._u, g, _ = np.linalg.svd(h, full_matrices=False)
+        self._u, g, _ = decomposition.svd(h, full=False)
         self._less = 1 - np.sqrt(np.maximum(1 - np.square(g), 0))
         own = self._pair(rows.gram)
         p = rows.x.shape[1]
