@@ -31,6 +31,13 @@ def random_problem(num_rows=200, num_features=6, num_classes=3, seed=0):
     return x + rng.normal(size=num_features), y, rng.integers(1, 4, num_rows).astype(np.float64)
 
 
+def sparse_rows(rng, num_rows, num_features, density):
+    """Rows [n, p] of values in [0, 1), a share `density` of them stored; of every SciPy that the package allows."""
+    return scipy.sparse.csr_array(
+        scipy.sparse.random(num_rows, num_features, density, format="csr", random_state=rng)
+    )
+
+
 def fit_arrays(x, y, weight=None, **options):
     """Fits arrays by minibatches; the arguments and what it gives are those of `solve_arrays`."""
     return solve_arrays(x, y, weight, solver="minibatch", **options)

@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse
+from problems import sparse_rows
 from sklearn.datasets import dump_svmlight_file
 
 RNG = np.random.default_rng(0)
-X = scipy.sparse.random_array((300, 20), density=0.3, rng=RNG, format="csr")
+X = sparse_rows(RNG, 300, 20, 0.3)
 Y = np.where(X @ RNG.normal(size=20) + 0.1 * RNG.normal(size=300) > 0, 1, -1)
 
 

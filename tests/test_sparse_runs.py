@@ -6,8 +6,8 @@ import signal
 
 import numpy as np
 import pytest
-import scipy.sparse
 import tensorflow as tf
+from problems import sparse_rows
 from sklearn.datasets import dump_svmlight_file
 from worker_runs import ROOT, ended, run_workers, start
 
@@ -23,7 +23,7 @@ SEVERAL = ["--distribution_strategy=mirrored", "--num_virtual_cpus=4"]  # replic
 def write_rows(path, features=FEATURES, n=200, seed=0, last=True):
     """A file of rows with ids from 1, whose labels the first 60 columns tell; the rows [n, features]."""
     random = np.random.default_rng(seed)
-    x = scipy.sparse.random_array((n, features), density=10 / features, rng=random, format="lil")
+    x = sparse_rows(random, n, features, 10 / features).tolil()
     x[0, -1] = 1.0 if last else 0.0
     x = x.tocsr().astype(np.float32)
     kernel = np.random.default_rng(9).standard_normal(FEATURES)

@@ -65,7 +65,7 @@ def test_random_rows_are_those_of_scikit_learn(tmp_path, monkeypatch):
         40,
         0.2,
         format="csr",
-        rng=rng,
+        random_state=rng,
         data_rvs=lambda n: rng.normal(size=n) * 10.0 ** rng.integers(-9, 9, n),
     )
     x[0, 39] = 1.0

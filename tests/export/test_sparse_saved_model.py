@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import tensorflow as tf
+from problems import sparse_rows
 
 from tf_logreg.model.head import Head
 from tf_logreg.model.model import MOST_LAID_OUT, Model, default_names
@@ -51,7 +52,7 @@ def served_by(model, folder, ids, values, signature="serving_default"):
 
 def test_a_process_with_tensorflow_alone_agrees(tmp_path):
     model = model_of()
-    x = scipy.sparse.random_array((200, 50), density=0.1, rng=np.random.default_rng(1), format="csr")
+    x = sparse_rows(np.random.default_rng(1), 200, 50, 0.1)
     ids, values = padded(x, "float32")
     model.export(str(tmp_path / "export"))
     np.savez(tmp_path / "rows.npz", ids=ids, values=values, dense=x.toarray().astype(np.float32))
@@ -65,7 +66,7 @@ def test_a_process_with_tensorflow_alone_agrees(tmp_path):
 @pytest.mark.parametrize(("output", "classes"), [("sigmoid", 2), ("softmax", 2), ("one_vs_rest", 3)])
 def test_each_output_in_float64(tmp_path, output, classes):
     model = model_of(output, classes, dtype="float64")
-    x = scipy.sparse.random_array((20, 50), density=0.2, rng=np.random.default_rng(1), format="csr")
+    x = sparse_rows(np.random.default_rng(1), 20, 50, 0.2)
     found = served_by(model, tmp_path, *padded(x, "float64"))
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(x), atol=1e-14)
     assert found["logits"].shape == (20, model.head.outputs)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from problems import objective, settings_of, solve_arrays
+from problems import objective, settings_of, solve_arrays, sparse_rows
 from sklearn.linear_model import LogisticRegression
 
 from tf_logreg.data import scan
@@ -22,7 +22,7 @@ HOST = {"strategy": None, "dtype": "float32"}
 def planted(seed, num_rows=600, num_features=900, classes=2, density=0.03):
     """Sparse rows with columns that are equal, empty and constant; labels [n] of `classes`."""
     rng = np.random.default_rng(seed)
-    x = scipy.sparse.random_array((num_rows, num_features), density=density, rng=rng).toarray()
+    x = sparse_rows(rng, num_rows, num_features, density).toarray()
     x *= rng.choice([1.0, 3.0], num_features)
     if num_features > 4:
         x[:, 1], x[:, 2], x[:, 3] = x[:, 0], 0.0, 1.0
@@ -135,7 +135,7 @@ def test_l1_with_more_coefficients_than_can_be_projected_on_is_certified(tmp_pat
 
 def test_the_scan_of_sparse_rows_is_that_of_dense_rows():
     rng = np.random.default_rng(0)
-    x = scipy.sparse.random_array((300, 8), density=0.3, rng=rng).toarray()
+    x = sparse_rows(rng, 300, 8, 0.3).toarray()
     x[:, 0], x[:, 1], x[:, 2], x[:, 3] = 5.0, 1e6 + rng.normal(size=300), x[:, 2] * 1e-30, 0.0
     y, weight = np.arange(300) % 2, rng.integers(0, 3, 300).astype(float)
     sources = [
@@ -198,7 +198,7 @@ def test_l1_among_many_columns_that_are_alike(tmp_path, seed):
 @pytest.mark.parametrize("seed", [0, 3])
 def test_l1_among_parallel_columns(tmp_path, seed):
     rng = np.random.default_rng(seed)
-    x = scipy.sparse.random_array((50, 200000), density=0.0005, rng=rng, format="csr")
+    x = sparse_rows(rng, 50, 200000, 0.0005)
     x.data = rng.normal(size=x.nnz)
     y = (np.arange(50) % 2).astype(np.int32)
     trained = solve_arrays(x, y, l1=0.02, standardize=False, tmp_path=tmp_path, **HOST)[2]

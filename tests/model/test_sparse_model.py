@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import scipy.sparse
+from problems import sparse_rows
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
@@ -31,7 +32,7 @@ def sparse_model(output="sigmoid", classes=2, features=60, density=1.0, dtype="f
 @pytest.mark.parametrize("kind", [*FORMATS, "int64 indices", "float32", "whole numbers", "booleans"])
 def test_sparse_rows_are_predicted_as_dense_ones(output, classes, kind):
     model = sparse_model(output, classes)
-    x = scipy.sparse.random_array((40, 60), density=0.1, rng=np.random.default_rng(1), format="csr")
+    x = sparse_rows(np.random.default_rng(1), 40, 60, 0.1)
     if kind in FORMATS:
         x = x.asformat(kind)
     elif kind == "int64 indices":

@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 import scipy.sparse
+from problems import sparse_rows
 
 from tf_logreg.data import sparse_arrays, views
 from tf_logreg.data.arrays import from_arrays
@@ -21,7 +22,7 @@ NAMES = ("ash", "birch", "cedar")
 def rows_of(features=40, classes=3, n=300):
     """x [n, features] sparse, y [n] and weights [n]."""
     random = np.random.default_rng(0)
-    x = scipy.sparse.random_array((n, features), density=0.1, rng=random, format="csr")
+    x = sparse_rows(random, n, features, 0.1)
     return x, random.integers(0, classes, n), random.random(n)
 
 
