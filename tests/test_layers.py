@@ -157,6 +157,7 @@ OTHER_FILES = {
     "devices/strategies.py": {"glob.glob"},  # devices
     "data/digest.py": {"open"},
     "data/sources/libsvm.py": {"glob.glob", "open"},
+    "tables/paths.py": {"glob.glob", "os.walk"},
     "data/npz_file.py": {"np.load", "open", "zipfile.ZipFile"},
     "data/sources/tfds.py": {"os.walk"},
     "ownership.py": {"open", "os.makedirs", "os.unlink"},  # the owner's file
@@ -203,6 +204,7 @@ LISTS = {
 }  # of fields and flags, line by line
 CONSTRUCTORS = {
     ("devices/strategies.py", "make_strategy"),  # public; its parameters are the flags
+    ("data/sources/csv.py", "load"),  # what data.args takes
     ("estimator.py", "__init__"),  # and here scikit-learn's
     ("estimator_cv.py", "__init__"),
 }

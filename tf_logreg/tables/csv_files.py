@@ -1,0 +1,348 @@
+"""CSV files -> a table.
+
+Arrow reads a file with all cores and finds each column's type. What it would let pass is checked: a
+word in a column of numbers, whole numbers with leading zeros, rows of other lengths, a quote that is never
+closed. Only when something is wrong is a file read again to find the row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tf_logreg.errors import InputError
+from tf_logreg.tables import csv_faults, joining
+from tf_logreg.tables.csv_form import MISSING, MOST_ROW, Form, Layout, layout, say_guesses
+from tf_logreg.tables.csv_stream import Stream
+from tf_logreg.tables.joining import Part
+from tf_logreg.tables.paths import File, files_of_splits, listed
+from tf_logreg.tables.table import Table, plain, require_arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+ENDINGS = tuple(name + packed for name in (".csv", ".tsv") for packed in ("", ".gz", ".zst"))
+_BLOCK = 2**21  # bytes that one core works on at a time
+_HEAD = 1000  # values that say whether a column has numbers or words
+_MANY_NUMBERS = 0.9  # share of numbers among words that is worth a warning
+_NUMBER = r"^[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*$|^[ \t]*[+-]?(?i:inf|infinity|nan)[ \t]*$"
+_TIME = r"^[ \t]*\d{4}-\d\d-\d\d([ T]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?[ \t]*$"
+_LEADING_ZERO = r"^[ \t]*-?0\d"
+
+
+def read(path: str, validation_path: str, test_path: str, form: Form) -> Table:
+    """Reads files of all splits; the arguments are those of the source `csv`.
+
+    Raises:
+        InputError: with file, row and column where there is one.
+    """
+    require_arrow("data.source")
+    files = files_of_splits(path, validation_path, test_path, ENDINGS)
+    layouts = {file.path: layout(file.path, form) for some in files.values() for file in some}
+    say_guesses(list(layouts.values()), form)
+    _check_forced(form, list(layouts.values()))
+    splits = {
+        split: [_Reader(file, layouts[file.path], form).part() for file in some]
+        for split, some in files.items()
+    }
+    _say_skipped([part for some in splits.values() for part in some], form)
+
+    def settle(parts: list[Part], mixed: joining.MixedTypesError) -> None:
+        _settle(parts, mixed, lambda part: _Reader(part.file, layouts[part.file.path], form))
+
+    return joining.join(splits, settle)
+
+
+def _check_forced(form: Form, layouts: list[Layout]) -> None:
+    """InputError where a type is forced on a column that no file has."""
+    known = {name for one in layouts for name in one.names}
+    for name in form.forced():
+        if name not in known:
+            raise InputError(
+                f"data.args.types: expected a column of the files. Received: {name!r}; "
+                f"{layouts[0].path!r} has {listed(layouts[0].names, 20)}."
+            )
+
+
+@dataclasses.dataclass
+class _Bad:
+    """A row with another number of fields: its number among the rows of the file, from 1, and its text."""
+
+    number: int
+    expected: int
+    actual: int
+    text: str
+
+
+@dataclasses.dataclass
+class _Reader:
+    """Reads one file, once or more often."""
+
+    file: File
+    layout: Layout
+    form: Form
+    bad: list[_Bad] = dataclasses.field(default_factory=list)
+
+    def part(self) -> Part:
+        """The rows, each column in its type."""
+        forced = {name: kind for name, kind in self.form.forced().items() if name in self.layout.names}
+        table, stream = self.table({name: _arrow_type(kind) for name, kind in forced.items()})
+        part = Part(self.file, table, [one.number for one in self.bad])
+        self._refuse_bytes(part)
+        again = _to_read_again(table, set(forced), stream.has_leading_zeros)
+        if again:
+            self._as_words(part, again)
+        for name in table.column_names:
+            if name not in forced and _is_words(part.columns.column(name)):
+                _refuse_stray_words(part, name, self.layout.decimal)
+        part.columns = _plain_but_null(part.columns)
+        return part
+
+    def words(self, name: str) -> pa.ChunkedArray:
+        """A column as the file spells it."""
+        import pyarrow as pa
+
+        return self.table({name: pa.string()}, only=[name])[0].column(name)
+
+    def table(self, types: dict[str, pa.DataType], only: list[str] | None = None) -> tuple[pa.Table, Stream]:
+        """What Arrow reads.
+
+        types: of columns; Arrow finds those of others.
+        only: names of the columns that are read; None for all.
+        """
+        import pyarrow as pa
+
+        self.bad = []
+        block, use_threads = _BLOCK, True
+        while True:
+            try:
+                return self._arrow(types, only, block, use_threads)
+            except InputError:
+                raise
+            except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
+                text = str(error)
+            if "straddl" in text and block < MOST_ROW:
+                block = MOST_ROW
+            elif use_threads:
+                use_threads = False  # only then does Arrow know rows by number
+            else:
+                raise csv_faults.explained(text, self.file.path, self.layout, self.form, self.bad)
+
+    def _arrow(self, types, only, block: int, use_threads: bool) -> tuple[pa.Table, Stream]:
+        from pyarrow import csv
+
+        names, quote = self.layout.names, self.layout.quote
+        separator = self.layout.separator
+        # A last row without a value, which an open quote swallows; a single column needs quotes to have one.
+        tail = (separator * (len(names) - 1) or quote * 2).encode()
+        stream = Stream(
+            self.file.path, self.form.encoding, (separator + quote).encode(), self.layout.skip,
+            tail=b"\n" + tail + b"\n" if tail else b"",
+        )  # fmt: skip
+        self.bad = []
+        missing = list(dict.fromkeys((*MISSING, *self.form.missing)))
+        missing += [f" {word}" for word in missing]  # 'a, ?, b' is written too
+        try:
+            table = csv.read_csv(
+                stream,
+                read_options=csv.ReadOptions(
+                    use_threads=use_threads, block_size=block, column_names=list(names)
+                ),
+                parse_options=csv.ParseOptions(
+                    delimiter=separator,
+                    quote_char=quote or False,
+                    newlines_in_values=bool(quote),
+                    invalid_row_handler=self._handler(use_threads),
+                ),
+                convert_options=csv.ConvertOptions(
+                    column_types=types,
+                    null_values=missing,
+                    true_values=[],
+                    false_values=[],
+                    decimal_point=self.layout.decimal,
+                    strings_can_be_null=True,
+                    include_columns=only,
+                ),
+            )
+        finally:
+            stream.close()
+        return self._without_tail(table, tail), stream
+
+    def _handler(self, use_threads: bool) -> Callable:
+        """What Arrow asks about a row of another length."""
+        if use_threads:
+            return lambda row: "error"
+
+        def handle(row) -> str:
+            self.bad.append(_Bad(row.number, row.expected_columns, row.actual_columns, row.text))
+            return "error" if self.form.on_bad_lines == "error" else "skip"
+
+        return handle
+
+    def _without_tail(self, table: pa.Table, tail: bytes) -> pa.Table:
+        """The table without the row that was added; InputError where an open quote swallowed it."""
+        if not tail:
+            return table
+        count = table.num_rows
+        swallowed = bool(self.bad) and self.bad[-1].text.rstrip("\r\n").endswith("\n" + tail.decode())
+        if not swallowed and count:
+            swallowed = any(column[count - 1].is_valid for column in table.columns)
+        if swallowed or not count:
+            raise csv_faults.open_quote(self.file.path, self.layout, self.form)
+        return table.slice(0, count - 1)
+
+    def _as_words(self, part: Part, names: list[str]) -> None:
+        """Puts columns as words where their values are: times of day, numbers with leading zeros."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        words = self.table({name: pa.string() for name in names}, only=names)[0]
+        for name in names:
+            column = words.column(name)
+            if part.columns.column(name).type == pa.int64():
+                zeros = pc.match_substring_regex(column, _LEADING_ZERO)
+                if not pc.any(zeros).as_py():
+                    continue
+                row = pc.index(zeros, True).as_py()
+                log.info(
+                    "Column %r has whole numbers with leading zeros, %r in %s: they are read as words. "
+                    "data.args.types=('%s:int64',) makes them numbers.",
+                    name, column[row].as_py(), part.place(row), name,
+                )  # fmt: skip
+            part.columns = _with(part.columns, name, column)
+
+    def _refuse_bytes(self, part: Part) -> None:
+        """InputError at the first value that is not in UTF-8: Arrow makes its column one of bytes."""
+        import pyarrow as pa
+
+        for name in part.columns.column_names:
+            if pa.types.is_binary(part.columns.column(name).type):
+                raise csv_faults.not_utf8(part, name)
+
+
+def _arrow_type(kind: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return {
+        "timestamp": pa.timestamp("us"),
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+    }[kind]
+
+
+def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _to_read_again(table: pa.Table, forced: set[str], has_leading_zeros: bool) -> list[str]:
+    """Columns that Arrow reads otherwise than this program."""
+    import pyarrow as pa
+
+    return [
+        field.name
+        for field in table.schema
+        if field.name not in forced
+        and (pa.types.is_time(field.type) or (has_leading_zeros and field.type == pa.int64()))
+    ]
+
+
+def _is_words(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+
+    return column.type == pa.string() and column.null_count < len(column)
+
+
+def _matches(column: pa.ChunkedArray, pattern: str, decimal: str) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    return pc.match_substring_regex(column, pattern.replace(r"\.", re.escape(decimal)))
+
+
+def _refuse_stray_words(part: Part, name: str, decimal: str) -> None:
+    """InputError where a column begins with numbers, or times, and has words later on.
+
+    Arrow would make all of them words. The first values decide, so that the same rows in more or in fewer
+    files are read alike.
+    """
+    import pyarrow.compute as pc
+
+    column = part.columns.column(name)
+    head = column.drop_null().slice(0, _HEAD) if column.null_count else column.slice(0, _HEAD)
+    for what, pattern in (("numbers", _NUMBER), ("times", _TIME)):
+        share = pc.mean(_matches(head, pattern, decimal)).as_py()
+        if share < _MANY_NUMBERS or (share == 1 and len(head) == 1):
+            continue
+        fits = _matches(column, pattern, decimal)
+        row = pc.index(fits, False).as_py()
+        if row < 0:
+            return  # numbers in forms that Arrow does not read together
+        value = column[row].as_py()
+        if share < 1:
+            count = len(column) - column.null_count - pc.sum(fits).as_py()
+            log.warning(
+                "Column %r is read as words: %d of its values are not %s, the first is %r in %s. If "
+                "they are missing values, list them in data.args.missing.",
+                name, count, what, value[:50], part.place(row),
+            )  # fmt: skip
+            return
+        raise csv_faults.stray_word(part, name, what, row)
+
+
+def _plain_but_null(table: pa.Table) -> pa.Table:
+    """Plain types; columns without any value stay null, so that they go with what other files have."""
+    import pyarrow as pa
+
+    nulls = {field.name: table.column(field.name) for field in table.schema if field.type == pa.null()}
+    table = plain(table)
+    for name, column in nulls.items():
+        table = _with(table, name, column)
+    return table
+
+
+def _settle(parts: list[Part], mixed: joining.MixedTypesError, reader: Callable[[Part], _Reader]) -> None:
+    """Makes a column words in all files where some of them have words alone; else an InputError."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.string() not in mixed.kinds:
+        joining.refuse_mixed(parts, mixed)
+    name = mixed.name
+    for part in parts:
+        column = part.columns.column(name)
+        if column.type != pa.string() or column.null_count == len(column):
+            continue
+        decimal = reader(part).layout.decimal
+        fits = pc.or_(_matches(column, _NUMBER, decimal), _matches(column, _TIME, decimal))
+        if pc.any(fits).as_py():
+            row = pc.index(fits, False).as_py()
+            other = next(kind for kind in mixed.kinds if kind != pa.string())
+            if row >= 0:
+                what = "times" if pa.types.is_timestamp(other) else "numbers"
+                raise csv_faults.stray_word(part, name, f"{what} as in {mixed.kinds[other].file.path!r}", row)
+    log.info(
+        "Column %r is read as words: %r has words there, %r has none.",
+        name, mixed.kinds[pa.string()].file.path,
+        next(part.file.path for kind, part in mixed.kinds.items() if kind != pa.string()),
+    )  # fmt: skip
+    for part in parts:
+        if part.columns.column(name).type not in (pa.string(), pa.null()):
+            part.columns = _with(part.columns, name, reader(part).words(name))
+
+
+def _say_skipped(parts: list[Part], form: Form) -> None:
+    """Says how many rows were left out, and names the first ten."""
+    count = sum(len(part.skipped) for part in parts)
+    if not count:
+        return
+    some = [f"row {number} of {part.file.path}" for part in parts for number in part.skipped[:10]]
+    say = log.warning if form.on_bad_lines == "warn" else log.info
+    say(
+        "%d rows with another number of fields were left out: %s%s.",
+        count, ", ".join(some[:10]), ", ..." if count > 10 else "",
+    )  # fmt: skip

@@ -1,0 +1,170 @@
+"""The bytes of a CSV file as Arrow reads them: unpacked, in UTF-8, without the header, and watched.
+
+What Arrow's reader would let pass is seen here, as the bytes come by: NUL bytes, more text than fits in
+memory, whole numbers with leading zeros, and (by a row at the end) a quote that is never closed.
+"""
+
+import codecs
+import dataclasses
+
+import numpy as np
+import psutil
+
+from tf_logreg.errors import InputError, brief
+
+MEMORY_SHARE = 0.75  # of the available memory that the text of a file may take
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+_OTHERS = {
+    b"PAR1": "Parquet; read it with data.source='parquet'",
+    b"PK\x03\x04": "a zip archive, as spreadsheets are too; unpack it, or save the sheet as CSV",
+    b"\xfd7zXZ\x00": "packed by xz; unpack it",
+}
+# UTF-32 first: the mark of UTF-16 is the beginning of its mark.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_BLOCK = 2**20
+
+
+@dataclasses.dataclass
+class Stream:
+    """A file as Arrow reads it: `read(size)` gives at most so many bytes of UTF-8, and b'' at the end.
+
+    path, encoding: of the file; a mark at its beginning counts more than `encoding`.
+    delimiters: bytes after which a value begins.
+    skip: number of bytes of UTF-8, the header's, that are left out at the beginning.
+    tail: bytes that follow the file's.
+    """
+
+    path: str
+    encoding: str = "utf-8"
+    delimiters: bytes = b',"\n'
+    skip: int = 0
+    tail: bytes = b""
+    has_leading_zeros: bool = dataclasses.field(default=False, init=False)
+    closed: bool = dataclasses.field(default=False, init=False)
+
+    def __post_init__(self):
+        """Opens the file and leaves out what is to be skipped."""
+        try:
+            self._raw = _open(self.path)
+            head = self._raw.read(_BLOCK)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+        self.used_encoding = marked or self.encoding
+        self._decoder = None
+        if self.used_encoding == "utf-8-sig":
+            head = head[len(codecs.BOM_UTF8) :]
+        elif codecs.lookup(self.used_encoding).name != "utf-8":
+            self._decoder = codecs.getincrementaldecoder(self.used_encoding)()
+        self._head, self._ready, self._at_end = head, b"", False
+        self._bytes, self._lines, self._last = 0, 1, b"\n"
+        self._limit = psutil.virtual_memory().available * MEMORY_SHARE
+        self._starts = np.zeros(256, bool)
+        self._starts[list(self.delimiters + b"\r\n")] = True
+        left = self.skip
+        while left and (data := self.read(min(left, _BLOCK))):
+            left -= len(data)
+
+    def readable(self) -> bool:
+        """As Arrow asks of a file."""
+        return True
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.closed = True
+        self._raw.close()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; all of them for -1.
+
+        Raises:
+            InputError: bytes that are not what the encoding says, a NUL byte, a damaged packed file, or more
+                text than fits in memory.
+        """
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_BLOCK), b""))
+        while not self._ready and not self._at_end:
+            self._ready = self._next(size)
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
+
+    def _next(self, size: int) -> bytes:
+        """Checked text of about this size; the tail at the end."""
+        try:
+            data, self._head = self._head or self._raw.read(size), b""
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        self._at_end = not data
+        if self._decoder:
+            data = self._decoded(data)
+        self._check(data)
+        return data + self.tail if self._at_end else data
+
+    def _decoded(self, data: bytes) -> bytes:
+        try:
+            return self._decoder.decode(data, final=self._at_end).encode()
+        except UnicodeError as error:
+            begun = getattr(error, "object", b"")[: getattr(error, "start", 0)]
+            line = self._lines + begun.decode(self.used_encoding, "ignore").count("\n")
+            raise InputError(
+                f"data.args.encoding: expected the encoding of the file. Received: {self.used_encoding!r}, "
+                f"in which line {line} of {self.path!r} cannot be read: {brief(error, 100)}."
+            ) from None
+
+    def _check(self, data: bytes) -> None:
+        """Looks at bytes that come by."""
+        if b"\0" in data:
+            line = self._lines + data[: data.index(b"\0")].count(b"\n")
+            raise InputError(
+                f"data.args.path: expected text. Received: a NUL byte in line {line} of {self.path!r}; if "
+                "the file is in UTF-16, give data.args.encoding='utf-16-le' or 'utf-16-be'."
+            )
+        self._bytes += len(data)
+        if self._bytes > self._limit:
+            raise InputError(
+                f"data.args.path: expected text that fits in memory, {self._limit / 2**30:.2f} GiB of it. "
+                f"Received: more in {self.path!r}; read fewer files, or on a larger machine."
+            )
+        if not self.has_leading_zeros and data:
+            with_last = self._last + data  # a value may stand across two blocks
+            self.has_leading_zeros = self._begins_with_zero(with_last)
+            self._last = with_last[-3:]
+        self._lines += data.count(b"\n")
+
+    def _begins_with_zero(self, data: bytes) -> bool:
+        """Whether some value may begin with 0 and another digit; blanks may stand before it."""
+        codes = np.frombuffer(data, np.uint8)
+        digit = (codes[1:] - np.uint8(48)) < 10
+        at = np.flatnonzero((codes[:-1] == 48) & digit)
+        at = at[at > 0]
+        before = codes[at - 1]
+        if self._starts[before].any():
+            return True
+        at = at[(before == 32) & (at > 1)]
+        return bool(self._starts[codes[at - 2]].any())
+
+
+def _open(path: str):
+    """The unpacked bytes of a file."""
+    import pyarrow as pa
+
+    raw = pa.OSFile(path)
+    head = raw.read(6)
+    raw.seek(0)
+    for magic, what in _OTHERS.items():
+        if head.startswith(magic):
+            raise InputError(f"data.args.path: expected CSV. Received: {path!r} is {what}.")
+    for magic, codec in _MAGIC.items():
+        if head.startswith(magic):
+            return pa.CompressedInputStream(raw, codec)
+    return raw
+
+
+def _unreadable(path: str, error: OSError) -> InputError:
+    return InputError(f"data.args.path: cannot read {path!r}: {brief(error)}.")
