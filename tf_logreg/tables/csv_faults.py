@@ -104,7 +104,7 @@ def _not_of_type(found: re.Match, path: str, layout: Layout) -> InputError:
 def _row_of_open_quote(path: str, layout: Layout, form: Form) -> int:
     """The first row, from 1, with a quote open to the end of the file, or for more than a row may have.
 
-    It is 0 where there is none. A quote opens at the beginning of a field; within an unquoted field it is a letter.
+    It is 0 where there is none. A quote opens at the beginning of a field; elsewhere it is a letter.
     """
     quote, separator = re.escape(layout.quote), re.escape(layout.separator)
     closed = re.compile(f"(?:^|(?<={separator})){quote}(?:[^{quote}]|{quote}{quote})*{quote}")
