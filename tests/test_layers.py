@@ -205,6 +205,7 @@ LISTS = {
 CONSTRUCTORS = {
     ("devices/strategies.py", "make_strategy"),  # public; its parameters are the flags
     ("data/sources/csv.py", "load"),  # what data.args takes
+    ("data/sources/table.py", "load"),
     ("estimator.py", "__init__"),  # and here scikit-learn's
     ("estimator_cv.py", "__init__"),
 }

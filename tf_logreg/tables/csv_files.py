@@ -19,7 +19,7 @@ from tf_logreg.tables.csv_form import MISSING, MOST_ROW, Form, Layout, layout, s
 from tf_logreg.tables.csv_stream import Stream
 from tf_logreg.tables.joining import Part
 from tf_logreg.tables.paths import File, files_of_splits, listed
-from tf_logreg.tables.table import Table, plain, require_arrow
+from tf_logreg.tables.table import Table, plain_but_null, require_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +100,7 @@ class _Reader:
         for name in table.column_names:
             if name not in forced and _is_words(part.columns.column(name)):
                 _refuse_stray_words(part, name, self.layout.decimal)
-        part.columns = _plain_but_null(part.columns)
+        part.columns = plain_but_null(part.columns)
         return part
 
     def words(self, name: str) -> pa.ChunkedArray:
@@ -292,17 +292,6 @@ def _refuse_stray_words(part: Part, name: str, decimal: str) -> None:
             )  # fmt: skip
             return
         raise csv_faults.stray_word(part, name, what, row)
-
-
-def _plain_but_null(table: pa.Table) -> pa.Table:
-    """Plain types; columns without any value stay null, so that they go with what other files have."""
-    import pyarrow as pa
-
-    nulls = {field.name: table.column(field.name) for field in table.schema if field.type == pa.null()}
-    table = plain(table)
-    for name, column in nulls.items():
-        table = _with(table, name, column)
-    return table
 
 
 def _settle(parts: list[Part], mixed: joining.MixedTypesError, reader: Callable[[Part], _Reader]) -> None:

@@ -61,6 +61,16 @@ def plain(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
+def plain_but_null(table: pa.Table) -> pa.Table:
+    """As `plain`, but columns without any type stay so: they go with what other files have there."""
+    import pyarrow as pa
+
+    columns = [
+        column if pa.types.is_null(column.type) else plain_column(column) for column in table.itercolumns()
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column as `plain` has it."""
     import pyarrow as pa

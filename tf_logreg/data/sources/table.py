@@ -1,0 +1,97 @@
+"""CSV or Parquet, by the ending of a path or the prefix `csv:` or `parquet:` before it."""
+
+import inspect
+
+from tf_logreg.data.sources import csv, parquet
+from tf_logreg.errors import InputError
+from tf_logreg.tables import csv_files, parquet_files, paths
+from tf_logreg.tables.table import Table
+
+_FORMATS = {"csv": csv, "parquet": parquet}
+_PATHS = ("path", "validation_path", "test_path")
+
+
+def load(
+    path: str,
+    validation_path: str = "",
+    test_path: str = "",
+    separator: str = "",
+    quote: str = '"',
+    decimal: str = "",
+    header: bool = True,
+    column_names: tuple = (),
+    missing: tuple = (),
+    encoding: str = "utf-8",
+    on_bad_lines: str = "error",
+    types: tuple = (),
+) -> Table:
+    """Reads files of named columns, all of one format.
+
+    Args:
+        path, validation_path, test_path: as of the sources `csv` and `parquet`, whose format the endings of
+            the files say, .parquet and .pq or .csv and .tsv, or else a prefix: 'csv:adult.data'.
+        separator, quote, decimal, header, column_names, missing, encoding, on_bad_lines, types: as of the
+            source `csv`; with Parquet they are refused.
+
+    Raises:
+        InputError: as these sources, or files of which neither the ending nor a prefix says the format.
+    """
+    given = {
+        name: value for name, value in locals().items() if name in inspect.signature(csv.load).parameters
+    }
+    name, given = _format(given)
+    if name == "csv":
+        return csv.load(**given)
+    defaults = {name: one.default for name, one in inspect.signature(csv.load).parameters.items()}
+    for key in set(given) - set(_PATHS):
+        if given[key] != defaults[key]:
+            raise InputError(
+                f"data.args.{key}: expected {defaults[key]!r} with Parquet, which says this itself. "
+                f"Received: {given[key]!r}."
+            )
+    return parquet.load(**{name: given[name] for name in _PATHS})
+
+
+def files(path: str, validation_path: str = "", test_path: str = "", **_) -> dict[str, str]:
+    """All files that `load` reads; other arguments change none of them."""
+    name, given = _format({"path": path, "validation_path": validation_path, "test_path": test_path})
+    return _FORMATS[name].files(**given)
+
+
+def _format(given: dict) -> tuple[str, dict]:
+    """The format of all files, and the arguments with paths that have no prefix."""
+    found, without = {}, dict(given)
+    for key in _PATHS:
+        prefix, colon, rest = given[key].partition(":")
+        if colon and prefix in _FORMATS:
+            found[key], without[key] = prefix, rest
+    every = paths.files_of_splits(
+        *(without[key] for key in _PATHS), csv_files.ENDINGS + parquet_files.ENDINGS
+    )
+    for split, some in every.items():
+        key = "path" if split == "train" else f"{split}_path"
+        if key in found:
+            continue
+        names = {_by_ending(file.path) for file in some}
+        if None in names or len(names) > 1:
+            strange = next((file.path for file in some if _by_ending(file.path) is None), None)
+            what = f"{strange!r}" if strange else f"both in {given[key]!r}"
+            raise InputError(
+                f"data.args.{key}: expected files that all end with .csv or .tsv, or all with .parquet or "
+                f".pq. Received: {what}; 'csv:' or 'parquet:' before the path says the format."
+            )
+        found[key] = names.pop()
+    if len(set(found.values())) > 1:
+        raise InputError(
+            "data.args: expected one format of all files. Received: "
+            f"{' and '.join(f'{name} in {key}' for key, name in found.items())}."
+        )
+    return found["path"], without
+
+
+def _by_ending(path: str) -> str | None:
+    """The format that a path's ending says; None where it says none."""
+    path = path.lower()
+    if path.endswith(parquet_files.ENDINGS):
+        return "parquet"
+    return "csv" if path.endswith(csv_files.ENDINGS) else None
