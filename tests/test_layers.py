@@ -19,7 +19,7 @@ ALLOWED = {
     },
     "command_line_flags": {"config", "devices", "storage", "errors"},
     "modes": {
-        "config", "fit", "results", "export", "data", "model", "devices", "storage", "errors",
+        "config", "fit", "results", "export", "tables", "data", "model", "devices", "storage", "errors",
     },
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
@@ -33,7 +33,7 @@ ALLOWED = {
     "arguments": {"config", "fit", "data", "model", "devices", "errors"},
     "outcome": {"results", "fit", "data", "devices"},
     "training": {
-        "outcome",        "config", "fit", "results", "export", "data", "model", "devices", "storage", "signals", "errors",
+        "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",
     },
     "config": {"faults", "storage", "errors"},
     "faults": {"data", "fit", "solvers", "storage"},
@@ -41,12 +41,12 @@ ALLOWED = {
         "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "machine", "signals",
         "errors",
     },
-    "results": {"export", "data", "model", "objective", "devices", "storage", "machine", "errors"},
-    "export": {"objective", "errors"},
+    "results": {"export", "tables", "data", "model", "objective", "devices", "storage", "machine", "errors"},
+    "export": {"tables", "objective", "errors"},
     "engines": {"data", "objective", "devices", "machine", "errors"},
     "data": {"model", "tables", "devices", "storage", "machine", "errors"},
     "tables": {"storage", "machine", "errors"},
-    "model": {"export", "storage", "errors"},
+    "model": {"export", "tables", "storage", "errors"},
     "objective": {"errors"},
     "exact": {"machine", "errors"},
     "solvers": set(),

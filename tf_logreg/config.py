@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
 
     config.data = ConfigDict()
-    # A module of tf_logreg/data/sources: libsvm, npz, sklearn, synthetic, tfds.
+    # A module of tf_logreg/data/sources: csv, libsvm, npz, parquet, sklearn, synthetic, table, tfds.
     config.data.source = "sklearn"
     # That source's own arguments; `--config.data.args.path=...` may add one.
     config.data.args = ConfigDict()
@@ -45,6 +45,29 @@ def get_config() -> ConfigDict:
     config.data.offset = ""
     # With two classes, the one whose probability the sigmoid gives; '' for the last name in order.
     config.data.positive_class = ""
+
+    # Tables (csv, parquet, table) only, docs/tables.md. The columns to predict and, if any, of row weights.
+    config.data.label = ""
+    config.data.weight = ""
+    # A schema.json, or the work directory of a run that has one, instead of inferring it; '' to infer.
+    config.data.schema = ""
+    # By column what it becomes: 'numeric', 'log1p', 'bucketized:10', 'categorical', 'hashed:1000', 'text',
+    # 'date' or 'ignore'; `--config.data.columns.age=bucketized:10` adds one.
+    config.data.columns = ConfigDict()
+    # Pairs of words of two columns as further features: 'education x occupation:10000', several with commas;
+    # hashed into so many, or exact pairs without a number.
+    config.data.crosses = ""
+    # 'indicator': a missing number takes the mean and a feature says so, a missing word is a level; 'drop'
+    # leaves such rows out; 'error' refuses them.
+    config.data.missing = "indicator"
+    # 'all' levels have a feature, or all but the most frequent one ('reference'); 'auto': all beside a
+    # penalty.
+    config.data.coding = "auto"
+    # Rows that a level needs for a feature of its own, and most levels of a column; others are pooled.
+    config.data.min_count = 5
+    config.data.max_levels = 2000
+    # Features as 'dense' or 'sparse' rows; 'auto': sparse where they are many and mostly zero.
+    config.data.layout = "auto"
 
     config.model = ConfigDict()
     # 'sigmoid' has one output and takes two classes; 'softmax' has one a class; 'auto' chooses between

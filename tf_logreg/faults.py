@@ -17,10 +17,11 @@ from tf_logreg.solvers import load as solvers
 SOLVERS = ("auto", "minibatch", *solvers.known())
 OUTPUTS = ("auto", "sigmoid", "softmax", "one_vs_rest")
 _INFINITY = float("inf")
+_OPEN = ("args", "columns")  # sections of fields that only what they go to knows
 
 
 def structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") -> Iterator[str]:
-    """Unknown and missing fields and wrong types; `*args` are open, what they go to checks them."""
+    """Unknown and missing fields and wrong types; open sections are checked by what they go to."""
     for name in config:
         if name not in default:
             yield f"{prefix}{name}: no such field. Known here: {', '.join(default)}."
@@ -31,7 +32,7 @@ def structure_faults(config: ConfigDict, default: ConfigDict, prefix: str = "") 
         elif isinstance(expected, ConfigDict):
             if not isinstance(config[name], ConfigDict):
                 yield f"{field}: expected a section of fields. Received: {config[name]!r}."
-            elif not name.endswith("args"):
+            elif not name.endswith(_OPEN):
                 yield from structure_faults(config[name], expected, field + ".")
         elif type(config[name]) is not type(expected) and not (
             isinstance(expected, float) and type(config[name]) is int
@@ -84,8 +85,32 @@ def _data_faults(config: ConfigDict) -> Iterator[str]:
             "data.group, data.time: expected '' without data.validation_fraction, data.test_fraction or "
             "cv.folds."
         )
+    yield from _table_faults(data)
     if data.group and data.time:
         yield f"data.group, data.time: expected one of them. Received: {data.group!r}, {data.time!r}."
+
+
+def _table_faults(data: ConfigDict) -> Iterator[str]:
+    """What is wrong with the fields for tables."""
+    for field, known in (
+        ("missing", ("indicator", "drop", "error")),
+        ("coding", ("auto", "all", "reference")),
+        ("layout", ("auto", "dense", "sparse")),
+    ):
+        if data[field] not in known:
+            yield f"data.{field}: expected one of {', '.join(known)}. Received: {data[field]!r}."
+    for field in ("min_count", "max_levels"):
+        if data[field] < 1:
+            yield f"data.{field}: expected a whole number >= 1. Received: {data[field]}."
+    if data.source not in sources.TABLES:
+        for field in ("label", "weight", "schema", "crosses"):
+            if data[field]:
+                yield (
+                    f"data.{field}: expected '' with a source that is none of {', '.join(sources.TABLES)}. "
+                    f"Received: {data[field]!r} with data.source={data.source!r}."
+                )
+        if data.columns:
+            yield f"data.columns: expected none with a source that is no table. Received: {data.source!r}."
 
 
 def _objective_faults(config: ConfigDict) -> Iterator[str]:

@@ -30,6 +30,7 @@ from tf_logreg.model.model import Model
 from tf_logreg.results import events, measurement
 from tf_logreg.results import path as path_files
 from tf_logreg.results import workdir as directory
+from tf_logreg.tables import schema as schemas
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,7 @@ def run(
             return finished
         with _monitor(config, dataset, devices, run, record, overwrite) as monitor:
             fit = learn.learn(config, dataset, devices, monitor, start)
+        fit = dataclasses.replace(fit, model=dataclasses.replace(fit.model, schema=dataset.source.schema))
         clock.lap("fit")
 
         metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
@@ -260,6 +262,8 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
     else:
         log.info("model.keras takes dense rows: it is left out with %d features.", len(model.kernel))
     coefficients.write(run, model)
+    if model.schema is not None:
+        run.write_json(schemas.NAME, model.schema.to_json())
     run.write_arrays("metrics.npz", arrays)
     if fit.path is not None:
         path_files.write(run, fit.path, model)

@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.data import digest, moments, names, scan, shards, split, units, views
+from tf_logreg.data import digest, moments, names, scan, shards, split, tabular, units, views
 from tf_logreg.data import folds as make_folds
-from tf_logreg.data.load import files, load, version
+from tf_logreg.data.load import TABLES, files, load, version
 from tf_logreg.data.source import Source, with_offset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.model import head as heads
+from tf_logreg.tables.schema import Schema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Dataset:
     def num_features(self) -> int:
         """Number of features, p."""
         return len(self.source.feature_names)
+
+    def scaled(self, settings: ConfigDict) -> bool | np.ndarray:
+        """Which columns standardisation scales, all, none or bool [p]: of a table the numbers."""
+        if self.source.schema is None or not settings.standardize:
+            return settings.standardize
+        return self.source.schema.scaled
 
     @property
     def num_classes(self) -> int:
@@ -126,7 +133,7 @@ def of_rows(
 
 
 def read_data(
-    config: ConfigDict, class_names: tuple[str, ...] = (), outputs: int = 0
+    config: ConfigDict, class_names: tuple[str, ...] = (), outputs: int = 0, schema: Schema | None = None
 ) -> tuple[Source, dict[str, np.ndarray]]:
     """The source that the config names and its row ids by role: train, validation, test.
 
@@ -135,11 +142,14 @@ def read_data(
         class_names: classes of a finished run that is to be evaluated; () for the classes that have rows,
             of those declared.
         outputs: number of outputs of that run's model; 0 to follow model.output.
+        schema: of a table, that of the run; None to take data.schema or to infer it.
 
     Raises:
         InputError: the data cannot be used.
     """
-    data, source = config.data, load(config.data.source, **config.data.args)
+    data, source, rows = config.data, load(config.data.source, **config.data.args), None
+    if data.source in TABLES:
+        source, rows = tabular.read(source, config, schema or tabular.given_schema(data))
     for name in (data.group, data.time):
         source.extras.get(name)  # these arrays are read at first use: do it here, with the rest
     splits = {data.train_split, data.validation_split, data.test_split} & set(source.splits)
@@ -154,8 +164,9 @@ def read_data(
     if data.offset:
         outputs = outputs or heads.resolve(config.model.output, len(source.class_names)).outputs
         source = with_offset(source, data.offset, outputs)
-    options = set(data) - {"source", "args", "positive_class", "offset"}
-    return source, split.split_rows(source, seed=config.seed, **{name: data[name] for name in options})
+    if rows is None:
+        rows = split.split_rows(source, seed=config.seed, **tabular.split_options(data))
+    return source, rows
 
 
 def digests(config: ConfigDict, known: dict) -> dict:

@@ -17,6 +17,7 @@ from tf_logreg.data import sources
 
 if TYPE_CHECKING:  # it imports TensorFlow, which `known` must not need
     from tf_logreg.data.source import Source
+    from tf_logreg.tables.table import Table
 
 _PATHS = (
     "path",
@@ -26,6 +27,7 @@ _PATHS = (
     "folder",
     "data_dir",
 )  # names of arguments that are paths
+TABLES = ("csv", "parquet", "table")  # sources whose `load` gives a `Table` of raw columns
 
 
 def known() -> list[str]:
@@ -57,8 +59,8 @@ def faults(name: str, args: Mapping) -> list[str]:
     return lines
 
 
-def load(source: str, **args) -> "Source":
-    """Loads a source.
+def load(source: str, **args) -> "Source | Table":
+    """Loads a source; one of `TABLES` gives a `Table`.
 
     Args:
         source: one of `known()`.

@@ -55,14 +55,13 @@ class Affine:
     exponent: np.ndarray | int = 0
     far: np.ndarray | None = None
 
-    def penalty_unit(self, *, standardize: bool) -> np.ndarray:
+    def penalty_unit(self, *, standardize: bool | np.ndarray) -> np.ndarray:
         """[p]: the coefficient that penalties act on, over the coefficient of these columns of deviation one.
 
-        Penalties act on these columns' coefficients when standardised, else on those of the given columns.
+        Penalties act on these columns' coefficients when standardised, else on those of the given columns;
+        with bool [p] by column.
         """
-        if standardize:
-            return np.ones_like(self.scale)
-        return np.ldexp(self.scale, -np.asarray(self.exponent))
+        return np.where(standardize, 1.0, np.ldexp(self.scale, -np.asarray(self.exponent)))
 
 
 def check_smallest(found: Scan, source: Source) -> None:
@@ -103,7 +102,12 @@ def merged(scans: list[Scan]) -> Scan:
 
 
 def affine(
-    found: Scan, *, standardize: bool, bias: bool, dtype: np.dtype, exponent: np.ndarray | int = 0
+    found: Scan,
+    *,
+    standardize: bool | np.ndarray,
+    bias: bool,
+    dtype: np.dtype,
+    exponent: np.ndarray | int = 0,
 ) -> Affine:
     """The map from raw to training columns.
 
@@ -112,7 +116,7 @@ def affine(
 
     Args:
         found: the scan of the training rows.
-        standardize: scale to deviation one.
+        standardize: scale to deviation one; bool [p] for some columns.
         bias: whether the model has a bias; without one a shift would change the model.
         dtype: the source's float32 or float64. Shift and scale are rounded to it, so that
             subtracting in it loses nothing and `fold_out` is its exact inverse.
@@ -120,7 +124,7 @@ def affine(
     """
     shift = found.mean if bias else np.zeros_like(found.mean)
     deviation = np.where(found.deviation > 0, found.deviation, 1.0)
-    scale = 1 / deviation if standardize else np.ones_like(shift)
+    scale = np.where(standardize, 1 / deviation, 1.0)
     shift, scale = (a.astype(dtype).astype(np.float64) for a in (shift, scale))
     return Affine(shift, scale, exponent, far=np.abs(shift) > _FAR * found.deviation)
 

@@ -22,6 +22,8 @@ from tf_logreg.model.model import default_names as default_names  # of features,
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tf_logreg.tables.schema import Schema
+
 
 class Batch(NamedTuple):
     """B rows. Padding rows have row = -1, weight = 0 and the values of some real row."""
@@ -55,6 +57,7 @@ class Source:
         positions: position of each of `class_names` in `declared`, -1 for a name that is not in it.
         weight_exponent: the user's weights are 2^weight_exponent times those from `read`.
         nonzeros: of sparse rows how many values each has, on average; None for dense rows.
+        schema: of a table, how its columns became features; None for other rows.
     """
 
     feature_names: tuple[str, ...]
@@ -71,6 +74,7 @@ class Source:
     positions: tuple[int, ...] = ()
     weight_exponent: int = 0
     nonzeros: float | None = None
+    schema: Schema | None = None
 
     @property
     def sparse(self) -> bool:

@@ -13,8 +13,12 @@ import scipy.sparse
 
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
+from tf_logreg.tables import encoding
+from tf_logreg.tables.schema import Schema
+from tf_logreg.tables.table import Table
 
 BIAS = "(bias)"  # name of the bias among the features
+MOST_DENSE = 1000  # features of rows of a table that are encoded as an array
 MOST_LAID_OUT = 100_000  # features of a model of sparse rows that also takes them as dense rows
 
 
@@ -30,6 +34,7 @@ class Model:
         has_bias: whether the bias was fitted.
         dtype: of weights and features in the saved Keras model and SavedModel: float32 or float64.
         sparse: whether it was fitted to sparse rows, which its SavedModel then takes too.
+        schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
     """
 
     kernel: np.ndarray
@@ -40,6 +45,7 @@ class Model:
     has_bias: bool = True
     dtype: str = "float32"
     sparse: bool = False
+    schema: Schema | None = None
 
     @property
     def takes_dense(self) -> bool:
@@ -51,12 +57,15 @@ class Model:
 
         Args:
             x: [n, p] real numbers, the columns in the order of `feature_names`; or such a matrix of
-                `scipy.sparse` in any format, which is not laid out.
+                `scipy.sparse` in any format, which is not laid out. Of a model of a table also a frame of
+                raw columns (pandas, polars, Arrow, a dict of arrays), by their names.
             offset: [n, m] or [n, 1], added to the logits; None for none.
 
         Raises:
             InputError: x is not a matrix of numbers, or has the wrong number of columns.
         """
+        if self.schema is not None and encoding.is_frame(x):
+            x = self.encode(x)
         try:
             x = (
                 x.tocsr().astype(np.float64, copy=False)
@@ -74,6 +83,17 @@ class Model:
         with np.errstate(invalid="ignore", over="ignore"):  # of NaN and infinity: such rows have no answer
             found = x @ self.kernel + self.bias
         return found if offset is None else found + offset
+
+    def encode(self, frame: Any) -> np.ndarray | scipy.sparse.csr_array:
+        """Features [n, p] of a frame of raw columns, by the schema; CSR where they are many.
+
+        Raises:
+            InputError: a used column is missing, or holds another type than in training.
+        """
+        from tf_logreg.tables import frames
+
+        columns = frame if isinstance(frame, Table) else frames.table_of(frame)
+        return encoding.encode(self.schema, columns.columns, sparse=len(self.kernel) > MOST_DENSE)
 
     def decision_function(self, x: Any) -> np.ndarray:
         """Logits in scikit-learn's shape: [n] for class 1 with one output; else [n, C].

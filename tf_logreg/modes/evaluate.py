@@ -43,7 +43,7 @@ def evaluate_run(
         asked = config if other_data else _own_config(folder)
         configs.validate(asked)
         # Classes and features as the run names them: a file may lack a class, or order them otherwise.
-        source, rows = dataset.read_data(asked, model.class_names, model.head.outputs)
+        source, rows = dataset.read_data(asked, model.class_names, model.head.outputs, model.schema)
         if source.feature_names != model.feature_names:
             source = views.with_columns(source, model.feature_names)
             log.info("The features are not those of the run in its order: they are taken by name.")

@@ -5,6 +5,7 @@ or deleted.
 """
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,7 @@ from tf_logreg.errors import InputError
 from tf_logreg.model import coefficients
 from tf_logreg.model.model import Model
 from tf_logreg.results import record as records
+from tf_logreg.tables import schema as schemas
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ ARTEFACTS = (
     "selftest.txt",
     "plan.json",
     "coefficients.npz",
+    "schema.json",
     "metrics.npz",
     "path.npz",
     "path.csv",
@@ -206,7 +209,20 @@ def read_model(folder: storage.Folder) -> tuple[dict, Model]:
     read_record(folder)
     result, found = read_result(folder), coefficients.read(folder)
     check_agreement(folder, result, found)
-    return result, found
+    return result, _with_schema(folder, found)
+
+
+def _with_schema(folder: storage.Folder, model: Model) -> Model:
+    """The model of a table with its schema; InputError where the file is damaged or of other features."""
+    if not folder.holds(schemas.NAME):
+        return model
+    where = folder.where(schemas.NAME)
+    schema = schemas.of_json(folder.read_json(schemas.NAME), where)
+    if schema.feature_names != model.feature_names:
+        raise InputError(
+            f"{folder.field}: cannot use {where!r}: its features are not those of coefficients.npz."
+        )
+    return dataclasses.replace(model, schema=schema)
 
 
 def load(workdir: str) -> Model:

@@ -117,7 +117,7 @@ def _problems(task: Task, engine: Engine, columns: moments.Affine) -> penalized.
     settings, dataset, head = task.settings, task.dataset, task.head
     factor = penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     # Penalties act on raw coefficients, or on those of columns of deviation one.
-    unit = columns.penalty_unit(standardize=settings.standardize)
+    unit = columns.penalty_unit(standardize=dataset.scaled(settings))
     with np.errstate(over="ignore"):
         l1, l2 = capped(settings.l1 * factor * unit), capped(settings.l2 * factor * unit * unit)
     count = head.num_problems

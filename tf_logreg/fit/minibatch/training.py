@@ -33,8 +33,9 @@ def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
     Raises:
         InputError: a column has extreme values and would not be scaled.
     """
-    odd = np.flatnonzero(dataset.exponent)
-    if odd.size and not settings.standardize:
+    standardize = dataset.scaled(settings)
+    odd = np.flatnonzero((dataset.exponent != 0) & ~np.asarray(standardize))
+    if odd.size:
         largest = np.ldexp(dataset.all_moments.largest[odd[0]], dataset.exponent[odd[0]])
         raise InputError(
             "standardize: expected True with solver.name='minibatch' for a column of values up to "
@@ -42,7 +43,7 @@ def columns_of(settings: ConfigDict, dataset: Dataset) -> moments.Affine:
         )
     return moments.affine(
         dataset.all_moments,
-        standardize=settings.standardize,
+        standardize=standardize,
         bias=settings.model.bias,
         dtype=dataset.source.x_dtype,
         exponent=dataset.exponent,

@@ -126,6 +126,6 @@ def penalty_unit(task: PathTask, scan: moments.Scan) -> np.ndarray:
     It is the coefficient of the raw column, or of the column standardised by the rows of `scan` alone. The
     centring only changes the bias.
     """
-    if not task.settings.standardize:
-        return task.columns.penalty_unit(standardize=False)
-    return task.columns.scale * np.where(scan.deviation > 0, scan.deviation, 1.0)
+    raw = task.columns.penalty_unit(standardize=False)
+    own = task.columns.scale * np.where(scan.deviation > 0, scan.deviation, 1.0)
+    return np.where(task.dataset.scaled(task.settings), own, raw)

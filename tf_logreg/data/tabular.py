@@ -1,0 +1,254 @@
+"""A table of raw columns -> a `Source` of features: the label and the like are named, the rest is encoded.
+
+A schema is fitted to the training rows, so rows are split first; a given one is taken as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tf_logreg import storage
+from tf_logreg.data import labels as codings
+from tf_logreg.data import split
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.source import Source
+from tf_logreg.data.sparse_arrays import from_sparse
+from tf_logreg.errors import InputError
+from tf_logreg.tables import encoding, inference, overrides
+from tf_logreg.tables import schema as schemas
+from tf_logreg.tables.schema import Schema
+from tf_logreg.tables.table import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+ROLES = ("label", "weight", "offset", "group", "time")  # fields of the section data that name columns
+_DENSE = 0.25  # share of features that are not zero, from which an array is smaller and faster than CSR
+_SMALL = 2**26  # bytes below which it does not matter
+
+
+def read(
+    table: Table, config: ConfigDict, schema: Schema | None = None
+) -> tuple[Source, dict[str, np.ndarray]]:
+    """Features, labels and roles of the rows of a table.
+
+    Args:
+        table: raw columns.
+        config: its section data is read, the penalties and the seed.
+        schema: of a finished run or a file; None to infer it from the training rows.
+
+    Returns:
+        The source, in the classes of the table, whose `schema` tells how features were made; row ids by role.
+
+    Raises:
+        InputError: a column is not there or cannot be used; rows cannot be split.
+    """
+    data = config.data
+    _check_roles(table.columns, data)
+    y, class_names = _labels(table, data.label)
+    weight = _weights(table, data.weight)
+    extras = {data[role]: _extra(table, data[role]) for role in ("offset", "group", "time") if data[role]}
+    rest = {"splits": table.splits, "place": table.place, "extras": extras, "weight": weight}
+    bare = from_arrays(np.zeros((len(y), 1), np.float32), y, class_names=class_names, **rest)
+    rows = split.split_rows(bare, seed=config.seed, **split_options(data))
+    named = {data[role] for role in ROLES if data[role]}
+    columns = table.columns.select([name for name in table.columns.column_names if name not in named])
+    if schema is None:
+        weights = np.ones(len(y)) if weight is None else weight
+        train = rows["train"]
+        rules = rules_of(config, columns.column_names)
+        schema = inference.infer(columns.take(train), y[train], weights[train], rules, label=data.label)
+    if data.missing != "indicator":
+        rows = _whole_rows(schema, columns, rows, data.missing, table)
+    if not schema.feature_names:
+        hints = "; ".join(note for column in schema.columns for note in column.seen.notes)
+        raise InputError(
+            f"data: expected a column that becomes a feature. Received: none; all are ignored"
+            f"{hints and ': '}{hints}."
+        )
+    x = encoding.encode(schema, columns, sparse=is_sparse(schema, len(y), data.layout))
+    make = from_arrays if isinstance(x, np.ndarray) else from_sparse
+    source = make(x, y, class_names=class_names, feature_names=schema.feature_names, **rest)
+    return dataclasses.replace(source, schema=schema), rows
+
+
+def given_schema(data: ConfigDict) -> Schema | None:
+    """The schema that data.schema names, a file or a run's directory; None for ''.
+
+    Raises:
+        InputError: there is none, it is none of ours, or overrides are given beside it.
+    """
+    if not data.schema:
+        return None
+    if data.columns or data.crosses:
+        raise InputError(
+            "data.columns, data.crosses: expected none beside data.schema, which says what columns become: "
+            f"edit it. Received: data.schema={data.schema!r}."
+        )
+    path = storage.local_path(data.schema, "data.schema")
+    run = storage.Folder(path, "data.schema")
+    if run.holds(schemas.NAME):
+        return schemas.of_json(run.read_json(schemas.NAME), run.where(schemas.NAME))
+    folder, name = os.path.split(path)
+    return schemas.of_json(storage.Folder(folder or ".", "data.schema").read_json(name), path)
+
+
+def rules_of(config: ConfigDict, columns: list[str]) -> inference.Rules:
+    """What inference follows, from the section data and whether there is a penalty."""
+    data = config.data
+    penalised = config.l1 or config.l2 or config.C or config.path.penalty
+    return inference.Rules(
+        min_count=data.min_count,
+        max_levels=data.max_levels,
+        with_reference=data.coding == "reference" or (data.coding == "auto" and not penalised),
+        overrides=overrides.overrides(data.columns.to_dict(), columns),
+        crosses=overrides.crosses(data.crosses, columns),
+    )
+
+
+def is_sparse(schema: Schema, num_rows: int, layout: str) -> bool:
+    """Whether rows are CSR: by data.layout, or where an array would be large and mostly zero."""
+    if layout != "auto":
+        return layout == "sparse"
+    size = 4 * num_rows * len(schema.feature_names)
+    return size > _SMALL and encoding.density(schema) < _DENSE
+
+
+def split_options(data: ConfigDict) -> dict:
+    """The arguments of `split_rows` from the section data."""
+    names = ("train_split", "validation_fraction", "test_fraction", "validation_split", "test_split")
+    return {name: data[name] for name in (*names, "group", "time")}
+
+
+def _check_roles(columns: pa.Table, data: ConfigDict) -> None:
+    """InputError where a named column is not there, or has two roles."""
+    for role in ROLES:
+        name = data[role]
+        if role == "label" and not name:
+            raise InputError(
+                f"data.label: expected the column to predict, one of {', '.join(columns.column_names[:20])}. "
+                "Received: ''."
+            )
+        if name and name not in columns.column_names:
+            near = difflib.get_close_matches(name, columns.column_names, 3)
+            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise InputError(
+                f"data.{role}: expected one of the {len(columns.column_names)} columns. "
+                f"Received: {name!r}.{hint}"
+            )
+    if data.label in (data.weight, data.offset):
+        raise InputError(
+            f"data.weight, data.offset: expected other columns than the label. Received: {data.label!r}."
+        )
+
+
+def _labels(table: Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class indices int32 [n] and class names.
+
+    Raises:
+        InputError: rows without a label, how many and the first; numbers that are no classes.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table.columns[name]
+    _check_known(column, table, "data.label", name)
+    if not (
+        pa.types.is_string(column.type) or inference.type_of(column.type) in ("integer", "number", "boolean")
+    ):
+        raise InputError(
+            f"data.label: expected words, whole numbers or booleans. "
+            f"Received: {column.type} in column {name!r}."
+        )
+    if pa.types.is_string(column.type):
+        distinct = pc.dictionary_encode(column.combine_chunks())
+        distinct = distinct.combine_chunks() if isinstance(distinct, pa.ChunkedArray) else distinct
+        codes, class_names = codings.encode(np.array(distinct.dictionary.to_pylist(), np.str_))
+        return codes[distinct.indices.to_numpy()], class_names
+    try:
+        return codings.encode(column.to_numpy())
+    except InputError as error:
+        raise InputError(f"data.label: column {name!r}: {error}") from None
+
+
+def _weights(table: Table, name: str) -> np.ndarray | None:
+    """Row weights float64 [n]; None without any."""
+    if not name:
+        return None
+    weight = _numbers(table, "data.weight", name)
+    bad = np.flatnonzero(~(weight >= 0) | np.isinf(weight))
+    if bad.size:
+        raise InputError(
+            f"data.weight: expected finite numbers >= 0. Received: {weight[bad[0]]:g} in "
+            f"{table.place(int(bad[0]))}, column {name!r}."
+        )
+    return weight
+
+
+def _extra(table: Table, name: str) -> np.ndarray:
+    """A column for groups, times or offsets [n], as NumPy has it; missing words are ''."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table.columns[name]
+    if pa.types.is_string(column.type):
+        return np.array(pc.fill_null(column, "").to_pylist(), np.str_)
+    return column.to_numpy()
+
+
+def _numbers(table: Table, field: str, name: str) -> np.ndarray:
+    """A column of numbers without gaps, float64 [n]."""
+    column = table.columns[name]
+    if inference.type_of(column.type) not in ("integer", "number", "boolean"):
+        raise InputError(f"{field}: expected numbers. Received: {column.type} in column {name!r}.")
+    _check_known(column, table, field, name)
+    return column.to_numpy().astype(np.float64)
+
+
+def _check_known(column: pa.ChunkedArray, table: Table, field: str, name: str) -> None:
+    """InputError where values are missing: how many, and where the first is."""
+    import pyarrow.compute as pc
+
+    missing = pc.is_null(column).to_numpy()
+    if missing.any():
+        raise InputError(
+            f"{field}: expected a value in each row. Received: {int(missing.sum())} of {len(missing)} rows "
+            f"without one in column {name!r}, the first is {table.place(int(missing.argmax()))}."
+        )
+
+
+def _whole_rows(
+    schema: Schema, columns: pa.Table, rows: dict[str, np.ndarray], policy: str, table: Table
+) -> dict[str, np.ndarray]:
+    """The rows that lack no value of a used column; InputError at the first that does with 'error'."""
+    import pyarrow.compute as pc
+
+    encoding.check_columns(schema, columns)
+    lacks = np.zeros(len(columns), bool)
+    for column in schema.used:
+        missing = pc.is_null(columns[column.name], nan_is_null=True).to_numpy()
+        used = np.concatenate(list(rows.values()))
+        if policy == "error" and missing[used].any():
+            row = int(used[missing[used].argmax()])
+            raise InputError(
+                f"data.missing: expected no missing value with 'error'. Received: "
+                f"{int(missing[used].sum())} in column {column.name!r}, the first in {table.place(row)}."
+            )
+        lacks |= missing
+    kept = {role: ids[~lacks[ids]] for role, ids in rows.items()}
+    dropped = {role: len(rows[role]) - len(kept[role]) for role in rows if len(rows[role]) > len(kept[role])}
+    if dropped:
+        counts = ", ".join(f"{count} of {role}" for role, count in dropped.items())
+        log.info("Rows left out, as they lack a value (data.missing='drop'): %s.", counts)
+    if not len(kept["train"]):
+        raise InputError("data.missing: expected training rows that lack no value. Received: none.")
+    return {role: ids for role, ids in kept.items() if len(ids)}

@@ -1,0 +1,230 @@
+"""Rows of a table -> features, by a schema: a dense array, or CSR where most features of a row are zero."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse
+
+from tf_logreg.errors import InputError
+from tf_logreg.tables import kinds
+from tf_logreg.tables.schema import Column, Cross, Schema
+from tf_logreg.tables.table import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK_ROWS = 2**18
+_SECONDS_A_DAY = 86_400
+
+
+def encode(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | scipy.sparse.csr_array:
+    """Features of all rows.
+
+    Args:
+        schema: what each column becomes.
+        table: has the schema's used columns, in any order; others are not looked at.
+        sparse: as CSR instead of an array.
+
+    Returns:
+        [n, p], float32 where that holds every number exactly, else float64. It has no NaN.
+
+    Raises:
+        InputError: a column is missing, or its values are of another type than in training.
+    """
+    check_columns(schema, table)
+    blocks = [
+        _block(schema, table.slice(start, _BLOCK_ROWS), sparse=sparse)
+        for start in range(0, max(len(table), 1), _BLOCK_ROWS)
+    ]
+    if len(blocks) == 1:
+        return blocks[0]
+    dtype = max((block.dtype for block in blocks), key=lambda dtype: dtype.itemsize)
+    if sparse:
+        return scipy.sparse.vstack([block.astype(dtype, copy=False) for block in blocks], format="csr")
+    found = np.empty((len(table), len(schema.feature_names)), dtype)
+    for k, block in enumerate(blocks):
+        found[k * _BLOCK_ROWS :][: len(block)] = block
+        blocks[k] = None
+    return found
+
+
+def is_frame(x: Any) -> bool:
+    """Whether it has named columns: a frame of pandas or polars, a table of Arrow or ours, or a dict."""
+    return isinstance(x, Mapping | Table) or hasattr(x, "__arrow_c_stream__")
+
+
+def density(schema: Schema) -> float:
+    """The share of a row's features that are not zero, about."""
+    given = sum(
+        1 + (len(part.features) == 2) * 0.1 for part in (*schema.columns, *schema.crosses) if part.features
+    )
+    given += sum(20 for column in schema.columns if isinstance(column.kind, kinds.Text))
+    return min(1.0, given / max(len(schema.feature_names), 1))
+
+
+def check_columns(schema: Schema, table: pa.Table) -> None:
+    """InputError where a used column is not there, with the names that are like it."""
+    import difflib
+
+    for column in schema.used:
+        if column.name not in table.column_names:
+            near = ", ".join(map(repr, difflib.get_close_matches(column.name, table.column_names, 3)))
+            raise InputError(
+                f"data: expected the column {column.name!r}, which the model uses. Received: "
+                f"{len(table.column_names)} columns without it{near and ', but ' + near}."
+            )
+
+
+def _block(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | scipy.sparse.csr_array:
+    """`encode` of some rows."""
+    read = functools.cache(lambda name: words_of(table, schema.column(name)))
+    offset, parts, ragged = 0, [], []
+    for piece in (*schema.columns, *schema.crosses):
+        for part in _parts(piece, table, read):
+            (ragged if isinstance(part, kinds.Ragged) else parts).append((offset, part))
+        offset += len(piece.features)
+    numbers = [part.value for _, part in parts if part.value is not None]
+    dtype = np.float32 if all((x.astype(np.float32) == x).all() for x in numbers) else np.float64
+    shape = len(table), offset
+    if sparse:
+        return _csr(parts, ragged, shape, dtype)
+    found = np.zeros(shape, dtype)
+    for start, part in parts:
+        rows = np.flatnonzero(part.place >= 0)
+        found[rows, start + part.place[rows]] = 1 if part.value is None else part.value[rows]
+    for start, part in ragged:
+        rows = np.repeat(np.arange(len(table)), np.diff(part.indptr))
+        np.add.at(found, (rows, start + part.place), part.value)
+    return found
+
+
+def _parts(piece: Column | Cross, table: pa.Table, words: Callable) -> list[kinds.Part | kinds.Ragged]:
+    """Features of one column or cross."""
+    if isinstance(piece, Cross):
+        return piece.kind.encode(crossed(*(words(name) for name in piece.columns)))
+    if piece.kind.takes == "nothing":
+        return []
+    return piece.kind.encode(words(piece.name) if piece.kind.takes == "words" else numbers_of(table, piece))
+
+
+def _csr(parts: list, ragged: list, shape: tuple[int, int], dtype: type) -> scipy.sparse.csr_array:
+    """CSR [n, p] of parts, which are in the order of their features."""
+    place = np.full((shape[0], len(parts)), -1, np.int32)
+    for k, (start, part) in enumerate(parts):
+        place[:, k] = np.where(part.place < 0, -1, start + part.place)
+    kept = place >= 0
+    value = np.ones(place.shape, dtype)
+    for k, (_, part) in enumerate(parts):
+        if part.value is not None:
+            value[:, k] = part.value
+    indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+    found = scipy.sparse.csr_array((value[kept], place[kept], indptr.astype(np.int32)), shape=shape)
+    for start, part in ragged:
+        found = found + scipy.sparse.csr_array(
+            (part.value.astype(dtype), (start + part.place).astype(np.int32), part.indptr.astype(np.int32)),
+            shape=shape,
+        )
+    found.sum_duplicates()
+    return found
+
+
+def crossed(first: kinds.Words, second: kinds.Words) -> kinds.Words:
+    """Pairs of words; a missing word is '', and the pair is never missing."""
+    count = len(second.words) + 1
+    pair = (first.code.astype(np.int64) + 1) * count + second.code + 1
+    distinct, code = np.unique(pair, return_inverse=True)
+    a, b = ("", *first.words), ("", *second.words)
+    return kinds.Words(
+        code.astype(np.int32), tuple(f"{a[k // count]}\x1f{b[k % count]}" for k in distinct.tolist())
+    )
+
+
+def numbers_of(table: pa.Table, column: Column) -> np.ndarray:
+    """The numbers of a column [n] float64: days since 1970 of dates; NaN where missing.
+
+    Raises:
+        InputError: its values are words, or of another type than in training.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = table[column.name]
+    if array.null_count == len(array):
+        return np.full(len(array), np.nan)
+    if column.type == "date":
+        if not pa.types.is_timestamp(array.type):
+            _refuse(column, array.type, "dates")
+        # Days and the time of day apart: microseconds since 1970 have more digits than float64 keeps.
+        micros = pc.cast(array, pa.int64())
+        return _plain(micros) / 1e6 / _SECONDS_A_DAY
+    if pa.types.is_timestamp(array.type) or not (
+        pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)
+    ):
+        _refuse(column, array.type, "numbers")
+    return _plain(array)
+
+
+def _plain(array: pa.ChunkedArray) -> np.ndarray:
+    """float64 [n], NaN where null or not finite."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(array.type):
+        array = pc.cast(array, pa.float64(), safe=False)
+    found = np.array(array.to_numpy(), np.float64)  # null is NaN
+    found[np.isinf(found)] = np.nan
+    return found
+
+
+def words_of(table: pa.Table, column: Column) -> kinds.Words:
+    """The words of a column; whole numbers and booleans as text.
+
+    Raises:
+        InputError: its values have no text, or other numbers than whole ones.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = table[column.name]
+    if array.null_count == len(array):
+        return kinds.Words(np.full(len(array), -1, np.int32), ())
+    if pa.types.is_floating(array.type):
+        array = _whole(column, array)
+    if not (
+        pa.types.is_string(array.type) or pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)
+    ):
+        _refuse(column, array.type, "words")
+    distinct = pc.dictionary_encode(array.combine_chunks())
+    if isinstance(distinct, pa.ChunkedArray):
+        distinct = distinct.combine_chunks()
+    words = pc.cast(distinct.dictionary, pa.string()).to_pylist()
+    code = pc.fill_null(distinct.indices, -1).to_numpy().astype(np.int32)
+    if "" in words:  # as the served model, which has no other way to say it
+        code[code == words.index("")] = -1
+    return kinds.Words(code, tuple(words))
+
+
+def _whole(column: Column, array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers that were read as floats, as integers."""
+    import pyarrow as pa
+
+    numbers = array.to_numpy()
+    odd = np.flatnonzero(~np.isnan(numbers) & ((numbers != np.floor(numbers)) | (np.abs(numbers) > 2**53)))
+    if odd.size:
+        raise InputError(
+            f"data.columns: expected words or whole numbers in column {column.name!r}, as it is "
+            f"{kinds.name_of(column.kind)}. Received: {numbers[odd[0]]} in row {odd[0] + 1}. "
+            "'bucketized:10' makes levels of numbers."
+        )
+    return pa.chunked_array([pa.array(np.nan_to_num(numbers).astype(np.int64), mask=np.isnan(numbers))])
+
+
+def _refuse(column: Column, came: pa.DataType, expected: str) -> None:
+    raise InputError(
+        f"data: expected {expected} in column {column.name!r}, as in training ({column.type}). "
+        f"Received: {came}."
+    )

@@ -1,0 +1,311 @@
+"""A schema from the training rows of a table: what each column is, is seen, not asked.
+
+What a rule decides a person can overrule, column by column (data.columns), and is told where the rule may
+be wrong: a code that looks like a number, an identifier, a column that tells the label.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_logreg.errors import InputError
+from tf_logreg.tables import encoding, kinds, leaks
+from tf_logreg.tables.overrides import AskedCross, Override
+from tf_logreg.tables.schema import Column, Cross, Schema, Seen
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MOSTLY = 0.9  # a share of distinct words above it: an identifier, or text
+_FEW_ROWS = 20  # nothing is an identifier in so few
+_FEW_VALUES = 12  # whole numbers of so few values may be codes
+_EXAMPLES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What inference follows.
+
+    Attributes:
+        min_count: rows that a level, or a missing number, needs for a feature of its own.
+        max_levels: most levels of a column.
+        with_reference: whether the most frequent level has no feature, so that nothing is collinear.
+        overrides: by column. crosses: asked for.
+    """
+
+    min_count: int = 5
+    max_levels: int = 2000
+    with_reference: bool = False
+    overrides: Mapping[str, Override] = dataclasses.field(default_factory=dict)
+    crosses: tuple[AskedCross, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Values:
+    """A column's values in the training rows.
+
+    Attributes:
+        name, type: of the column.
+        weight: [n].
+        numbers: [n] float64 with NaN, of types with numbers; else None.
+        words: of types with words; else None.
+    """
+
+    name: str
+    type: str
+    weight: np.ndarray
+    numbers: np.ndarray | None
+    words: kinds.Words | None
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Rows without a value, bool [n]."""
+        return self.words.code < 0 if self.numbers is None else np.isnan(self.numbers)
+
+
+def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, label: str = "") -> Schema:
+    """The schema of a table.
+
+    Args:
+        table: training rows [n] with the columns that may become features.
+        y: [n] int, class of each row, for warnings only.
+        weight: [n] >= 0; means and quantiles are weighted, counts are of rows.
+        rules: see there.
+        label: name of the label, which the schema keeps.
+
+    Raises:
+        InputError: an override does not fit its column.
+    """
+    columns = []
+    for name in table.column_names:
+        values = _values(table, name, weight)
+        override = rules.overrides.get(name)
+        kind, notes = (_overruled(values, override, rules), []) if override else _kind(values, rules)
+        if not isinstance(kind, kinds.Ignored) and values.type != "other":
+            notes += leaks.notes(values.numbers, values.words, y)
+        seen = dataclasses.replace(_seen(values), notes=tuple(notes))
+        columns.append(Column(name, values.type, kind, seen, _examples(values)))
+    schema = Schema(tuple(columns), label=label)
+    crosses = tuple(_cross(schema, table, asked, rules) for asked in rules.crosses)
+    return dataclasses.replace(schema, crosses=crosses)
+
+
+def type_of(arrow: Any) -> str:
+    """One of `schema.TYPES` for a type of Arrow."""
+    import pyarrow as pa
+
+    for name, is_it in (
+        ("boolean", pa.types.is_boolean),
+        ("integer", pa.types.is_integer),
+        ("number", pa.types.is_floating),
+        ("date", pa.types.is_timestamp),
+        ("word", pa.types.is_string),
+        ("word", pa.types.is_null),
+    ):
+        if is_it(arrow):
+            return name
+    return "other"
+
+
+def _values(table: pa.Table, name: str, weight: np.ndarray) -> _Values:
+    """A column's values."""
+    found = type_of(table.schema.field(name).type)
+    bare = Column(name, found, kinds.Ignored())
+    numbers = encoding.numbers_of(table, bare) if found in ("integer", "number", "date") else None
+    words = encoding.words_of(table, bare) if found in ("word", "boolean", "integer") else None
+    if found == "other":
+        words = kinds.Words(np.full(len(table), -1, np.int32), ())
+    return _Values(name, found, weight, numbers, words)
+
+
+def _kind(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
+    """What a column becomes by itself, and hints."""
+    missing = int(values.missing.sum())
+    known = len(values.missing) - missing
+    if values.type == "other":
+        return kinds.Ignored("neither numbers nor words"), []
+    distinct = _distinct(values)
+    if distinct + (missing > 0) <= 1:
+        return kinds.Ignored("the same in all rows" if distinct else "always missing"), []
+    if values.type == "date":
+        return kinds.Ignored("a date"), [f"a date: {_say(values.name, 'date')} makes days of it"]
+    if values.type in ("word", "boolean"):
+        if known >= _FEW_ROWS and distinct > _MOSTLY * known:
+            texts = np.mean([" " in word.strip() for word in values.words.words[:1000]]) > 0.5
+            if texts:
+                return kinds.Ignored("texts"), [f"texts: {_say(values.name, 'text')} makes words of them"]
+            return kinds.Ignored("nearly all distinct"), ["an identifier? nearly every row has another value"]
+        return _levels(values, rules)
+    if values.type == "integer" and distinct <= 2:
+        return _levels(values, rules)
+    return _numeric(values, rules), _doubts(values, distinct, known)
+
+
+def _levels(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
+    """Levels, where one is frequent enough."""
+    found = _categorical(values, rules)
+    if len(found.features(values.name)) + (found.reference >= 0) > 1:
+        return found, []
+    why = f"no value has {rules.min_count} rows (data.min_count)"
+    return kinds.Ignored(why), [f"rare values only: {_say(values.name, 'hashed:1000')} keeps them"]
+
+
+def _doubts(values: _Values, distinct: int, known: int) -> list[str]:
+    """Why a column of numbers may be something else."""
+    if values.type != "integer":
+        return []
+    if distinct <= _FEW_VALUES:
+        return [f"a code? {distinct} whole numbers: {_say(values.name, 'categorical')} makes levels of them"]
+    if known >= _FEW_ROWS and distinct == known:
+        return [f"an identifier? each row has another number: {_say(values.name, 'ignore')}"]
+    return []
+
+
+def _say(name: str, kind: str) -> str:
+    """The flag that overrules a column, as far as its name goes into a flag."""
+    return f"--config.data.columns.{name}={kind}" if name.isidentifier() else f"'{kind}'"
+
+
+def _overruled(values: _Values, override: Override, rules: Rules) -> kinds.Kind:
+    """What a column becomes by someone's word."""
+    kind, field = override.kind, f"data.columns.{values.name}"
+    if kind == "ignore":
+        return kinds.Ignored("as told")
+    if values.type == "other" or (kind == "date") != (values.type == "date"):
+        expected = "dates" if kind == "date" else "numbers or words"
+        raise InputError(
+            f"{field}: expected {expected} for {kind!r}. Received: a column of type {values.type!r}."
+        )
+    if kind in ("numeric", "log1p", "bucketized") and values.numbers is None:
+        raise InputError(
+            f"{field}: expected numbers for {kind!r}. Received: a column of type {values.type!r}."
+        )
+    if kind in ("categorical", "hashed", "text") and values.words is None:
+        raise InputError(
+            f"{field}: expected words or whole numbers for {kind!r}. "
+            f"Received: a column of type {values.type!r}. 'bucketized:10' makes levels of numbers."
+        )
+    if kind == "hashed":
+        return kinds.Hashed(override.number)
+    if kind == "text":
+        return kinds.Text(override.number)
+    if kind == "categorical":
+        return _categorical(values, rules, override)
+    if kind == "bucketized":
+        return _bucketized(values, override.number, rules)
+    return _numeric(values, rules, is_log=kind == "log1p")
+
+
+def _numeric(values: _Values, rules: Rules, *, is_log: bool = False) -> kinds.Numeric | kinds.Date:
+    """Numbers, with the mean that stands for missing ones."""
+    x, missing = kinds.Numeric(is_log=is_log).known(values.numbers)
+    if is_log and (low := np.flatnonzero(values.numbers <= -1)).size:
+        raise InputError(
+            f"data.columns.{values.name}: expected numbers above -1 for 'log1p'. Received: "
+            f"{values.numbers[low[0]]:g} in a training row."
+        )
+    weight = np.where(missing, 0.0, values.weight)
+    mean = float(np.nan_to_num(x) @ weight / weight.sum()) if weight.sum() > 0 else 0.0
+    has_indicator = int(missing.sum()) >= rules.min_count
+    if values.type == "date":
+        return kinds.Date(float(np.floor(mean)), has_indicator)
+    # As float32 holds it: what fills gaps should not alone be the reason to keep a column in float64.
+    return kinds.Numeric(float(np.float32(mean)), has_indicator, is_log)
+
+
+def _bucketized(values: _Values, count: int, rules: Rules) -> kinds.Bucketized:
+    """Buckets of about equal weight."""
+    known = np.flatnonzero(~values.missing)
+    order = known[np.argsort(values.numbers[known], kind="stable")]
+    x, share = values.numbers[order], np.cumsum(values.weight[order])
+    at = np.searchsorted(share, share[-1] * np.arange(1, count) / count) if len(x) else []
+    edges = np.unique(x[np.minimum(at, len(x) - 1)]) if len(x) else np.zeros(0)
+    edges = edges[edges > x[0]] if len(x) else edges
+    if not len(edges):
+        raise InputError(
+            f"data.columns.{values.name}: expected at least two numbers to put into buckets. Received: one."
+        )
+    has_missing = int(values.missing.sum()) >= rules.min_count
+    found = kinds.Bucketized(tuple(edges.tolist()), has_missing)
+    if not rules.with_reference:
+        return found
+    counts = np.bincount(np.searchsorted(edges, x, side="right"))
+    return dataclasses.replace(found, reference=int(counts.argmax()))
+
+
+def _categorical(values: _Values, rules: Rules, override: Override | None = None) -> kinds.Categorical:
+    """Levels from the most frequent; rare ones, and those beyond the most, are 'other'."""
+    words, count, missing = _counts(values)
+    most = (override and override.number) or rules.max_levels
+    kept = int(min((count >= rules.min_count).sum(), most))
+    levels, pooled = words[:kept], len(words) > kept
+    has_missing = missing >= rules.min_count
+    reference = 0 if rules.with_reference and kept else -1
+    if override and override.reference:
+        if override.reference not in levels:
+            raise InputError(
+                f"data.columns.{values.name}: expected a reference among its {kept} levels. Received: "
+                f"{override.reference!r}."
+            )
+        reference = levels.index(override.reference)
+    has_other = pooled or (missing > 0 and not has_missing)
+    return kinds.Categorical(tuple(levels), has_other, has_missing, reference)
+
+
+def _counts(values: _Values) -> tuple[list[str], np.ndarray, int]:
+    """Words from the most frequent (equal ones by name), how many rows each has, and rows without one."""
+    code, words = values.words
+    count = np.bincount(code[code >= 0], minlength=len(words))
+    order = sorted(np.flatnonzero(count).tolist(), key=lambda k: (-count[k], words[k]))
+    return [words[k] for k in order], count[order], int((code < 0).sum())
+
+
+def _distinct(values: _Values) -> int:
+    """How many values there are."""
+    if values.words is not None:
+        return len(np.unique(values.words.code[values.words.code >= 0]))
+    return len(np.unique(values.numbers[~np.isnan(values.numbers)]))
+
+
+def _seen(values: _Values) -> Seen:
+    """What people and `drift` are told of the training rows."""
+    low = high = None
+    frequent: list[str] = []
+    if values.numbers is not None and not values.missing.all():
+        low, high = float(np.nanmin(values.numbers)), float(np.nanmax(values.numbers))
+    if values.words is not None and values.type != "other":
+        frequent = [word[:40] for word in _counts(values)[0][:5]]
+    share = float(values.missing.mean()) if len(values.missing) else 0.0
+    distinct = 0 if values.type == "other" else _distinct(values)
+    return Seen(share, distinct, low, high, tuple(frequent))
+
+
+def _examples(values: _Values) -> tuple[float | str | None, ...]:
+    """The first training rows' values."""
+    if values.type == "other":
+        return ()
+    if values.numbers is not None:
+        return tuple(None if np.isnan(x) else float(x) for x in values.numbers[:_EXAMPLES])
+    words = (*values.words.words, None)
+    return tuple(words[code] for code in values.words.code[:_EXAMPLES])
+
+
+def _cross(schema: Schema, table: pa.Table, asked: AskedCross, rules: Rules) -> Cross:
+    """A cross of two columns of words."""
+    for name in asked.columns:
+        if schema.column(name).type not in ("word", "boolean", "integer"):
+            raise InputError(
+                f"data.crosses: expected columns of words or whole numbers. Received: {name!r} of type "
+                f"{schema.column(name).type!r}."
+            )
+    if asked.buckets:
+        return Cross(asked.columns, kinds.Hashed(asked.buckets))
+    pairs = encoding.crossed(*(encoding.words_of(table, schema.column(name)) for name in asked.columns))
+    values = _Values(" x ".join(asked.columns), "word", np.ones(len(pairs.code)), None, pairs)
+    words, count, _ = _counts(values)
+    kept = int(min((count >= rules.min_count).sum(), rules.max_levels))
+    return Cross(asked.columns, kinds.Categorical(tuple(words[:kept]), len(words) > kept))

@@ -1,0 +1,272 @@
+"""`Schema`: what each column of a table is and becomes, and what was learnt of it in the training rows.
+
+It is written as `schema.json` beside the model, shown by --mode=describe, and given back as data.schema. All
+that encodes or serves rows reads it, nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from typing import Any
+
+import numpy as np
+
+from tf_logreg.errors import InputError
+from tf_logreg.tables import kinds
+
+NAME = "schema.json"
+FORMAT, VERSION = "tf_logreg schema", 1
+TYPES = ("integer", "number", "boolean", "word", "date", "other")
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the training rows had in a column.
+
+    Attributes:
+        missing: share of rows without a value.
+        distinct: number of different values.
+        low, high: range of numbers (days since 1970 of dates); None of words.
+        frequent: the most frequent values as text, at most five.
+        notes: hints and warnings for people.
+    """
+
+    missing: float = 0.0
+    distinct: int = 0
+    low: float | None = None
+    high: float | None = None
+    frequent: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        name: as the table has it.
+        type: one of `TYPES`, of its values.
+        kind: what it becomes.
+        seen: in the training rows.
+        examples: its values in a few training rows, numbers or text; None where missing.
+    """
+
+    name: str
+    type: str
+    kind: kinds.Kind
+    seen: Seen = Seen()
+    examples: tuple[float | str | None, ...] = ()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of its features."""
+        return self.kind.features(self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cross:
+    """Pairs of words of two columns.
+
+    Attributes:
+        columns: their names.
+        kind: `Hashed`, or `Categorical` whose levels are pairs, joined by `words.JOINT`.
+    """
+
+    columns: tuple[str, str]
+    kind: kinds.Hashed | kinds.Categorical
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of its features."""
+        first, second = self.columns
+        if isinstance(self.kind, kinds.Hashed):
+            return self.kind.features(f"{first} x {second}")
+        pairs = [tuple(level.split("\x1f")) for level in self.kind.levels]
+        names = [f"{first}={a or 'missing'} x {second}={b or 'missing'}" for a, b in pairs]
+        return (*names, *[f"{first} x {second} is other"] * self.kind.has_other)
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """The columns of a table in its order, and what is made of them.
+
+    Attributes:
+        columns: all of the table but those that data.label, weight, offset, group and time name.
+        crosses: further features.
+        label: the column of the classes.
+    """
+
+    columns: tuple[Column, ...]
+    crosses: tuple[Cross, ...] = ()
+    label: str = ""
+
+    @functools.cached_property
+    def used(self) -> tuple[Column, ...]:
+        """Columns that become features, or are crossed."""
+        crossed = {name for cross in self.crosses for name in cross.columns}
+        return tuple(
+            column
+            for column in self.columns
+            if not isinstance(column.kind, kinds.Ignored) or column.name in crossed
+        )
+
+    @functools.cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """All features, in the order of the model's coefficients."""
+        parts = (*self.columns, *self.crosses)
+        return tuple(name for part in parts for name in part.features)
+
+    @functools.cached_property
+    def scaled(self) -> np.ndarray:
+        """Which features standardisation scales: bool [p].
+
+        Numbers, as their units differ. Levels, buckets and hashes are 0 and 1 everywhere: divided by its
+        deviation a rare level would be penalised less than a frequent one.
+        """
+        parts = [kinds.scaled(column.kind) for column in self.columns]
+        crosses = [np.zeros(len(cross.features), bool) for cross in self.crosses]
+        return np.concatenate([*parts, *crosses, np.zeros(0, bool)])
+
+    @functools.cached_property
+    def columns_of_features(self) -> np.ndarray:
+        """Which column or cross (after the columns) each feature comes from: int64 [p]."""
+        parts = (*self.columns, *self.crosses)
+        return np.repeat(np.arange(len(parts)), [len(part.features) for part in parts])
+
+    def column(self, name: str) -> Column:
+        """A column by its name."""
+        return next(column for column in self.columns if column.name == name)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `schema.json` holds it."""
+
+        def fields(kind: kinds.Kind) -> dict[str, Any]:
+            return {"kind": kinds.name_of(kind), **dataclasses.asdict(kind)}
+
+        columns = [
+            {
+                "name": column.name,
+                "type": column.type,
+                **fields(column.kind),
+                "seen": dataclasses.asdict(column.seen),
+                "examples": list(column.examples),
+            }
+            for column in self.columns
+        ]
+        crosses = [{"columns": list(cross.columns), **fields(cross.kind)} for cross in self.crosses]
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "label": self.label,
+            "columns": columns,
+            "crosses": crosses,
+        }
+
+
+def of_json(found: Any, where: str) -> Schema:
+    """The schema of a file's contents, which people may have edited.
+
+    Args:
+        found: the parsed JSON.
+        where: the file, for messages.
+
+    Raises:
+        InputError: it is none of ours, of another version, or a column is not as it should be.
+    """
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(
+            f"data.schema: expected a {NAME} of ours. Received: {where!r}, which is another file."
+        )
+    if found.get("version") != VERSION:
+        raise InputError(
+            f"data.schema: expected version {VERSION}. Received: {where!r}, of {found.get('version')!r}."
+        )
+    try:
+        columns = tuple(
+            _checked(
+                Column(
+                    str(one["name"]),
+                    one["type"],
+                    _kind(one),
+                    _record(Seen, one.get("seen", {})),
+                    tuple(one.get("examples", ())),
+                )
+            )
+            for one in found["columns"]
+        )
+        crosses = tuple(
+            Cross(tuple(map(str, one["columns"])), _kind(one)) for one in found.get("crosses", ())
+        )
+        schema = Schema(columns, crosses, str(found.get("label", "")))
+        _check_names(schema)
+        return schema
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"data.schema: cannot use {where!r}: {what}.") from None
+
+
+def parse(text: str, where: str) -> Schema:
+    """The schema of a file's text; errors are those of `of_json`."""
+    try:
+        return of_json(json.loads(text), where)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"data.schema: cannot use {where!r}: it is no JSON: {error}.") from None
+
+
+def _kind(one: dict) -> kinds.Kind:
+    """The kind that an entry describes."""
+    if one["kind"] not in kinds.KINDS:
+        raise ValueError(f"{one['kind']!r} is none of the kinds {', '.join(kinds.KINDS)}")
+    return _record(kinds.KINDS[one["kind"]], one)
+
+
+def _record(kind: type, values: dict) -> Any:
+    """A record from the values that it has fields for; lists are tuples."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name in names
+        }
+    )
+
+
+def _checked(column: Column) -> Column:
+    """The column; ValueError where an edited field does not fit the others."""
+    kind, name = column.kind, column.name
+    if column.type not in TYPES:
+        raise ValueError(f"the type of {name!r} is {column.type!r}, none of {', '.join(TYPES)}")
+    if kind.takes == "numbers" and column.type not in ("integer", "number", "date", "boolean"):
+        raise ValueError(f"{name!r} of type {column.type!r} cannot be {kinds.name_of(kind)!r}")
+    if kind.takes == "words" and column.type in ("date", "other"):
+        raise ValueError(f"{name!r} of type {column.type!r} cannot be {kinds.name_of(kind)!r}")
+    if isinstance(kind, kinds.Categorical):
+        if len(set(kind.levels)) < len(kind.levels) or not all(isinstance(v, str) and v for v in kind.levels):
+            raise ValueError(f"the levels of {name!r} are not distinct words")
+        if not -1 <= kind.reference < len(kind.levels):
+            raise ValueError(f"the reference of {name!r} is {kind.reference}, no place of its levels")
+    if isinstance(kind, kinds.Bucketized) and (not kind.edges or (np.diff(kind.edges) <= 0).any()):
+        raise ValueError(f"the edges of {name!r} do not ascend")
+    if isinstance(kind, kinds.Hashed | kinds.Text) and not (
+        type(kind.buckets) is int and 0 < kind.buckets < 2**31
+    ):
+        raise ValueError(f"the buckets of {name!r} are {kind.buckets!r}")
+    if isinstance(kind, kinds.Numeric | kinds.Date) and not np.isfinite(kind.mean):
+        raise ValueError(f"the mean of {name!r} is {kind.mean!r}")
+    return column
+
+
+def _check_names(schema: Schema) -> None:
+    """ValueError for columns of the same name, and crosses of columns that are not there or have no words."""
+    names = [column.name for column in schema.columns]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two columns are called {next(n for n in names if names.count(n) > 1)!r}")
+    for cross in schema.crosses:
+        for name in cross.columns:
+            if name not in names:
+                raise ValueError(f"a cross is of {name!r}, which is no column")
