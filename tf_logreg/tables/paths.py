@@ -143,7 +143,8 @@ def _refuse_twice(paths: list[str]) -> None:
     """InputError where a list or two splits hold the same file."""
     first: dict[str, str] = {}
     for path in paths:
-        before = first.setdefault(os.path.realpath(path), path)
-        if before is not path:
-            also = "" if before == path else f", which is {before!r} too"
+        real = os.path.realpath(path)
+        if real in first:
+            also = "" if first[real] == path else f", which is {first[real]!r} too"
             raise InputError(f"data.args: expected each file once. Received: {path!r} twice{also}.")
+        first[real] = path
