@@ -26,10 +26,10 @@ def run(values: flags.FlagValues) -> None:
     """
     if values.version is not None and values.mode != "export":
         raise InputError(f"--version: expected --mode=export beside it. Received: --mode={values.mode}.")
-    if values.config is None and values.mode in ("train", "plan"):
-        raise InputError(
-            f"--config: expected a file or one of {', '.join(configs.shipped())}. Received: nothing."
-        )
+    _check_flags(values)
+    if values.mode in ("describe", "predict"):
+        _of_table(values)
+        return
     startup.import_tensorflow()
     if values.mode == "plan":
         _plan(values)
@@ -55,6 +55,31 @@ def run(values: flags.FlagValues) -> None:
     strategy = strategies.make_strategy(values.distribution_strategy, **where, job=_job(values))
     with workers.of(strategy).watched():
         _run_mode(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})
+
+
+def _check_flags(values: flags.FlagValues) -> None:
+    """InputError for flags that the mode needs and lacks."""
+    if values.config is None and values.mode in ("train", "plan"):
+        raise InputError(
+            f"--config: expected a file or one of {', '.join(configs.shipped())}; or a table by --data and --label. "
+            "Received: nothing."
+        )
+    if values.config is None and values.mode == "describe":
+        raise InputError("--mode=describe: expected a table by --data. Received: nothing.")
+    if values.label and not values.data:
+        raise InputError(f"--label: expected --data beside it. Received: --label={values.label}.")
+
+
+def _of_table(values: flags.FlagValues) -> None:
+    """Describes or scores the rows of a table, which needs no devices."""
+    startup.import_tensorflow()
+    from tf_logreg.modes import describe, predict
+
+    if values.mode == "describe":
+        print(describe.describe(values.config, values.workdir))
+        return
+    wanted = predict.Wanted(tuple(values.keep), values.explain)
+    print(predict.predict(values.workdir, values.input, values.output, wanted))
 
 
 def _job(values: flags.FlagValues) -> dict[str, Any]:

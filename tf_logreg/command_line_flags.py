@@ -14,7 +14,7 @@ from tf_logreg import storage
 from tf_logreg.devices import choices
 from tf_logreg.errors import InputError
 
-MODES = ("train", "evaluate", "export", "selftest", "plan")
+MODES = ("train", "evaluate", "predict", "describe", "export", "selftest", "plan")
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
@@ -33,7 +33,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "train",
         MODES,
         "train: fit, evaluate, save and export; evaluate: measure what a "
-        "work directory holds again; export: write its SavedModel again; plan: what the job needs and takes "
+        "work directory holds again; predict: score the rows of a table; describe: what the columns of a table "
+        "are and become; export: write its SavedModel again; plan: what the job needs and takes "
         "on a TPU slice, with no TPU.",
         flag_values=values,
     )
@@ -43,6 +44,29 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "With --mode=export, the number of a folder in export/, as TensorFlow Serving wants it.",
         lower_bound=0,
         upper_bound=2**63 - 1,
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "data",
+        "",
+        "A table in CSV or Parquet files, short for --config=table --config.data.args.path=...",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "label", "", "The column to predict, short for --config.data.label=...", flag_values=values
+    )
+    flags.DEFINE_string("input", "", "With --mode=predict, the table to score.", flag_values=values)
+    flags.DEFINE_string(
+        "output", "", "With --mode=predict, the file to write: .csv, .csv.gz or .parquet.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "keep", [], "With --mode=predict, columns of the input to write too.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "explain",
+        0,
+        "With --mode=predict, how many columns are named that moved a row most from the average.",
+        lower_bound=0,
         flag_values=values,
     )
     flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
@@ -130,6 +154,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
     Raises:
         InputError: a flag or an override that cannot be used, no such config, or one with other fields.
     """
+    argv = _with_table(argv)
     argv = [
         _resolve_config(argument, previous) for previous, argument in zip(["", *argv[:-1]], argv, strict=True)
     ]
@@ -157,6 +182,26 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
         raise InputError(f"flags: expected --name=value only. Received: {' '.join(rest[1:])}.")
     if values.config is not None:
         configs.check_structure(values.config)
+
+
+def _with_table(argv: list[str]) -> list[str]:
+    """argv with what --data and --label are short for; both stay, as the flags that they are."""
+    given = {}
+    for previous, argument in zip(["", *argv[:-1]], argv, strict=True):
+        for name in ("data", "label", "config", "mode"):
+            if argument.startswith((f"--{name}=", f"-{name}=")):
+                given[name] = argument.partition("=")[2]
+            elif previous in (f"--{name}", f"-{name}"):
+                given[name] = argument
+    if not given.get("data"):
+        return argv
+    more = [] if "config" in given else ["--config=table"]
+    more.append(f"--config.data.args.path={given['data']}")
+    if given.get("label"):
+        more.append(f"--config.data.label={given['label']}")
+    if given.get("mode") == "evaluate" and "config" not in given:
+        more.append("--config.data.test_fraction=0.0")  # all rows are measured
+    return [argv[0], *more, *argv[1:]]
 
 
 def _resolve_config(argument: str, previous: str) -> str:

@@ -1,12 +1,16 @@
 """What a fit found, with the fields of `result.json`: for a run's files, and for an estimator."""
 
+import dataclasses
 import sys
+
+import numpy as np
 
 import tf_logreg
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.data.names import describe
 from tf_logreg.devices.devices import Devices
 from tf_logreg.fit.result import Fit
+from tf_logreg.model.model import Model
 from tf_logreg.results import path as path_files
 from tf_logreg.results import record as records
 
@@ -56,6 +60,14 @@ def record_of(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, secon
             communication=_communication(fit, devices, reductions, seconds["fit"]),
         )
     )
+
+
+def of_table(model: Model, dataset: Dataset) -> Model:
+    """The model of a fit, in raw units, with the schema and means of its dataset if that is a table."""
+    if dataset.source.schema is None:
+        return model
+    mean = np.ldexp(dataset.all_moments.mean, dataset.exponent)
+    return dataclasses.replace(model, schema=dataset.source.schema, mean=mean)
 
 
 def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float) -> float | None:

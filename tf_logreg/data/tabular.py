@@ -53,20 +53,11 @@ def read(
         InputError: a column is not there or cannot be used; rows cannot be split.
     """
     data = config.data
-    _check_roles(table.columns, data)
-    y, class_names = _labels(table, data.label)
-    weight = _weights(table, data.weight)
-    extras = {data[role]: _extra(table, data[role]) for role in ("offset", "group", "time") if data[role]}
-    rest = {"splits": table.splits, "place": table.place, "extras": extras, "weight": weight}
-    bare = from_arrays(np.zeros((len(y), 1), np.float32), y, class_names=class_names, **rest)
-    rows = split.split_rows(bare, seed=config.seed, **split_options(data))
-    named = {data[role] for role in ROLES if data[role]}
-    columns = table.columns.select([name for name in table.columns.column_names if name not in named])
+    y, class_names = _labelled(table, data)
+    rows, rest = _split(table, config, y, class_names)
+    columns = features_of(table, data)
     if schema is None:
-        weights = np.ones(len(y)) if weight is None else weight
-        train = rows["train"]
-        rules = rules_of(config, columns.column_names)
-        schema = inference.infer(columns.take(train), y[train], weights[train], rules, label=data.label)
+        schema = _inferred(columns, config, y, rest["weight"], rows["train"])
     if data.missing != "indicator":
         rows = _whole_rows(schema, columns, rows, data.missing, table)
     if not schema.feature_names:
@@ -79,6 +70,57 @@ def read(
     make = from_arrays if isinstance(x, np.ndarray) else from_sparse
     source = make(x, y, class_names=class_names, feature_names=schema.feature_names, **rest)
     return dataclasses.replace(source, schema=schema), rows
+
+
+def described(table: Table, config: ConfigDict) -> tuple[Schema, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The schema that a run would have, its training rows, y [n] and class names; without a label all rows, zeros, ().
+
+    Raises:
+        InputError: as `read`.
+    """
+    data = config.data
+    if data.label:
+        y, class_names = _labelled(table, data)
+        rows, rest = _split(table, config, y, class_names)
+        train, weight = rows["train"], rest["weight"]
+    else:
+        y, class_names, weight = np.zeros(len(table.columns), np.int32), (), None
+        train = np.arange(len(y))
+    schema = given_schema(data) or _inferred(features_of(table, data), config, y, weight, train)
+    return schema, train, y, class_names
+
+
+def features_of(table: Table, data: ConfigDict) -> pa.Table:
+    """The columns that no field names."""
+    named = {data[role] for role in ROLES if data[role]}
+    return table.columns.select([name for name in table.columns.column_names if name not in named])
+
+
+def _labelled(table: Table, data: ConfigDict) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class indices int32 [n] and names, after the fields that name columns are checked."""
+    _check_roles(table.columns, data)
+    return _labels(table, data.label)
+
+
+def _split(
+    table: Table, config: ConfigDict, y: np.ndarray, class_names: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], dict]:
+    """Row ids by role; and splits, place, extras and weight, as every source of these rows takes them."""
+    data = config.data
+    extras = {data[role]: _extra(table, data[role]) for role in ("offset", "group", "time") if data[role]}
+    rest = {"splits": table.splits, "place": table.place, "extras": extras}
+    rest["weight"] = _weights(table, data.weight)
+    bare = from_arrays(np.zeros((len(y), 1), np.float32), y, class_names=class_names, **rest)
+    return split.split_rows(bare, seed=config.seed, **split_options(data)), rest
+
+
+def _inferred(
+    columns: pa.Table, config: ConfigDict, y: np.ndarray, weight: np.ndarray | None, rows: np.ndarray
+) -> Schema:
+    """The schema of some rows."""
+    weight = np.ones(len(y)) if weight is None else weight
+    rules = rules_of(config, columns.column_names)
+    return inference.infer(columns.take(rows), y[rows], weight[rows], rules, label=config.data.label)
 
 
 def given_schema(data: ConfigDict) -> Schema | None:

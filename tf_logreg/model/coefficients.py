@@ -24,6 +24,8 @@ def write(folder: storage.Folder, model: Model) -> None:
     arrays |= {"output": np.array(model.head.kind), "dtype": np.array(model.dtype)}
     if model.sparse:
         arrays["sparse"] = np.array(True)
+    if model.mean is not None:
+        arrays["mean"] = model.mean
     folder.write_arrays(NAME, arrays)
 
 
@@ -51,6 +53,7 @@ def read(folder: storage.Folder) -> Model:
         head,
         dtype=str(arrays["dtype"]),
         sparse=bool(arrays.get("sparse", False)),
+        mean=arrays.get("mean"),
     )
 
 
@@ -124,6 +127,8 @@ def _disagreement(arrays: dict[str, np.ndarray]) -> str:
             f"{features} feature names and {classes} class names of a {output} disagree with a kernel "
             f"{arrays['kernel'].shape} and a bias {arrays['bias'].shape}"
         )
+    if "mean" in arrays and arrays["mean"].shape != (features,):
+        return f"its 'mean' is of shape {arrays['mean'].shape}, for {features} features"
     for name in ("kernel", "bias"):
         if not np.isfinite(arrays[name]).all():
             return f"its {name!r} has numbers that are not finite"

@@ -35,6 +35,7 @@ class Model:
         dtype: of weights and features in the saved Keras model and SavedModel: float32 or float64.
         sparse: whether it was fitted to sparse rows, which its SavedModel then takes too.
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
+        mean: [p] weighted means of the features in the training rows, beside a schema, to explain rows by.
     """
 
     kernel: np.ndarray
@@ -46,6 +47,7 @@ class Model:
     dtype: str = "float32"
     sparse: bool = False
     schema: Schema | None = None
+    mean: np.ndarray | None = None
 
     @property
     def takes_dense(self) -> bool:
@@ -90,10 +92,11 @@ class Model:
         Raises:
             InputError: a used column is missing, or holds another type than in training.
         """
-        from tf_logreg.tables import frames
+        if not isinstance(frame, Table):
+            from tf_logreg.tables import frames  # arrays never need it
 
-        columns = frame if isinstance(frame, Table) else frames.table_of(frame)
-        return encoding.encode(self.schema, columns.columns, sparse=len(self.kernel) > MOST_DENSE)
+            frame = frames.table_of(frame)
+        return encoding.encode(self.schema, frame.columns, sparse=len(self.kernel) > MOST_DENSE)
 
     def decision_function(self, x: Any) -> np.ndarray:
         """Logits in scikit-learn's shape: [n] for class 1 with one output; else [n, C].

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg import storage
-from tf_logreg.data import dataset, units, views
+from tf_logreg.data import dataset, load, units, views
 from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError
@@ -42,6 +42,8 @@ def evaluate_run(
         result, model = directory.read_model(folder)
         asked = config if other_data else _own_config(folder)
         configs.validate(asked)
+        if model.schema is not None and asked.data.source in load.TABLES and not asked.data.label:
+            asked = _with_label(asked, model.schema.label)
         # Classes and features as the run names them: a file may lack a class, or order them otherwise.
         source, rows = dataset.read_data(asked, model.class_names, model.head.outputs, model.schema)
         if source.feature_names != model.feature_names:
@@ -66,6 +68,13 @@ def evaluate_run(
 
     devices.from_chief(write)
     return numbers
+
+
+def _with_label(config: ConfigDict, label: str) -> ConfigDict:
+    """The config of another table, whose label is the run's."""
+    config = ConfigDict(config.to_dict())
+    config.data.label = label
+    return config
 
 
 def _own_config(folder: storage.Folder) -> ConfigDict:

@@ -37,7 +37,7 @@ ARTEFACTS = (
     "checkpoints",
 )
 _KEPT = ("checkpoints", "events")  # the state to resume from, and the curves so far
-_NOTES = ("selftest.txt", "plan.json")  # files of other modes, in a directory of their own
+_NOTES = ("selftest.txt", "plan.json", "schema.json")  # files of other modes, in a directory of their own
 _SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
 
 # Recorded digests of the data -> current ones: {'version': ..., 'files': {name: {'sha256': ...}}}.

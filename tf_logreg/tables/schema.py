@@ -165,6 +165,11 @@ class Schema:
         }
 
 
+def text(schema: Schema) -> str:
+    """As `schema.json` has it."""
+    return json.dumps(schema.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
 def of_json(found: Any, where: str) -> Schema:
     """The schema of a file's contents, which people may have edited.
 
@@ -205,16 +210,6 @@ def of_json(found: Any, where: str) -> Schema:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(f"data.schema: cannot use {where!r}: {what}.") from None
-
-
-def parse(text: str, where: str) -> Schema:
-    """The schema of a file's text; errors are those of `of_json`."""
-    try:
-        return of_json(json.loads(text), where)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"data.schema: cannot use {where!r}: it is no JSON: {error}.") from None
 
 
 def _kind(one: dict) -> kinds.Kind:

@@ -1,0 +1,157 @@
+"""`--mode=predict`: classes and probabilities of the rows of a file, by a finished run's model."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_logreg import storage
+from tf_logreg.data import load
+from tf_logreg.errors import InputError
+from tf_logreg.model.model import Model
+from tf_logreg.results import workdir as directory
+from tf_logreg.tables import encoding
+from tf_logreg.tables.drift import Drift
+from tf_logreg.tables.table import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK_ROWS = 2**17
+_ENDINGS = (".csv", ".csv.gz", ".parquet")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What each row of the output has beside class and probabilities.
+
+    Attributes:
+        keep: columns of the input.
+        explain: how many columns are named that moved the row most from the average training row.
+    """
+
+    keep: tuple[str, ...] = ()
+    explain: int = 0
+
+
+def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
+    """Scores the rows of files.
+
+    Args:
+        workdir: of a finished run on a table.
+        path: CSV or Parquet, as data.args.path; the label may be missing.
+        output: a file whose ending, .csv, .csv.gz or .parquet, is its format; replaced as a whole at the end.
+        wanted: further columns.
+
+    Returns:
+        Lines to print: rows by class, and what training had not seen.
+
+    Raises:
+        InputError: no such run, a file that lacks a used column, or an output that cannot be written.
+    """
+    _, model = directory.read_model(directory.of(workdir))
+    if model.schema is None:
+        raise InputError(
+            f"--mode=predict: expected a run on a table (csv, parquet). Received: {workdir!r}, on other rows."
+        )
+    for flag, text in (("--input", path), ("--output", output)):
+        if not text:
+            raise InputError(f"{flag}: expected a file. Received: ''.")
+    if not output.endswith(_ENDINGS):
+        raise InputError(f"--output: expected a name that ends in {', '.join(_ENDINGS)}. Received: {output!r}.")
+    table = load.load("table", path=path)
+    encoding.check_columns(model.schema, table.columns)
+    _check_kept(table, wanted.keep)
+    drift, counts = Drift(model.schema), np.zeros(len(model.class_names), np.int64)
+
+    def blocks():
+        for start in range(0, max(len(table.columns), 1), _BLOCK_ROWS):
+            block = table.columns.slice(start, _BLOCK_ROWS)
+            drift.add(block)
+            scored, chosen = _scored(model, block, wanted)
+            counts[:] += np.bincount(chosen, minlength=len(counts))
+            yield scored
+
+    folder, name = os.path.split(storage.local_path(output, "--output"))
+    storage.Folder(folder or ".", "--output").write_with(name, lambda aside: _write(blocks(), aside))
+    return "\n".join(_summary(model, counts, drift, output))
+
+
+def _check_kept(table: Table, keep: tuple[str, ...]) -> None:
+    """InputError for a column to keep that is not there."""
+    for name in keep:
+        if name not in table.columns.column_names:
+            known = ", ".join(table.columns.column_names[:20])
+            raise InputError(f"--keep: expected columns of the input ({known}). Received: {name!r}.")
+
+
+def _scored(model: Model, block: pa.Table, wanted: Wanted) -> tuple[pa.Table, np.ndarray]:
+    """The output's rows of a block, and the class index of each."""
+    import pyarrow as pa
+
+    x = model.encode(Table(block, {}))
+    logits = model.logits(x)
+    probabilities = model.head.probabilities(logits)
+    chosen = model.head.classes(logits)
+    columns = {name: block[name] for name in wanted.keep}
+    columns["class"] = pa.array(np.array(model.class_names, object)[chosen], pa.string())
+    for k, name in enumerate(model.class_names):
+        columns[f"P({name})"] = pa.array(probabilities[:, k])
+    if wanted.explain:
+        columns["explanation"] = pa.array(explanations(model, x, chosen, wanted.explain), pa.string())
+    return pa.table(columns), chosen
+
+
+def explanations(model: Model, x: np.ndarray, chosen: np.ndarray, most: int) -> list[str]:
+    """By row the columns that move its logit most from that of the average training row.
+
+    A column's contribution is the sum of w (x - mean) over its features, w the coefficients of the chosen class
+    less the average of all classes; with one output, towards the class of which it is.
+
+    Args:
+        model: with the means of the training rows.
+        x: [n, p] features. chosen: [n] class of each row. most: how many are named.
+    """
+    groups = model.schema.columns_of_features
+    names = [c.name for c in model.schema.columns] + [" x ".join(c.columns) for c in model.schema.crosses]
+    kernel = model.kernel if model.head.outputs == 1 else model.kernel - model.kernel.mean(axis=1, keepdims=True)
+    found = np.zeros((x.shape[0], len(names)))
+    average = np.zeros((len(names), kernel.shape[1]))
+    np.add.at(average, groups, kernel * model.mean[:, None])
+    for group in np.unique(groups):
+        inside = np.flatnonzero(groups == group)
+        moved = x[:, inside] @ kernel[inside] - average[group]
+        found[:, group] = moved[:, 0] if kernel.shape[1] == 1 else moved[np.arange(len(chosen)), chosen]
+    order = np.argsort(-np.abs(found), axis=1, kind="stable")[:, :most]
+    return ["; ".join(f"{names[k]} {row[k]:+.3g}" for k in best) for row, best in zip(found, order, strict=True)]
+
+
+def _write(blocks, path: str) -> None:
+    """Writes tables one below the other, in the format of the ending."""
+    import pyarrow as pa
+    import pyarrow.csv as csv
+    import pyarrow.parquet as parquet
+
+    first = next(blocks)
+    if path.endswith(".parquet"):
+        writer = parquet.ParquetWriter(path, first.schema)
+    else:
+        compression = "gzip" if path.endswith(".gz") else None
+        writer = csv.CSVWriter(pa.output_stream(path, compression=compression), first.schema)
+    with writer:
+        writer.write_table(first)
+        for block in blocks:
+            writer.write_table(block)
+
+
+def _summary(model: Model, counts: np.ndarray, drift: Drift, output: str) -> list[str]:
+    """Lines to print."""
+    shares = [f"{name} {n:,}" for name, n in zip(model.class_names, counts.tolist(), strict=True)]
+    more = [f"... ({len(shares)} classes)"] * (len(shares) > 10)
+    lines = [f"{drift.num_rows:,} rows in {output}: {', '.join([*shares[:10], *more])}."]
+    if found := drift.lines():
+        lines += ["Training had not seen:", *(f"  {line}" for line in found)]
+    return lines
