@@ -42,13 +42,14 @@ def test_the_shipped_configs():
         "mnist",
         "numpy_arrays",
         "synthetic",
+        "table",
     ]
 
 
 @pytest.mark.parametrize("name", sorted(configs.shipped()))
 def test_each_loads_validates_and_shows_its_command(name):
     config = parse(f"--config={name}").config
-    if name in ("libsvm", "linear_probe", "numpy_arrays"):
+    if name in ("libsvm", "linear_probe", "numpy_arrays", "table"):
         config.data.args = {"path": "some.npz"}
     configs.validate(config)
     assert f"--config=configs/{name}.py" in configs.shipped()[name].read_text()
@@ -127,7 +128,7 @@ def test_configs_are_locked_after_parsing():
 
 BAD = {
     "seed": (-1, "whole number in"),
-    "data.source": ("csv", "one of libsvm, npz"),
+    "data.source": ("excel", "one of csv, libsvm, npz"),
     "data.validation_fraction": (1.0, "fraction in"),
     "data.test_fraction": (-0.1, "fraction in"),
     "model.output": ("probit", "one of auto, sigmoid, softmax"),

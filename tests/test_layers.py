@@ -31,7 +31,7 @@ ALLOWED = {
         "errors",
     },
     "arguments": {"config", "fit", "data", "model", "devices", "errors"},
-    "outcome": {"results", "fit", "data", "devices"},
+    "outcome": {"results", "fit", "data", "model", "devices"},
     "training": {
         "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",
     },

@@ -61,8 +61,8 @@ def _check_flags(values: flags.FlagValues) -> None:
     """InputError for flags that the mode needs and lacks."""
     if values.config is None and values.mode in ("train", "plan"):
         raise InputError(
-            f"--config: expected a file or one of {', '.join(configs.shipped())}; or a table by --data and --label. "
-            "Received: nothing."
+            f"--config: expected a file or one of {', '.join(configs.shipped())}; or a table by --data "
+            "and --label. Received: nothing."
         )
     if values.config is None and values.mode == "describe":
         raise InputError("--mode=describe: expected a table by --data. Received: nothing.")

@@ -33,8 +33,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "train",
         MODES,
         "train: fit, evaluate, save and export; evaluate: measure what a "
-        "work directory holds again; predict: score the rows of a table; describe: what the columns of a table "
-        "are and become; export: write its SavedModel again; plan: what the job needs and takes "
+        "work directory holds again; predict: score the rows of a table; describe: what the columns of a "
+        "table are and become; export: write its SavedModel again; plan: what the job needs and takes "
         "on a TPU slice, with no TPU.",
         flag_values=values,
     )
@@ -185,7 +185,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
 
 
 def _with_table(argv: list[str]) -> list[str]:
-    """argv with what --data and --label are short for; both stay, as the flags that they are."""
+    """The arguments with what --data and --label are short for; both stay, as the flags that they are."""
     given = {}
     for previous, argument in zip(["", *argv[:-1]], argv, strict=True):
         for name in ("data", "label", "config", "mode"):

@@ -73,7 +73,9 @@ def read(
 
 
 def described(table: Table, config: ConfigDict) -> tuple[Schema, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """The schema that a run would have, its training rows, y [n] and class names; without a label all rows, zeros, ().
+    """The schema that a run would have, its training rows, y [n] and class names.
+
+    Without a label these are all rows, zeros and ().
 
     Raises:
         InputError: as `read`.

@@ -33,5 +33,7 @@ def describe(config: ConfigDict, workdir: str = "") -> str:
     if workdir:
         folder = directory.of(workdir)
         directory.write_note(folder, schemas.NAME, schemas.text(schema))
-        text += f"\n\nIt is in {folder.where(schemas.NAME)} too: edit it, and give it as --config.data.schema."
+        text += (
+            f"\n\nIt is in {folder.where(schemas.NAME)} too: edit it, and give it as --config.data.schema."
+        )
     return text

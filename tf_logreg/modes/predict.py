@@ -61,7 +61,9 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
         if not text:
             raise InputError(f"{flag}: expected a file. Received: ''.")
     if not output.endswith(_ENDINGS):
-        raise InputError(f"--output: expected a name that ends in {', '.join(_ENDINGS)}. Received: {output!r}.")
+        raise InputError(
+            f"--output: expected a name that ends in {', '.join(_ENDINGS)}. Received: {output!r}."
+        )
     table = load.load("table", path=path)
     encoding.check_columns(model.schema, table.columns)
     _check_kept(table, wanted.keep)
@@ -108,8 +110,8 @@ def _scored(model: Model, block: pa.Table, wanted: Wanted) -> tuple[pa.Table, np
 def explanations(model: Model, x: np.ndarray, chosen: np.ndarray, most: int) -> list[str]:
     """By row the columns that move its logit most from that of the average training row.
 
-    A column's contribution is the sum of w (x - mean) over its features, w the coefficients of the chosen class
-    less the average of all classes; with one output, towards the class of which it is.
+    A column's contribution is the sum of w (x - mean) over its features. With one output w are its
+    coefficients: above 0 is towards the second class. Else w are those of the chosen class less the average.
 
     Args:
         model: with the means of the training rows.
@@ -117,7 +119,9 @@ def explanations(model: Model, x: np.ndarray, chosen: np.ndarray, most: int) -> 
     """
     groups = model.schema.columns_of_features
     names = [c.name for c in model.schema.columns] + [" x ".join(c.columns) for c in model.schema.crosses]
-    kernel = model.kernel if model.head.outputs == 1 else model.kernel - model.kernel.mean(axis=1, keepdims=True)
+    kernel = (
+        model.kernel if model.head.outputs == 1 else model.kernel - model.kernel.mean(axis=1, keepdims=True)
+    )
     found = np.zeros((x.shape[0], len(names)))
     average = np.zeros((len(names), kernel.shape[1]))
     np.add.at(average, groups, kernel * model.mean[:, None])
@@ -126,7 +130,9 @@ def explanations(model: Model, x: np.ndarray, chosen: np.ndarray, most: int) -> 
         moved = x[:, inside] @ kernel[inside] - average[group]
         found[:, group] = moved[:, 0] if kernel.shape[1] == 1 else moved[np.arange(len(chosen)), chosen]
     order = np.argsort(-np.abs(found), axis=1, kind="stable")[:, :most]
-    return ["; ".join(f"{names[k]} {row[k]:+.3g}" for k in best) for row, best in zip(found, order, strict=True)]
+    return [
+        "; ".join(f"{names[k]} {row[k]:+.3g}" for k in best) for row, best in zip(found, order, strict=True)
+    ]
 
 
 def _write(blocks, path: str) -> None:
