@@ -2,8 +2,11 @@
 
     python run.py --data=adult_train.csv --label=income --workdir=runs/adult
 
-is short for `--config=configs/table.py --config.data.args.path=adult_train.csv --config.data.label=income`. What
-each column is, is inferred; docs/tables.md tells how to look at it and to change it.
+is short for
+
+    python run.py --config=configs/table.py --config.data.args.path=adult_train.csv --config.data.label=income
+
+What each column is, is inferred; docs/tables.md tells how to look at it and to change it.
 
 Time and score are your data's.
 """

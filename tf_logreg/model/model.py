@@ -13,7 +13,7 @@ import scipy.sparse
 
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
-from tf_logreg.tables import encoding
+from tf_logreg.tables import encoding, frames
 from tf_logreg.tables.schema import Schema
 from tf_logreg.tables.table import Table
 
@@ -66,7 +66,7 @@ class Model:
         Raises:
             InputError: x is not a matrix of numbers, or has the wrong number of columns.
         """
-        if self.schema is not None and encoding.is_frame(x):
+        if self.schema is not None and frames.is_frame(x):
             x = self.encode(x)
         try:
             x = (
@@ -93,8 +93,6 @@ class Model:
             InputError: a used column is missing, or holds another type than in training.
         """
         if not isinstance(frame, Table):
-            from tf_logreg.tables import frames  # arrays never need it
-
             frame = frames.table_of(frame)
         return encoding.encode(self.schema, frame.columns, sparse=len(self.kernel) > MOST_DENSE)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse
@@ -12,7 +12,6 @@ import scipy.sparse
 from tf_logreg.errors import InputError
 from tf_logreg.tables import kinds
 from tf_logreg.tables.schema import Column, Cross, Schema
-from tf_logreg.tables.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,11 +49,6 @@ def encode(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | sci
         found[k * _BLOCK_ROWS :][: len(block)] = block
         blocks[k] = None
     return found
-
-
-def is_frame(x: Any) -> bool:
-    """Whether it has named columns: a frame of pandas or polars, a table of Arrow or ours, or a dict."""
-    return isinstance(x, Mapping | Table) or hasattr(x, "__arrow_c_stream__")
 
 
 def density(schema: Schema) -> float:
