@@ -64,10 +64,16 @@ def open_quote(path: str, layout: Layout, form: Form) -> InputError:
 
 def explained(error: str, path: str, layout: Layout, form: Form, bad: list) -> InputError:
     """What Arrow found wrong."""
-    may_be_open = layout.quote and ("straddl" in error or "Expected" in error)
-    row_open = _row_of_open_quote(path, layout, form) if may_be_open else 0
-    if row_open and (not bad or row_open == bad[-1].number):
-        return open_quote(path, layout, form)
+    is_long = "straddl" in error  # longer than a block of Arrow's
+    if layout.quote and (is_long or bad):
+        row = _row_of_open_quote(path, layout, form)
+        if row and (is_long or row == bad[-1].number):
+            return open_quote(path, layout, form)
+    if is_long:
+        return InputError(
+            f"data.args.path: expected rows of at most {MOST_ROW / 2**20:g} MiB. Received: a longer one in "
+            f"{path!r}."
+        )
     if found := _CONVERSION.search(error):
         return _not_of_type(found, path, layout)
     if bad:
@@ -76,11 +82,6 @@ def explained(error: str, path: str, layout: Layout, form: Form, bad: list) -> I
             f"data.args.path: expected {one.expected} fields a row, as the first row has. Received: "
             f"{one.actual} in row {one.number} of {path}, {brief(repr(one.text), 80)}; "
             "data.args.on_bad_lines='skip' or 'warn' leaves such rows out."
-        )
-    if "straddl" in error:
-        return InputError(
-            f"data.args.path: expected rows of at most {MOST_ROW / 2**20:g} MiB. Received: a longer one in "
-            f"{path!r}."
         )
     return InputError(f"data.args.path: cannot read {path!r}: {brief(error)}.")
 

@@ -32,7 +32,7 @@ _HEAD = 1000  # values that say whether a column has numbers or words
 _MANY_NUMBERS = 0.9  # share of numbers among words that is worth a warning
 _NUMBER = r"^[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*$|^[ \t]*[+-]?(?i:inf|infinity|nan)[ \t]*$"
 _TIME = r"^[ \t]*\d{4}-\d\d-\d\d([ T]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?[ \t]*$"
-_LEADING_ZERO = r"^[ \t]*-?0\d"
+_LEADING_ZERO = r"^[ \t]*0\d"
 
 
 def read(path: str, validation_path: str, test_path: str, form: Form) -> Table:

@@ -28,6 +28,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _BLOCK = 2**20
+_PIECE = 2**16  # bytes that stay in a core's cache while they are looked at
 
 
 @dataclasses.dataclass
@@ -140,14 +141,17 @@ class Stream:
     def _begins_with_zero(self, data: bytes) -> bool:
         """Whether some value may begin with 0 and another digit; blanks may stand before it."""
         codes = np.frombuffer(data, np.uint8)
-        digit = (codes[1:] - np.uint8(48)) < 10
-        at = np.flatnonzero((codes[:-1] == 48) & digit)
-        at = at[at > 0]
-        before = codes[at - 1]
-        if self._starts[before].any():
-            return True
-        at = at[(before == 32) & (at > 1)]
-        return bool(self._starts[codes[at - 2]].any())
+        for start in range(0, len(codes), _PIECE):
+            piece = codes[max(start - 3, 0) : start + _PIECE]
+            at = np.flatnonzero((piece[:-1] == 48) & (piece[1:] - np.uint8(48) < 10))
+            at = at[at > 0]
+            before = piece[at - 1]
+            if self._starts[before].any():
+                return True
+            at = at[(before == 32) & (at > 1)]
+            if self._starts[piece[at - 2]].any():
+                return True
+        return False
 
 
 def _open(path: str):
