@@ -1,9 +1,11 @@
 """The SavedModel: raw features in, logits, probabilities and class names out. It needs nothing else.
 
-A model of dense rows takes `features`; one of sparse rows the `ids` of columns and their `values`.
+A model of dense rows takes `features`; one of sparse rows the `ids` of columns and their `values`; one of a
+table its raw columns.
 
 A row without an answer says so: where a logit is NaN or infinite, as it is for every feature that is NaN or
-infinite, all probabilities are NaN, class_id is -1 and class_name is ''.
+infinite, all probabilities are NaN, class_id is -1 and class_name is ''. In a column of a table NaN and
+infinity are missing values, and such rows have an answer.
 """
 
 from typing import Any
@@ -14,8 +16,11 @@ from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_logreg.objective import linear, losses
+from tf_logreg.tables import graph
+from tf_logreg.tables import schema as schemas
 
 MARKER = "saved_model.pb"  # without it TensorFlow takes a folder for none of its own
+TOLERANCE = 1e-9  # of probabilities, in `selfcheck`
 
 
 def serving_module(model: Any) -> tf.Module:
@@ -25,33 +30,59 @@ def serving_module(model: Any) -> tf.Module:
     column where every user of the signature wants [B, C].
 
     Args:
-        model: a `Model`; its weights and features are in its dtype.
+        model: a `Model`; its weights and features are in its dtype, those of a table in float64.
 
     Returns:
         Its functions are its signatures: `serve` takes dense rows. Of sparse rows there is `serve_sparse`
-        too, and `serve` only where they are narrow enough to be laid out.
+        too, and `serve` only where they are narrow enough to be laid out. Of a table `serve` takes columns,
+        `serve_examples` tf.Examples, and there are `selfcheck` and `schema_json`.
     """
-    kernel, bias = (array.astype(model.dtype) for array in (model.kernel, model.bias))
+    dtype = model.dtype if model.schema is None else "float64"
     module = tf.Module(name="logistic_regression")
     with tf.device("CPU:0"):
-        module.kernel, module.bias = tf.Variable(kernel, name="kernel"), tf.Variable(bias, name="bias")
+        module.kernel = tf.Variable(model.kernel.astype(dtype), name="kernel")
+        module.bias = tf.Variable(model.bias.astype(dtype), name="bias")
         for name, values in (("feature_names", model.feature_names), ("class_names", model.class_names)):
             setattr(module, name, tf.Variable(list(values), trainable=False, name=name))
 
-    def answer(logits):
-        # argmax takes the lower class of a tie; so does logit > 0.
-        class_id = tf.cast(logits[:, 0] > 0, tf.int64) if logits.shape[1] == 1 else tf.argmax(logits, axis=1)
-        probabilities = losses.class_probabilities(
-            tf.math.log_sigmoid(logits) if model.head.is_one_vs_rest else logits
-        )
-        # A sum with a NaN or an infinity in it is never finite, so the logits tell of the features too.
-        answered = tf.reduce_all(tf.math.is_finite(logits), axis=1)
+    @tf.function(input_signature=[], autograph=False)
+    def names():
         return {
-            "logits": logits,
-            "probabilities": tf.where(answered[:, None], probabilities, np.nan),
-            "class_id": tf.where(answered, class_id, -1),
-            "class_name": tf.where(answered, tf.gather(module.class_names, class_id), ""),
+            name: tf.convert_to_tensor(getattr(module, name)) for name in ("feature_names", "class_names")
         }
+
+    module.names = names
+    if model.schema is not None:
+        with tf.device("CPU:0"):
+            _take_columns(module, model)
+        return module
+    if model.sparse:
+        _take_sparse_rows(module, model)
+    if model.takes_dense:
+        _take_dense_rows(module, model)
+    return module
+
+
+def _answer(module: tf.Module, model: Any, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The outputs of a signature from logits [B, m]."""
+    # argmax takes the lower class of a tie; so does logit > 0.
+    class_id = tf.cast(logits[:, 0] > 0, tf.int64) if logits.shape[1] == 1 else tf.argmax(logits, axis=1)
+    probabilities = losses.class_probabilities(
+        tf.math.log_sigmoid(logits) if model.head.is_one_vs_rest else logits
+    )
+    # A sum with a NaN or an infinity in it is never finite, so the logits tell of the features too.
+    answered = tf.reduce_all(tf.math.is_finite(logits), axis=1)
+    return {
+        "logits": logits,
+        "probabilities": tf.where(answered[:, None], probabilities, np.nan),
+        "class_id": tf.where(answered, class_id, -1),
+        "class_name": tf.where(answered, tf.gather(module.class_names, class_id), ""),
+    }
+
+
+def _take_dense_rows(module: tf.Module, model: Any) -> None:
+    """Adds `serve`."""
+    kernel = module.kernel
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, kernel.shape[0]], kernel.dtype, name="features")],
@@ -59,7 +90,14 @@ def serving_module(model: Any) -> tf.Module:
     )
     def serve(features):
         weights = tf.convert_to_tensor(module.kernel), tf.convert_to_tensor(module.bias)
-        return answer(linear.logits(features, *weights))
+        return _answer(module, model, linear.logits(features, *weights))
+
+    module.serve = serve
+
+
+def _take_sparse_rows(module: tf.Module, model: Any) -> None:
+    """Adds `serve_sparse`."""
+    kernel = module.kernel
 
     @tf.function(
         input_signature=[
@@ -74,20 +112,72 @@ def serving_module(model: Any) -> tf.Module:
         known = (ids >= 0) & (ids < kernel.shape[0])
         rows = tf.gather(tf.convert_to_tensor(module.kernel), tf.where(known, ids, 0))  # [B, m, outputs]
         values = tf.where(known, values, tf.zeros_like(values))
-        return answer(tf.reduce_sum(rows * values[:, :, None], axis=1) + tf.convert_to_tensor(module.bias))
+        logits = tf.reduce_sum(rows * values[:, :, None], axis=1) + tf.convert_to_tensor(module.bias)
+        return _answer(module, model, logits)
+
+    module.serve_sparse = serve_sparse
+
+
+def _take_columns(module: tf.Module, model: Any) -> None:
+    """Adds `serve`, `serve_examples`, `selfcheck` and `schema_json`."""
+    schema = model.schema
+    module.schema = tf.Variable(schemas.text(schema), trainable=False, name="schema")
+    module.vocabularies = graph.vocabularies(schema)
+    specs = graph.specs(schema)
+
+    def answer(raw):
+        weights = tf.convert_to_tensor(module.kernel), tf.convert_to_tensor(module.bias)
+        return _answer(module, model, graph.logits(schema, module.vocabularies, raw, *weights))
+
+    @tf.function(input_signature=[specs], autograph=False)
+    def serve(columns):
+        return answer(graph.of_columns(schema, columns))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
+    def serve_examples(examples):
+        return answer(graph.of_examples(schema, examples))
 
     @tf.function(input_signature=[], autograph=False)
-    def names():
+    def schema_json():
+        names = graph.input_names(schema)
         return {
-            name: tf.convert_to_tensor(getattr(module, name)) for name in ("feature_names", "class_names")
+            "schema": tf.convert_to_tensor(module.schema),
+            "columns": tf.constant(list(names), tf.string),
+            "inputs": tf.constant(list(names.values()), tf.string),
         }
 
-    module.names = names
-    if model.sparse:
-        module.serve_sparse = serve_sparse
-    if model.takes_dense:
-        module.serve = serve
-    return module
+    module.serve, module.serve_examples, module.schema_json = serve, serve_examples, schema_json
+    _add_selfcheck(module, model, specs)
+
+
+def _add_selfcheck(module: tf.Module, model: Any, specs: dict[str, tf.TensorSpec]) -> None:
+    """Adds `selfcheck`, whose golden rows and answers are constants."""
+    frame, inputs = graph.golden(model.schema)
+    expected = model.predict_proba(frame)
+    bits = _bits(module).numpy()
+
+    @tf.function(input_signature=[], autograph=False)
+    def selfcheck():
+        given = {name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
+        found = module.serve(given)["probabilities"]
+        difference = tf.abs(found - expected)
+        # A row may have no answer, but then it had none when it was saved.
+        zero, infinite = tf.constant(0, tf.float64), tf.constant(np.inf, tf.float64)
+        difference = tf.where(tf.math.is_nan(difference), infinite, difference)
+        difference = tf.where(tf.math.is_nan(found) & np.isnan(expected), zero, difference)
+        largest = tf.reduce_max(tf.concat([[zero], tf.reshape(difference, [-1])], axis=0))
+        return {"ok": (largest <= TOLERANCE) & (_bits(module) == bits), "largest_difference": largest}
+
+    module.selfcheck = selfcheck
+
+
+def _bits(module: tf.Module) -> tf.Tensor:
+    """A number that changes with any bit of a weight: few rows do not use all of them."""
+    total = tf.constant(0, tf.int64)
+    for weights in (module.kernel, module.bias):
+        one = tf.reshape(tf.bitcast(tf.convert_to_tensor(weights), tf.int64), [-1])
+        total += tf.reduce_sum(one * (2 * tf.range(tf.size(one, tf.int64)) + 1))
+    return total
 
 
 def save(module: tf.Module, path: str) -> None:
@@ -100,6 +190,19 @@ def save(module: tf.Module, path: str) -> None:
     values of the same id are added. `dense` takes features, up to 100,000 of them.
     `names`: nothing -> feature_names string [p], class_names string [C], which are attributes too.
 
+    Of a table `serving_default` takes the columns that the model uses, [B] each, named as `graph.input_names`
+    says. Numbers are float64, dates too, as days since 1970, and whole numbers also where they stand for
+    words (beyond 2^53, and with a fraction, they are a level that training did not have); NaN and infinity
+    are missing values. Words are strings, and booleans are 'true' and 'false'; '' is a missing value.
+    `serving_examples` takes examples string [B], serialized tf.Examples with one value a column, by its name
+    in the table: an int64_list of whole numbers, a float_list (24 bits) of other numbers and of dates, a
+    bytes_list of words and booleans. Without the key, or with an empty list, the value is missing. A list of
+    another type is an error of TensorFlow.
+    `selfcheck`: nothing -> ok bool, largest_difference float64 of the probabilities of up to ten
+    training rows from what the host found when it was saved. ok is false too when any weight has changed.
+    `schema`: nothing -> schema string, what `schema.json` holds and an attribute too; columns string [k],
+    inputs string [k], the names of the used columns and of their inputs.
+
     Raises:
         OSError: the disk refuses it.
     """
@@ -110,6 +213,9 @@ def save(module: tf.Module, path: str) -> None:
     else:
         signatures = {"serving_default": module.serve}
     signatures["names"] = module.names
+    if hasattr(module, "schema"):
+        signatures["serving_examples"] = module.serve_examples
+        signatures |= {"selfcheck": module.selfcheck, "schema": module.schema_json}
     try:
         tf.saved_model.save(module, path, signatures=signatures)
     except tf.errors.OpError as error:

@@ -154,6 +154,11 @@ class Model:
         """Writes a self-contained SavedModel: raw features in, probabilities and names out.
 
         Of a model of sparse rows it takes ids and values, and dense rows up to 100,000 features.
+        Of a table it takes the raw columns that the model uses, a vector each: float64 for numbers, whole
+        numbers and dates (days since 1970), NaN where missing; strings for words, 'true' and 'false' for
+        booleans, '' where missing. `serving_examples` takes them as tf.Examples, `selfcheck` says whether it
+        answers as this model does for ten training rows (which it holds), and `schema` returns the schema. It
+        computes in float64. `saved_model.save` says more.
 
         Args:
             path: a folder, created or replaced.
