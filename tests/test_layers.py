@@ -24,13 +24,16 @@ ALLOWED = {
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
     },
+    "frame_training": {
+        "training", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
+    },
     "estimator_cv": {"estimator", "search", "arguments", "fit", "data", "model", "errors"},
     "search": {"arguments", "outcome", "fit", "data", "model", "devices", "errors"},
     "estimator": {
-        "arguments", "outcome", "training", "results", "fit", "data", "model", "devices", "storage", "signals", "machine",
+        "arguments", "outcome", "training", "results", "fit", "tables", "data", "model", "devices", "storage", "signals", "machine",
         "errors",
     },
-    "arguments": {"config", "fit", "data", "model", "devices", "errors"},
+    "arguments": {"config", "fit", "tables", "data", "model", "devices", "errors"},
     "outcome": {"results", "fit", "data", "model", "devices"},
     "training": {
         "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tf_logreg
-from tf_logreg import errors, training
+from tf_logreg import errors, frame_training
 from tf_logreg.devices import strategies
 from tf_logreg.model.model import Model
 from tf_logreg.results import workdir
@@ -34,7 +34,7 @@ def test_importing_the_package_imports_no_tensorflow():
 
 
 def test_the_names_are_what_they_stand_for():
-    assert tf_logreg.train is training.train_and_evaluate
+    assert tf_logreg.train is frame_training.train
     assert tf_logreg.load is workdir.load
     assert tf_logreg.Model is Model
     assert tf_logreg.make_strategy is strategies.make_strategy

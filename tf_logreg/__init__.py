@@ -30,7 +30,7 @@ __all__ = [  # noqa: RUF022
 _PLACES = {
     "LogisticRegression": "estimator.LogisticRegression",
     "LogisticRegressionCV": "estimator_cv.LogisticRegressionCV",
-    "train": "training.train_and_evaluate",
+    "train": "frame_training.train",
     "config": "config",
     "load": "results.workdir.load",
     "Model": "model.model.Model",

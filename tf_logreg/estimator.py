@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tf_logreg import machine, outcome
-from tf_logreg.arguments import attributes, inputs, messages, parameters
+from tf_logreg.arguments import attributes, inputs, messages, parameters, word_columns
 from tf_logreg.data import digest
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
@@ -26,6 +26,7 @@ from tf_logreg.fit.result import Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 from tf_logreg.results import workdir as workdirs
+from tf_logreg.tables.schema import Schema
 
 # With the imports: a small fit takes no longer than finding them.
 machine.libraries()
@@ -76,6 +77,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         ended, also at a limit, is read from there. Other parameters or rows need another directory.
     time_limit : float or None, default=None
         Seconds after which fit ends with the best model so far and its proven gap.
+    categorical_features : 'from_dtype' or None, default='from_dtype'
+        Columns of words of a frame become levels, as docs/tables.md tells, and missing values are filled in;
+        `coef_` then has a column a level. None takes numbers only.
     n_jobs : int or None, default=None
         scikit-learn's; all cores are used, which changes no answer.
     dual, intercept_scaling, multi_class, penalty
@@ -96,6 +100,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had them.
+    schema_ : Schema
+        How a frame with words became features, whose names are `schema_.feature_names`; absent without words.
     certified_gap_ : float
         Bound on F - min F, relative to the F of the best model without features; NaN without one.
     status_ : str
@@ -124,6 +130,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         dtype="auto",
         workdir=None,
         time_limit=None,
+        categorical_features="from_dtype",
         penalty="deprecated",
         dual=False,
         n_jobs=None,
@@ -148,6 +155,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.dtype = dtype
         self.workdir = workdir
         self.time_limit = time_limit
+        self.categorical_features = categorical_features
         self.penalty = penalty
         self.dual = dual
         self.n_jobs = n_jobs
@@ -175,18 +183,20 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         parameters.check(self)
         l1_ratio = 0.0 if self.l1_ratio is None else self.l1_ratio
         parameters.check_penalty(self.C, l1_ratio)
-        source, labels = inputs.rows_of(self, X, y, sample_weight, offset)
+        x, schema = word_columns.encoded(self, X, y, sample_weight)
+        source, labels = inputs.rows_of(self, x, y, sample_weight, offset)
+        source = self._of_schema(source, schema, X)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
         parameters.penalise(settings, self.C, l1_ratio, self.solver)
         if offset is not None:
             settings.data.offset = "offset"
-        devices = parameters.devices_of(self.strategy, inputs.dtype_of(self.dtype, source, X))
+        devices = parameters.devices_of(self.strategy, inputs.dtype_of(self.dtype, source, x))
         if self.workdir is None:
             model, result = self._learn(settings, source, devices)
         else:
             model, result = self._run(settings, source, devices)
         self.classes_ = labels.classes
-        attributes.set_attributes(self, model, result, inputs.dtype_of("auto", source, X))
+        attributes.set_attributes(self, model, result, inputs.dtype_of("auto", source, x))
         if result["status"] != Status.OPTIMAL:
             remedy = f"{result['message']}{', with another workdir' * (self.workdir is not None)}"
             messages.warn(self._beginning(result["iterations"]) + remedy)
@@ -247,13 +257,24 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X) -> np.ndarray:  # noqa: N803
         """[n, m] float64."""
-        model, x = self._fitted(), inputs.columns_of(self, X)
+        model, schema = self._fitted(), getattr(self, "schema_", None)
+        x = inputs.columns_of(self, X) if schema is None else word_columns.of_schema(schema, X)
         found = model.logits(x)
         if not np.isfinite(found).all():
             beyond = ~np.isfinite(found).all(axis=1)
             inputs.check_finite(self, x)
             found[beyond] = attributes.logits_in_range(model, x[beyond])
         return found
+
+    def _of_schema(self, source: Source, schema: Schema | None, X) -> Source:  # noqa: N803
+        """The rows of a fit with the names of their features; sets what is asked of X's own columns."""
+        if schema is None:
+            vars(self).pop("schema_", None)
+            return source
+        self.schema_ = schema
+        self.feature_names_in_ = np.array([column.name for column in schema.columns], object)
+        self.n_features_in_ = len(schema.columns)
+        return dataclasses.replace(source, feature_names=schema.feature_names, schema=schema)
 
     def _fitted(self) -> Model:
         """The model, with what has been written into `coef_` and `intercept_` since `fit`.

@@ -73,6 +73,11 @@ def check(estimator: Any) -> None:
             raise InputError(f"{name}: expected True or False. Received: {value!r}.")
     if not isinstance(estimator.max_iter, numbers.Integral) or estimator.max_iter < 1:
         raise InputError(f"max_iter: expected a whole number >= 1. Received: {estimator.max_iter!r}.")
+    if getattr(estimator, "categorical_features", None) not in (None, "from_dtype"):
+        raise InputError(
+            "categorical_features: expected 'from_dtype' or None. Received: "
+            f"{estimator.categorical_features!r}."
+        )
     if estimator.time_limit is not None:
         _number(estimator, "time_limit", 0, math.inf, "seconds > 0, or None", closed=(False, False))
     if getattr(estimator, "warm_start", False) and estimator.workdir is not None:

@@ -152,21 +152,29 @@ def read_data(
         source, rows = tabular.read(source, config, schema or tabular.given_schema(data))
     for name in (data.group, data.time):
         source.extras.get(name)  # these arrays are read at first use: do it here, with the rest
-    splits = {data.train_split, data.validation_split, data.test_split} & set(source.splits)
-    present = views.present_classes(source, splits)
-    if class_names:
-        source = views.with_classes(source, class_names, present)
-    else:
-        there = tuple(name for name, used in zip(source.class_names, present, strict=True) if used)
-        source = views.with_classes(source, there, present)
-        if data.positive_class:
-            source = views.with_positive_class(source, data.positive_class)
+    source = with_classes_of(source, config, class_names)
     if data.offset:
         outputs = outputs or heads.resolve(config.model.output, len(source.class_names)).outputs
         source = with_offset(source, data.offset, outputs)
     if rows is None:
         rows = split.split_rows(source, seed=config.seed, **tabular.split_options(data))
     return source, rows
+
+
+def with_classes_of(source: Source, config: ConfigDict, class_names: tuple[str, ...] = ()) -> Source:
+    """The rows with the classes that have some, the positive one last, or with those of a finished run.
+
+    Raises:
+        InputError: a label is none of `class_names`, or data.positive_class is no class.
+    """
+    data = config.data
+    splits = {data.train_split, data.validation_split, data.test_split} & set(source.splits)
+    present = views.present_classes(source, splits)
+    if class_names:
+        return views.with_classes(source, class_names, present)
+    there = tuple(name for name, used in zip(source.class_names, present, strict=True) if used)
+    source = views.with_classes(source, there, present)
+    return views.with_positive_class(source, data.positive_class) if data.positive_class else source
 
 
 def digests(config: ConfigDict, known: dict) -> dict:

@@ -13,7 +13,7 @@ import scipy.sparse
 
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
-from tf_logreg.tables import encoding, frames
+from tf_logreg.tables import description, encoding, frames
 from tf_logreg.tables.schema import Schema
 from tf_logreg.tables.table import Table
 
@@ -35,6 +35,7 @@ class Model:
         dtype: of weights and features in the saved Keras model and SavedModel: float32 or float64.
         sparse: whether it was fitted to sparse rows, which its SavedModel then takes too.
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
+        result: what `result.json` holds, of a model that was just fitted or loaded.
         mean: [p] weighted means of the features in the training rows, beside a schema, to explain rows by.
     """
 
@@ -48,6 +49,7 @@ class Model:
     sparse: bool = False
     schema: Schema | None = None
     mean: np.ndarray | None = None
+    result: dict | None = None
 
     @property
     def takes_dense(self) -> bool:
@@ -118,6 +120,26 @@ class Model:
         """
         # Index -1, for rows without a prediction, finds the '' at the end.
         return np.array([*self.class_names, ""])[self.head.classes(self.logits(x))]
+
+    def evaluate(self, frame: Any, label: str = "") -> dict[str, float | int | None]:
+        """Mean log loss in nats, accuracy and, of two classes, ROC AUC of the rows of a frame.
+
+        Args:
+            frame: raw columns and the label.
+            label: its column; '' for the one of training.
+
+        Raises:
+            InputError: as `encode`; or a label that is missing in a row, or is none of the classes.
+        """
+        from tf_logreg.model import scores
+
+        return scores.of_frame(self, frame, label)
+
+    def describe(self) -> str:
+        """What each raw column is and became, as text; '' of a model of arrays."""
+        if self.schema is None:
+            return ""
+        return description.describe(self.schema, {}, (self.result or {}).get("num_rows", 0))
 
     def coefficients(self) -> dict[str, list]:
         """One entry per feature and output, as columns of a table: `pandas.DataFrame(model.coefficients())`.

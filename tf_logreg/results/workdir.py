@@ -231,7 +231,8 @@ def load(workdir: str) -> Model:
     Raises:
         InputError: no finished run of ours, or a damaged file.
     """
-    return read_model(of(workdir, "workdir"))[1]
+    result, model = read_model(of(workdir, "workdir"))
+    return dataclasses.replace(model, result=result)
 
 
 def check_artefacts(folder: storage.Folder, result: dict) -> None:

@@ -1,0 +1,73 @@
+"""A frame with columns of words, as an estimator is given it -> numbers, by a schema that is kept."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tf_logreg.arguments import inputs
+from tf_logreg.errors import InputError
+from tf_logreg.tables import encoding, frames, inference, kinds
+from tf_logreg.tables.schema import Schema
+
+_MOST_DENSE = 1000  # features up to which rows are an array
+
+
+def encoded(estimator: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Schema | None]:
+    """X as `fit` takes it, and how it was made.
+
+    Args:
+        estimator: its C and categorical_features are read.
+        x, y, sample_weight: as `fit` has them.
+
+    Returns:
+        x as it is and None, where it is no frame or has only numbers; else features [n, p] and their schema.
+
+    Raises:
+        InputError: columns that cannot be used, or lengths that differ.
+    """
+    if estimator.categorical_features is None or not has_words(x):
+        return x, None
+    table = frames.table_of(x, "X").columns
+    labels = inputs.encode(np.asarray(y).ravel())
+    weight = np.ones(len(labels.y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if not len(table) == len(labels.y) == len(weight):
+        raise InputError(
+            f"y, sample_weight: expected {len(table)} values, one a row of X. "
+            f"Received: {len(labels.y)}, {len(weight)}."
+        )
+    rules = inference.Rules(with_reference=bool(np.isinf(estimator.C)))
+    schema = inference.infer(table, labels.y, weight, rules)
+    ignored = [c for c in schema.columns if isinstance(c.kind, kinds.Ignored)]
+    if ignored:
+        reasons = ", ".join(f"{column.name!r} ({column.kind.why})" for column in ignored)
+        warnings.warn(f"X: columns that are left out: {reasons}.", UserWarning, stacklevel=4)
+    return features(schema, table), schema
+
+
+def has_words(x: Any) -> bool:
+    """Whether it is a frame with a column that is not of numbers."""
+    if not frames.is_frame(x):
+        return False
+    if hasattr(x, "dtypes") and hasattr(x, "iloc"):  # pandas: no column is copied to find out
+        return any(getattr(dtype, "kind", "O") not in "biufc" for dtype in x.dtypes)
+    types = frames.table_of(x, "X").columns.schema.types
+    return any(inference.type_of(one) not in ("integer", "number", "boolean") for one in types)
+
+
+def of_schema(schema: Schema, x: Any) -> Any:
+    """Features [n, p] of rows to predict.
+
+    Raises:
+        InputError: no frame, a column is missing, or has values of another type than in `fit`.
+    """
+    if not frames.is_frame(x):
+        raise InputError(f"X: expected a frame with the columns of fit. Received: {type(x).__name__}.")
+    return features(schema, frames.table_of(x, "X").columns)
+
+
+def features(schema: Schema, table: Any) -> Any:
+    """Features [n, p], an array or CSR."""
+    return encoding.encode(schema, table, sparse=len(schema.feature_names) > _MOST_DENSE)
