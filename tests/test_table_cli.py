@@ -1,0 +1,229 @@
+"""Tables on the command line: described, trained on, measured, scored; and what is refused."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+import tf_logreg
+from tf_logreg import config as configs
+from tf_logreg.data import cats_and_dogs
+from tf_logreg.modes import predict as scoring
+
+PETS = pa.table(cats_and_dogs.table())
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with the same rows as pets.csv and pets.parquet, and new.csv without their label."""
+    folder = tmp_path_factory.mktemp("pets")
+    pyarrow.csv.write_csv(PETS, folder / "pets.csv")
+    pyarrow.parquet.write_table(PETS, folder / "pets.parquet")
+    pyarrow.csv.write_csv(PETS.drop_columns("animal"), folder / "new.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(files, tmp_path_factory):
+    """A finished run on pets.csv; its text dates are words there, so they are told apart from nothing."""
+    from absl import flags
+
+    from tf_logreg import cli
+
+    work = tmp_path_factory.mktemp("table") / "run"
+    argv = ["tf_logreg", f"--data={files}/pets.csv", "--label=animal", f"--workdir={work}", *WITH_TEXT]
+    assert cli.exit_code(argv, flags.FlagValues()) == 0
+    return work
+
+
+WITH_TEXT = ("--config.data.columns.note=text:64", "--config.data.columns.visited=date")
+
+
+def kernel(work):
+    return np.load(work / "coefficients.npz")["kernel"]
+
+
+def test_describe(command, files, tmp_path):
+    code, out, err = command(
+        "--mode=describe", f"--data={files}/pets.csv", "--label=animal", f"--workdir={tmp_path}"
+    )
+    assert code == 0, err
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "categorical, 4 features" in lines["ears"]
+    assert "numeric and 'is missing'" in lines["weight"]
+    assert "ignored: a date" in lines["visited"]
+    assert "animal: cat" in out
+    assert "id: an identifier?" in out
+    assert json.loads((tmp_path / "schema.json").read_text())["label"] == "animal"
+    without = command("--mode=describe", f"--data={files}/pets.parquet")[1]
+    assert "cat 5" not in without
+    assert "animal" in without
+
+
+def test_a_run_says_what_it_did(run):
+    result = json.loads((run / "result.json").read_text())
+    assert result["status"] == "optimal"
+    assert result["metrics"]["test"]["num_rows"] == 96
+    assert result["metrics"]["test"]["accuracy"] > 0.8
+    assert result["path"]["penalty"] == "l2"
+    schema = json.loads((run / "schema.json").read_text())
+    assert [column["kind"] for column in schema["columns"] if column["name"] == "note"] == ["text"]
+
+
+def test_csv_parquet_and_a_frame_give_the_same_bits(command, files, run, tmp_path):
+    argv = f"--data={files}/pets.parquet", "--label=animal", f"--workdir={tmp_path}/run", *WITH_TEXT
+    assert command(*argv)[0] == 0
+    np.testing.assert_array_equal(kernel(tmp_path / "run"), kernel(run))
+    config = configs.load("table")
+    config.data.columns = {"note": "text:64", "visited": "date"}
+    model = tf_logreg.train(PETS, label="animal", config=config)
+    np.testing.assert_array_equal(model.kernel, kernel(run))
+
+
+def test_a_repeated_run_is_not_repeated_and_its_schema_serves_another(command, files, run, tmp_path):
+    argv = f"--data={files}/pets.csv", "--label=animal", f"--workdir={run}", *WITH_TEXT
+    before = (run / "result.json").stat().st_mtime_ns
+    assert command(*argv)[0] == 0
+    assert (run / "result.json").stat().st_mtime_ns == before
+    part = tmp_path / "part.csv"
+    pyarrow.csv.write_csv(PETS.slice(0, 200), part)
+    again = f"--data={part}", "--label=animal", f"--workdir={tmp_path}/again", f"--config.data.schema={run}"
+    code, _, err = command(*again)
+    assert code == 0, err
+    assert json.loads((tmp_path / "again/schema.json").read_text()) == json.loads(
+        (run / "schema.json").read_text()
+    )
+
+
+def test_measured_on_another_file(command, files, run):
+    code, out, err = command("--mode=evaluate", f"--data={files}/pets.parquet", f"--workdir={run}")
+    assert code == 0, err
+    numbers = json.loads((run / "evaluation.json").read_text())["metrics"]["all"]
+    assert numbers["num_rows"] == len(PETS)
+    model = tf_logreg.load(str(run))
+    found = model.evaluate(PETS)
+    for name in ("log_loss", "accuracy", "roc_auc"):
+        assert found[name] == pytest.approx(numbers[name], abs=1e-6)
+    code, out, err = command("--mode=evaluate", f"--workdir={run}")
+    assert code == 0, err
+    assert "test" in out
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_scored_rows(command, files, run, tmp_path, ending, monkeypatch):
+    monkeypatch.setattr(scoring, "_BLOCK_ROWS", 100)
+    output = tmp_path / f"scores.{ending}"
+    code, out, err = command(
+        "--mode=predict", f"--workdir={run}", f"--input={files}/new.csv", f"--output={output}",
+        "--keep=id,weight", "--explain=2",
+    )  # fmt: skip
+    assert code == 0, err
+    assert f"{len(PETS)} rows in" in out
+    read = pyarrow.parquet.read_table if ending == "parquet" else pyarrow.csv.read_csv
+    found = read(output)
+    assert found.column_names == ["id", "weight", "class", "P(cat)", "P(dog)", "explanation"]
+    model = tf_logreg.load(str(run))
+    np.testing.assert_allclose(found["P(dog)"].to_numpy(), model.predict_proba(PETS)[:, 1], rtol=1e-12)
+    assert found["class"].to_pylist() == model.predict(PETS).tolist()
+    assert all(len(text.split("; ")) == 2 for text in found["explanation"].to_pylist())
+
+
+def test_contributions_add_up_to_the_logit(run):
+    model = tf_logreg.load(str(run))
+    x = model.encode(PETS.slice(0, 5))
+    count = len(model.schema.columns)
+    texts = scoring.explanations(model, x, np.zeros(5, int), count)
+    sums = [sum(float(part.rpartition(" ")[2]) for part in text.split("; ")) for text in texts]
+    average = model.mean @ model.kernel + model.bias
+    np.testing.assert_allclose(sums, (model.logits(PETS.slice(0, 5)) - average)[:, 0], atol=0.02)
+
+
+def test_what_training_had_not_seen(command, files, run, tmp_path):
+    weight = PETS.column_names.index("weight")
+    strange = PETS.drop_columns("animal")
+    strange = strange.set_column(strange.column_names.index("ears"), "ears", pa.array(["horns"] * len(PETS)))
+    strange = strange.set_column(weight - 1, "weight", pa.array([900.0] * 400 + [None] * 80))
+    pyarrow.parquet.write_table(strange, tmp_path / "strange.parquet")
+    _, out, err = command(
+        "--mode=predict",
+        f"--workdir={run}",
+        f"--input={tmp_path}/strange.parquet",
+        f"--output={tmp_path}/o.csv",
+    )
+    assert "ears: 480 rows with levels that have no feature: 'horns'" in out, err
+    assert "weight: 400 rows outside training's" in out
+    assert "weight: 16.7% missing" in out
+
+
+BAD = {
+    "no label": (["--data={0}/pets.csv"], "data.label: expected the column to predict, one of id, animal"),
+    "a label that is not there": (["--data={0}/pets.csv", "--label=animals"], "Did you mean 'animal'?"),
+    "a label with holes": (["--data={0}/pets.csv", "--label=ears"], "data.label: expected a value in each row"),
+    "a label of fractions": (["--data={0}/pets.csv", "--label=weight", "--config.data.args.missing=('x',)"], "data.label"),
+    "weights that are words": (
+        ["--data={0}/pets.csv", "--label=animal", "--config.data.weight=coat"], "data.weight: expected numbers",
+    ),
+    "an override of no column": (
+        ["--data={0}/pets.csv", "--label=animal", "--config.data.columns.aeg=ignore"], "Did you mean 'age'?",
+    ),
+    "an unknown kind": (
+        ["--data={0}/pets.csv", "--label=animal", "--config.data.columns.age=magic"], "data.columns.age: expected numeric",
+    ),
+    "no file": (["--data={0}/none.csv", "--label=animal"], "none.csv"),
+    "no schema": (["--data={0}/pets.csv", "--label=animal", "--config.data.schema={0}/none"], "data.schema"),
+    "overrides beside a schema": (
+        ["--data={0}/pets.csv", "--label=animal", "--config.data.schema={0}", "--config.data.columns.age=ignore"],
+        "expected none beside data.schema",
+    ),
+    "a policy": (["--data={0}/pets.csv", "--label=animal", "--config.data.missing=guess"], "indicator, drop, error"),
+    "holes that are errors": (
+        ["--data={0}/pets.csv", "--label=animal", "--config.data.missing=error"], "data.missing: expected no missing value",
+    ),
+    "a label without a table": (["--config=digits", "--label=x"], "--label: expected --data"),
+    "fields of tables elsewhere": (["--config=digits", "--config.data.label=x"], "data.label: expected ''"),
+    "nothing": ([], "or a table by --data and --label"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_refused(command, files, tmp_path, name):
+    argv, message = BAD[name]
+    code, _, err = command(*(argument.format(files) for argument in argv), f"--workdir={tmp_path}/run")
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_refused_to_score(command, files, run, tmp_path):
+    pyarrow.csv.write_csv(PETS.drop_columns("weight"), tmp_path / "less.csv")
+    for argv, message in (
+        (["--input={0}/less.csv", "--output={0}/o.csv"], "expected the column 'weight'"),
+        (["--input={1}/new.csv", "--output={0}/o.xlsx"], "--output: expected a name that ends in .csv"),
+        (["--input={1}/new.csv"], "--output: expected a file"),
+        (["--output={0}/o.csv"], "--input: expected a file"),
+        (
+            ["--input={1}/new.csv", "--output={0}/o.csv", "--keep=what"],
+            "--keep: expected columns of the input",
+        ),
+    ):
+        given = (argument.format(tmp_path, files) for argument in argv)
+        code, _, err = command("--mode=predict", f"--workdir={run}", *given)
+        assert (code, message in err) == (2, True), err
+    assert not list(tmp_path.glob("o.*"))
+    assert not list(tmp_path.glob(".writing*"))
+
+
+def test_rows_that_lack_a_value_are_left_out(command, files, tmp_path, caplog):
+    caplog.set_level("INFO", "tf_logreg")
+    code, out, err = command(
+        f"--data={files}/pets.csv", "--label=animal", f"--workdir={tmp_path}/run", "--config.data.missing=drop",
+        "--config.data.columns.note=ignore",
+    )  # fmt: skip
+    assert code == 0, err
+    whole = sum(None not in row.values() for row in PETS.drop_columns(["note", "visited"]).to_pylist())
+    metrics = json.loads((tmp_path / "run/result.json").read_text())["metrics"]
+    assert sum(metrics[role]["num_rows"] for role in ("train", "test")) == whole
+    assert "Rows left out, as they lack a value" in caplog.text
