@@ -218,7 +218,7 @@ def test_refused_to_score(command, files, run, tmp_path):
 
 def test_rows_that_lack_a_value_are_left_out(command, files, tmp_path, caplog):
     caplog.set_level("INFO", "tf_logreg")
-    code, out, err = command(
+    code, _, err = command(
         f"--data={files}/pets.csv", "--label=animal", f"--workdir={tmp_path}/run", "--config.data.missing=drop",
         "--config.data.columns.note=ignore",
     )  # fmt: skip
