@@ -15,7 +15,7 @@ ROOT = Path(tf_logreg.__file__).parent
 ALLOWED = {
     "__main__": {"cli", "signals"},
     "cli": {
-        "command_line_flags", "startup", "modes", "training", "plan", "results", "config", "devices", "signals", "errors",
+        "command_line_flags", "startup", "modes", "training", "plan", "results", "model", "config", "devices", "signals", "errors",
     },
     "command_line_flags": {"config", "devices", "storage", "errors"},
     "modes": {

@@ -99,6 +99,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     from tf_logreg import training
     from tf_logreg.devices import workers
     from tf_logreg.devices.devices import Devices
+    from tf_logreg.model import summary
     from tf_logreg.modes import evaluate, export, selftest
     from tf_logreg.results import workdir as directory
 
@@ -117,11 +118,13 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         )
         if not is_chief:
             return
-        print(_summary(found))
-        keras = "model.keras, " * directory.of(values.workdir).holds(
-            "model.keras"
-        )  # sparse rows may have none
+        folder = directory.of(values.workdir)
+        model = directory.read_model(folder)[1]
+        print("\n".join(summary.lines(found, model)))
+        keras = "model.keras, " * folder.holds("model.keras")  # sparse rows may have none
         print(f"Everything is in {values.workdir}: result.json, {keras}export/.")
+        if model.schema is not None:
+            print(_next_commands(values.workdir))
         return
 
     if values.mode == "selftest":
@@ -136,7 +139,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     elif values.mode == "evaluate":
         numbers = evaluate.evaluate_run(values.workdir, strategy=strategy, config=values.config)
         if is_chief:
-            print(_table(numbers))
+            print(summary.table(numbers))
     elif values.mode == "export":
         folder = team.from_chief(
             lambda: export.export_run(values.workdir, values.version, overwrite=values.overwrite)
@@ -166,59 +169,14 @@ def _plan(values: flags.FlagValues) -> None:
         print(f"It is in {values.workdir}/plan.json too.")
 
 
-def _summary(found: dict) -> str:
-    """Lines that summarise `result.json`."""
-    objective = _shown(found["objective"], ".6f")
-    lines = [f"{found['status']}: {found['message']}. Objective {objective} nats."]
-    if found["certified_gap"] is not None:
-        lines.append(
-            f"  at most {found['certified_gap']:.1e} nats above the optimum, "
-            f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
-        )
-    if found["path"] is not None:
-        lines.append(_choice(found["path"]))
-    lines.append(_table(found["metrics"]))
-    if found["communication"] is not None:
-        share = f"{found['communication']:.0%}"
-        lines.append(f"  {found['num_workers']} workers; communication took about {share} of the fit.")
-    return "\n".join(lines)
-
-
-def _shown(number: float | None, form: str) -> str:
-    """A number as text; '-' for null."""
-    return "-" if number is None else format(number, form)
-
-
-def _choice(path: dict) -> str:
-    """A line with the chosen strength, and a second one if it is the first or last that was tried."""
-    scores = path["scores"][path["choice"]]
-    mean = None if None in scores else sum(scores) / len(scores)
-    metric = path.get("metric", "log_loss").replace("_", " ")
-    line = (
-        f"  {_penalty(path)}, number {path['choice'] + 1} of {len(path['values'])}: "
-        f"held-out {metric} {_shown(mean, '.6f')} (all in path.csv, path.png)."
+def _next_commands(workdir: str) -> str:
+    """What a person who fitted a table may want next."""
+    program = "python run.py" if sys.argv[0].endswith("run.py") else "tf_logreg"
+    return (
+        "Next:\n"
+        f"  {program} --mode=evaluate --workdir={workdir} --data=OTHER.csv\n"
+        f"  {program} --mode=predict --workdir={workdir} --input=NEW.csv --output=scores.csv --explain=3"
     )
-    return line + (f"\n  {path['note'][0].upper()}{path['note'][1:]}" if path.get("note") else "")
-
-
-def _penalty(path: dict) -> str:
-    """The chosen penalty, 'l2=0.01 (C=2.5)'; results of older versions have no C."""
-    name, choice = path["penalty"], path["choice"]
-    others = [] if path.get("C", [None])[choice:][:1] in ([], [None]) else [f"C={path['C'][choice]:.3g}"]
-    if name == "elastic_net":
-        name, others = "l1 + l2", [*others, f"l1_ratio={path['l1_ratio'][choice]:.3g}"]
-    return f"{name}={path['chosen']:.3g}" + (f" ({', '.join(others)})" if others else "")
-
-
-def _table(numbers: dict[str, dict]) -> str:
-    """Metrics, one line per split."""
-    lines = []
-    for role, values in numbers.items():
-        lines.append(
-            f"  {role:<10} {values['num_rows']:>9,} rows   log loss {_shown(values['log_loss'], '.6f')}   "
-            f"accuracy {_shown(values['accuracy'], '.4f')}   ROC AUC {_shown(values['roc_auc'], '.4f')}"
-        )
-    return "\n".join(lines)
 
 
 def exit_code(argv: list[str], values: flags.FlagValues) -> int:

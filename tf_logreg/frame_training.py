@@ -92,7 +92,7 @@ def _learn(
     dataset = _prepared(table, settings, devices, {})
     learn.check(settings, dataset, devices)
     fit = learn.learn(settings, dataset, devices, Monitor())
-    model = outcome.of_table(fit.model, dataset)
+    model = outcome.with_rows(fit.model, dataset)
     metrics, _ = measurement.evaluate_model(
         settings.evaluate, model.in_units(dataset.exponent), dataset.source, dataset.rows, devices
     )

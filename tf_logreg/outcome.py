@@ -62,12 +62,15 @@ def record_of(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, secon
     )
 
 
-def of_table(model: Model, dataset: Dataset) -> Model:
-    """The model of a fit, in raw units, with the schema and means of its dataset if that is a table."""
-    if dataset.source.schema is None:
+def with_rows(model: Model, dataset: Dataset) -> Model:
+    """The model of a fit, in raw units, with the moments and the schema of its training rows."""
+    model = dataclasses.replace(model, schema=dataset.source.schema)
+    if model.schema is None and not model.takes_dense:  # a million numbers for each that counts
         return model
-    mean = np.ldexp(dataset.all_moments.mean, dataset.exponent)
-    return dataclasses.replace(model, schema=dataset.source.schema, mean=mean)
+    moments, exponent = dataset.all_moments, dataset.exponent
+    with np.errstate(over="ignore"):
+        mean, deviation = (np.ldexp(values, exponent) for values in (moments.mean, moments.deviation))
+    return dataclasses.replace(model, mean=mean, deviation=deviation)
 
 
 def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float) -> float | None:

@@ -123,7 +123,7 @@ def run(
             return finished
         with _monitor(config, dataset, devices, run, record, overwrite) as monitor:
             fit = learn.learn(config, dataset, devices, monitor, start)
-        fit = dataclasses.replace(fit, model=outcome.of_table(fit.model, dataset))
+        fit = dataclasses.replace(fit, model=outcome.with_rows(fit.model, dataset))
         clock.lap("fit")
 
         metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)

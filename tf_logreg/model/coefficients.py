@@ -25,7 +25,7 @@ def write(folder: storage.Folder, model: Model) -> None:
     if model.sparse:
         arrays["sparse"] = np.array(True)
     if model.mean is not None:
-        arrays["mean"] = model.mean
+        arrays |= {"mean": model.mean, "deviation": model.deviation}
     folder.write_arrays(NAME, arrays)
 
 
@@ -54,6 +54,7 @@ def read(folder: storage.Folder) -> Model:
         dtype=str(arrays["dtype"]),
         sparse=bool(arrays.get("sparse", False)),
         mean=arrays.get("mean"),
+        deviation=arrays.get("deviation"),
     )
 
 
@@ -127,8 +128,9 @@ def _disagreement(arrays: dict[str, np.ndarray]) -> str:
             f"{features} feature names and {classes} class names of a {output} disagree with a kernel "
             f"{arrays['kernel'].shape} and a bias {arrays['bias'].shape}"
         )
-    if "mean" in arrays and arrays["mean"].shape != (features,):
-        return f"its 'mean' is of shape {arrays['mean'].shape}, for {features} features"
+    for name in ("mean", "deviation"):
+        if name in arrays and (arrays[name].shape != (features,) or arrays[name].dtype.kind != "f"):
+            return f"its {name!r} is of shape {arrays[name].shape}, for {features} features"
     for name in ("kernel", "bias"):
         if not np.isfinite(arrays[name]).all():
             return f"its {name!r} has numbers that are not finite"

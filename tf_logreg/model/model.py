@@ -36,7 +36,8 @@ class Model:
         sparse: whether it was fitted to sparse rows, which its SavedModel then takes too.
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
         result: what `result.json` holds, of a model that was just fitted or loaded.
-        mean: [p] weighted means of the features in the training rows, beside a schema, to explain rows by.
+        mean, deviation: [p] weighted, of the features in the training rows, where the files of the model take
+            dense rows or raw columns; None where they are not known.
     """
 
     kernel: np.ndarray
@@ -49,6 +50,7 @@ class Model:
     sparse: bool = False
     schema: Schema | None = None
     mean: np.ndarray | None = None
+    deviation: np.ndarray | None = None
     result: dict | None = None
 
     @property
@@ -134,6 +136,15 @@ class Model:
         from tf_logreg.model import scores
 
         return scores.of_frame(self, frame, label)
+
+    def summary(self) -> str:
+        """How the fit ended, how good it is beside no features, and its largest effects, as text.
+
+        '' of a model that does not know its `result`.
+        """
+        from tf_logreg.model import summary
+
+        return "\n".join(summary.lines(self.result, self)) if self.result else ""
 
     def describe(self) -> str:
         """What each raw column is and became, as text; '' of a model of arrays."""

@@ -1,0 +1,116 @@
+"""The end of a run as text: how good it is, beside what, what it rests on, and what to type next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_MOST_EFFECTS = 5
+_MOST_CHARACTERS = 40  # of a feature's name
+
+
+def lines(found: dict, model: Any = None) -> list[str]:
+    """What `result.json` holds, for people.
+
+    Args:
+        found: what `result.json` holds.
+        model: the `Model` of the run, for its classes and largest effects; None to say nothing of them.
+    """
+    objective = shown(found["objective"], ".6f")
+    text = [f"{found['status']}: {found['message']}. Objective {objective} nats."]
+    if found["certified_gap"] is not None:
+        text.append(
+            f"  at most {found['certified_gap']:.1e} nats above the optimum, "
+            f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
+        )
+    if found["path"] is not None:
+        text.append(_choice(found["path"]))
+    text.append(table(found["metrics"]))
+    if model is not None:
+        text += _of_model(found, model)
+    if found["communication"] is not None:
+        share = f"{found['communication']:.0%}"
+        text.append(f"  {found['num_workers']} workers; communication took about {share} of the fit.")
+    return text
+
+
+def table(numbers: dict[str, dict]) -> str:
+    """Metrics, one line per split."""
+    text = []
+    for role, values in numbers.items():
+        text.append(
+            f"  {role:<10} {values['num_rows']:>9,} rows   log loss {shown(values['log_loss'], '.6f')}   "
+            f"accuracy {shown(values['accuracy'], '.4f')}   ROC AUC {shown(values['roc_auc'], '.4f')}"
+        )
+    return "\n".join(text)
+
+
+def shown(number: float | None, form: str) -> str:
+    """A number as text; '-' for null."""
+    return "-" if number is None else format(number, form)
+
+
+def _of_model(found: dict, model: Any) -> list[str]:
+    """What the numbers are to be compared with, and the largest effects."""
+    role = next((name for name in ("test", "validation", "train") if name in found["metrics"]), None)
+    text = []
+    if role is not None:
+        values = found["metrics"][role]
+        loss = shown(baseline(values), ".6f")
+        accuracy = shown(values.get("accuracy_baseline"), ".4f")
+        text.append(f"  without features: log loss {loss}   accuracy {accuracy}, in the {role} rows.")
+        if model.head.outputs == 1:
+            share = values["label/mean"]
+            name = model.class_names[1]
+            text.append(f"  positive class: {name!r}, {shown(share, '.1%')} of the {role} rows.")
+    if strongest := effects(model):
+        named = ", ".join(f"{name[:_MOST_CHARACTERS]} {effect:+.3g}" for name, effect in strongest)
+        what = "log odds" if model.head.outputs == 1 else "logits, at most over the classes"
+        text.append(f"  largest effects of one standard deviation, in {what}: {named}.")
+    return text
+
+
+def baseline(values: dict) -> float | None:
+    """The least log loss in nats that a model without features can have on a split's rows."""
+    share = values.get("label/mean")
+    if share is None or (isinstance(share, list) and None in share):
+        return None
+    shares = np.array(share if isinstance(share, list) else [share, 1 - share])
+    return float(-(shares[shares > 0] @ np.log(shares[shares > 0])))
+
+
+def effects(model: Any, most: int = _MOST_EFFECTS) -> list[tuple[str, float]]:
+    """The features that move logits most, by one standard deviation of the training rows; [] if unknown.
+
+    Of several outputs the coefficients less their mean count, and the largest of them is given.
+    """
+    if model.deviation is None:
+        return []
+    kernel = model.kernel * model.deviation[:, None]
+    if kernel.shape[1] > 1:
+        kernel = kernel - kernel.mean(axis=1, keepdims=True)
+    largest = np.take_along_axis(kernel, np.abs(kernel).argmax(axis=1)[:, None], axis=1)[:, 0]
+    order = np.argsort(-np.abs(largest), kind="stable")[:most]
+    return [(model.feature_names[j], float(largest[j])) for j in order if largest[j]]
+
+
+def _choice(path: dict) -> str:
+    """A line with the chosen strength, and a second one if it is the first or last that was tried."""
+    scores = path["scores"][path["choice"]]
+    mean = None if None in scores else sum(scores) / len(scores)
+    metric = path.get("metric", "log_loss").replace("_", " ")
+    line = (
+        f"  {_penalty(path)}, number {path['choice'] + 1} of {len(path['values'])}: "
+        f"held-out {metric} {shown(mean, '.6f')} (all in path.csv, path.png)."
+    )
+    return line + (f"\n  {path['note'][0].upper()}{path['note'][1:]}" if path.get("note") else "")
+
+
+def _penalty(path: dict) -> str:
+    """The chosen penalty, 'l2=0.01 (C=2.5)'; results of older versions have no C."""
+    name, choice = path["penalty"], path["choice"]
+    others = [] if path.get("C", [None])[choice:][:1] in ([], [None]) else [f"C={path['C'][choice]:.3g}"]
+    if name == "elastic_net":
+        name, others = "l1 + l2", [*others, f"l1_ratio={path['l1_ratio'][choice]:.3g}"]
+    return f"{name}={path['chosen']:.3g}" + (f" ({', '.join(others)})" if others else "")
