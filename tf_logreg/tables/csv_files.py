@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tf_logreg.errors import InputError
-from tf_logreg.tables import csv_faults, joining
+from tf_logreg.tables import csv_faults, csv_stream, joining
 from tf_logreg.tables.csv_form import MISSING, MOST_ROW, Form, Layout, layout, say_guesses
-from tf_logreg.tables.csv_stream import Stream
 from tf_logreg.tables.joining import Part
 from tf_logreg.tables.paths import File, files_of_splits, listed
 from tf_logreg.tables.table import Table, plain_but_null, require_arrow
@@ -87,14 +86,15 @@ class _Reader:
     layout: Layout
     form: Form
     bad: list[_Bad] = dataclasses.field(default_factory=list)
+    _text: pa.Buffer | None = None
 
     def part(self) -> Part:
         """The rows, each column in its type."""
         forced = {name: kind for name, kind in self.form.forced().items() if name in self.layout.names}
-        table, stream = self.table({name: _arrow_type(kind) for name, kind in forced.items()})
+        table = self.table({name: _arrow_type(kind) for name, kind in forced.items()})
         part = Part(self.file, table, [one.number for one in self.bad])
         self._refuse_bytes(part)
-        again = _to_read_again(table, set(forced), stream.has_leading_zeros)
+        again = self._to_read_again(table, set(forced))
         if again:
             self._as_words(part, again)
         for name in table.column_names:
@@ -103,13 +103,24 @@ class _Reader:
         part.columns = plain_but_null(part.columns)
         return part
 
+    def _to_read_again(self, table: pa.Table, forced: set[str]) -> list[str]:
+        """Columns that Arrow reads otherwise than this program: times of day, and maybe whole numbers."""
+        import pyarrow as pa
+
+        free = [field for field in table.schema if field.name not in forced]
+        times = [field.name for field in free if pa.types.is_time(field.type)]
+        whole = [field.name for field in free if field.type == pa.int64()]
+        if whole and csv_stream.has_leading_zeros(self._text, self.layout.separator, self.layout.quote):
+            return times + whole
+        return times
+
     def words(self, name: str) -> pa.ChunkedArray:
         """A column as the file spells it."""
         import pyarrow as pa
 
-        return self.table({name: pa.string()}, only=[name])[0].column(name)
+        return self.table({name: pa.string()}, only=[name]).column(name)
 
-    def table(self, types: dict[str, pa.DataType], only: list[str] | None = None) -> tuple[pa.Table, Stream]:
+    def table(self, types: dict[str, pa.DataType], only: list[str] | None = None) -> pa.Table:
         """What Arrow reads.
 
         types: of columns; Arrow finds those of others.
@@ -117,7 +128,6 @@ class _Reader:
         """
         import pyarrow as pa
 
-        self.bad = []
         block, use_threads = _BLOCK, True
         while True:
             try:
@@ -133,63 +143,53 @@ class _Reader:
             else:
                 raise csv_faults.explained(text, self.file.path, self.layout, self.form, self.bad)
 
-    def _arrow(self, types, only, block: int, use_threads: bool) -> tuple[pa.Table, Stream]:
+    def _arrow(self, types, only, block: int, use_threads: bool) -> pa.Table:
+        import pyarrow as pa
         from pyarrow import csv
 
-        names, quote = self.layout.names, self.layout.quote
-        separator = self.layout.separator
+        names, quote, separator = self.layout.names, self.layout.quote, self.layout.separator
         # A last row without a value, which an open quote swallows; a single column needs quotes to have one.
-        tail = (separator * (len(names) - 1) or quote * 2).encode()
-        stream = Stream(
-            self.file.path, self.form.encoding, (separator + quote).encode(), self.layout.skip,
-            tail=b"\n" + tail + b"\n" if tail else b"",
-        )  # fmt: skip
+        tail = separator * (len(names) - 1) or quote * 2
+        if self._text is None:
+            self._text = csv_stream.whole(
+                self.file.path, self.form.encoding, self.layout.skip, f"\n{tail}\n".encode()
+            )
         self.bad = []
         missing = list(dict.fromkeys((*MISSING, *self.form.missing)))
         missing += [f" {word}" for word in missing]  # 'a, ?, b' is written too
-        try:
-            table = csv.read_csv(
-                stream,
-                read_options=csv.ReadOptions(
-                    use_threads=use_threads, block_size=block, column_names=list(names)
-                ),
-                parse_options=csv.ParseOptions(
-                    delimiter=separator,
-                    quote_char=quote or False,
-                    newlines_in_values=bool(quote),
-                    invalid_row_handler=self._handler(use_threads),
-                ),
-                convert_options=csv.ConvertOptions(
-                    column_types=types,
-                    null_values=missing,
-                    true_values=[],
-                    false_values=[],
-                    decimal_point=self.layout.decimal,
-                    strings_can_be_null=True,
-                    include_columns=only,
-                ),
-            )
-        finally:
-            stream.close()
-        return self._without_tail(table, tail), stream
+        table = csv.read_csv(
+            pa.BufferReader(self._text),
+            read_options=csv.ReadOptions(use_threads=use_threads, block_size=block, column_names=list(names)),
+            parse_options=csv.ParseOptions(
+                delimiter=separator,
+                quote_char=quote or False,
+                newlines_in_values=bool(quote),
+                # Without threads alone: others still ask when this program has gone on.
+                invalid_row_handler=None if use_threads else self._handle_bad,
+            ),
+            convert_options=csv.ConvertOptions(
+                column_types=types,
+                null_values=missing,
+                true_values=[],
+                false_values=[],
+                decimal_point=self.layout.decimal,
+                strings_can_be_null=True,
+                include_columns=only,
+            ),
+        )
+        return self._without_tail(table, tail)
 
-    def _handler(self, use_threads: bool) -> Callable:
+    def _handle_bad(self, row) -> str:
         """What Arrow asks about a row of another length."""
-        if use_threads:
-            return lambda row: "error"
+        self.bad.append(_Bad(row.number, row.expected_columns, row.actual_columns, row.text))
+        return "error" if self.form.on_bad_lines == "error" else "skip"
 
-        def handle(row) -> str:
-            self.bad.append(_Bad(row.number, row.expected_columns, row.actual_columns, row.text))
-            return "error" if self.form.on_bad_lines == "error" else "skip"
-
-        return handle
-
-    def _without_tail(self, table: pa.Table, tail: bytes) -> pa.Table:
+    def _without_tail(self, table: pa.Table, tail: str) -> pa.Table:
         """The table without the row that was added; InputError where an open quote swallowed it."""
         if not tail:
             return table
         count = table.num_rows
-        swallowed = bool(self.bad) and self.bad[-1].text.rstrip("\r\n").endswith("\n" + tail.decode())
+        swallowed = bool(self.bad) and self.bad[-1].text.rstrip("\r\n").endswith("\n" + tail)
         if not swallowed and count:
             swallowed = any(column[count - 1].is_valid for column in table.columns)
         if swallowed or not count:
@@ -201,7 +201,7 @@ class _Reader:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        words = self.table({name: pa.string() for name in names}, only=names)[0]
+        words = self.table({name: pa.string() for name in names}, only=names)
         for name in names:
             column = words.column(name)
             if part.columns.column(name).type == pa.int64():
@@ -238,18 +238,6 @@ def _arrow_type(kind: str) -> pa.DataType:
 
 def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, column)
-
-
-def _to_read_again(table: pa.Table, forced: set[str], has_leading_zeros: bool) -> list[str]:
-    """Columns that Arrow reads otherwise than this program."""
-    import pyarrow as pa
-
-    return [
-        field.name
-        for field in table.schema
-        if field.name not in forced
-        and (pa.types.is_time(field.type) or (has_leading_zeros and field.type == pa.int64()))
-    ]
 
 
 def _is_words(column: pa.ChunkedArray) -> bool:

@@ -1,18 +1,26 @@
-"""The bytes of a CSV file as Arrow reads them: unpacked, in UTF-8, without the header, and watched.
+"""The bytes of a CSV file as Arrow reads them: unpacked, in UTF-8, without the header, and checked.
 
-What Arrow's reader would let pass is seen here, as the bytes come by: NUL bytes, more text than fits in
-memory, whole numbers with leading zeros, and (by a row at the end) a quote that is never closed.
+What Arrow's reader would let pass is seen here: NUL bytes, more text than fits in memory, whole numbers with
+leading zeros. Arrow gets the whole text in memory rather than a stream of Python's. After an error its
+threads go on to read such a stream for a while, and the interpreter hangs if it ends meanwhile.
 """
+
+from __future__ import annotations
 
 import codecs
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
+from tf_logreg import machine
 from tf_logreg.errors import InputError, brief
 
-MEMORY_SHARE = 0.75  # of the available memory that the text of a file may take
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MEMORY_SHARE = 0.5  # of the available memory that the text of a file may take: a table of it comes beside
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 _OTHERS = {
     b"PAR1": "Parquet; read it with data.source='parquet'",
@@ -31,23 +39,63 @@ _BLOCK = 2**20
 _PIECE = 2**16  # bytes that stay in a core's cache while they are looked at
 
 
+def whole(path: str, encoding: str, skip: int, tail: bytes) -> pa.Buffer:
+    """The text of a file, from byte `skip` of its UTF-8 on, and `tail` behind it.
+
+    Raises:
+        InputError: as `Stream.read`.
+    """
+    import pyarrow as pa
+
+    stream = Stream(path, encoding, skip)
+    try:
+        text = pa.BufferOutputStream()
+        while data := stream.read(_BLOCK):
+            text.write(data)
+        text.write(tail)
+        return text.getvalue()
+    finally:
+        stream.close()
+
+
+def has_leading_zeros(text: pa.Buffer, separator: str, quote: str) -> bool:
+    """Whether some value may begin with 0 and another digit; blanks may stand before it."""
+    codes = np.frombuffer(text, np.uint8)
+    starts = np.zeros(256, bool)
+    starts[list((separator + quote + "\r\n").encode())] = True
+    # The text begins with a value; so it is looked at as if there was a line before.
+    blocks = (codes[max(start - 3, 0) : start + _BLOCK] for start in range(0, len(codes), _BLOCK))
+    first = np.concatenate([np.frombuffer(b"\n", np.uint8), codes[:2]])
+    return _begins_with_zero(first, starts) or any(
+        machine.in_parallel(lambda block: _begins_with_zero(block, starts), blocks)
+    )
+
+
+def _begins_with_zero(codes: np.ndarray, starts: np.ndarray) -> bool:
+    for start in range(0, len(codes), _PIECE):
+        piece = codes[max(start - 3, 0) : start + _PIECE]
+        at = np.flatnonzero((piece[:-1] == 48) & (piece[1:] - np.uint8(48) < 10))
+        at = at[at > 0]
+        before = piece[at - 1]
+        if starts[before].any():
+            return True
+        at = at[(before == 32) & (at > 1)]
+        if starts[piece[at - 2]].any():
+            return True
+    return False
+
+
 @dataclasses.dataclass
 class Stream:
-    """A file as Arrow reads it: `read(size)` gives at most so many bytes of UTF-8, and b'' at the end.
+    """The text of a file in UTF-8, bit by bit: `read(size)` gives at most so many bytes, b'' at the end.
 
     path, encoding: of the file; a mark at its beginning counts more than `encoding`.
-    delimiters: bytes after which a value begins.
-    skip: number of bytes of UTF-8, the header's, that are left out at the beginning.
-    tail: bytes that follow the file's.
+    skip: number of bytes, the header's, that are left out at the beginning.
     """
 
     path: str
     encoding: str = "utf-8"
-    delimiters: bytes = b',"\n'
     skip: int = 0
-    tail: bytes = b""
-    has_leading_zeros: bool = dataclasses.field(default=False, init=False)
-    closed: bool = dataclasses.field(default=False, init=False)
 
     def __post_init__(self):
         """Opens the file and leaves out what is to be skipped."""
@@ -64,21 +112,14 @@ class Stream:
         elif codecs.lookup(self.used_encoding).name != "utf-8":
             self._decoder = codecs.getincrementaldecoder(self.used_encoding)()
         self._head, self._ready, self._at_end = head, b"", False
-        self._bytes, self._lines, self._last = 0, 1, b"\n"
+        self._bytes, self._lines = 0, 1
         self._limit = psutil.virtual_memory().available * MEMORY_SHARE
-        self._starts = np.zeros(256, bool)
-        self._starts[list(self.delimiters + b"\r\n")] = True
         left = self.skip
         while left and (data := self.read(min(left, _BLOCK))):
             left -= len(data)
 
-    def readable(self) -> bool:
-        """As Arrow asks of a file."""
-        return True
-
     def close(self) -> None:
         """Closes the file."""
-        self.closed = True
         self._raw.close()
 
     def read(self, size: int = -1) -> bytes:
@@ -96,7 +137,7 @@ class Stream:
         return data
 
     def _next(self, size: int) -> bytes:
-        """Checked text of about this size; the tail at the end."""
+        """Checked text of about this size."""
         try:
             data, self._head = self._head or self._raw.read(size), b""
         except OSError as error:
@@ -105,7 +146,7 @@ class Stream:
         if self._decoder:
             data = self._decoded(data)
         self._check(data)
-        return data + self.tail if self._at_end else data
+        return data
 
     def _decoded(self, data: bytes) -> bytes:
         try:
@@ -132,26 +173,7 @@ class Stream:
                 f"data.args.path: expected text that fits in memory, {self._limit / 2**30:.2f} GiB of it. "
                 f"Received: more in {self.path!r}; read fewer files, or on a larger machine."
             )
-        if not self.has_leading_zeros and data:
-            with_last = self._last + data  # a value may stand across two blocks
-            self.has_leading_zeros = self._begins_with_zero(with_last)
-            self._last = with_last[-3:]
         self._lines += data.count(b"\n")
-
-    def _begins_with_zero(self, data: bytes) -> bool:
-        """Whether some value may begin with 0 and another digit; blanks may stand before it."""
-        codes = np.frombuffer(data, np.uint8)
-        for start in range(0, len(codes), _PIECE):
-            piece = codes[max(start - 3, 0) : start + _PIECE]
-            at = np.flatnonzero((piece[:-1] == 48) & (piece[1:] - np.uint8(48) < 10))
-            at = at[at > 0]
-            before = piece[at - 1]
-            if self._starts[before].any():
-                return True
-            at = at[(before == 32) & (at > 1)]
-            if self._starts[piece[at - 2]].any():
-                return True
-        return False
 
 
 def _open(path: str):
