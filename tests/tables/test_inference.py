@@ -21,7 +21,7 @@ Y = RNG.integers(0, 2, N)
 
 def schema_of(columns, y=None, weight=None, **rules):
     table = plain(pa.table(columns))
-    y = Y[: len(table)] if y is None else y
+    y = np.resize(Y, len(table)) if y is None else y
     return infer(table, y, np.ones(len(y)) if weight is None else weight, Rules(**rules))
 
 
@@ -218,3 +218,18 @@ def test_an_edited_kind_is_taken():
     assert dataclasses.replace(schema, crosses=()).used == tuple(
         column for column in schema.columns if not isinstance(column.kind, kinds.Ignored)
     )
+
+
+def test_whole_numbers_with_holes_are_what_they_are_without_floats():
+    whole = pa.array([None, *RNG.integers(0, 2, N - 1).tolist()])
+    as_floats = np.array(whole.to_numpy(zero_copy_only=False))
+    assert kind_of(as_floats) == kind_of(whole)
+    assert schema_of({"a": as_floats}).columns[0].type == "integer"
+
+
+def test_a_value_of_a_few_rows_beside_one_other_tells_nothing():
+    assert kinds.name_of(kind_of(["a"] * (N - 4) + ["b"] * 4)) == "ignored"
+    assert kinds.name_of(kind_of(["a"] * (N - 5) + ["b"] * 5)) == "categorical"
+    assert kinds.name_of(kind_of([None] * (N - 1) + ["b"])) == "ignored"
+    rare = [f"w{k}" for k in np.arange(N) // 3]
+    assert kind_of(["a"] * N + rare) == kinds.Categorical(("a",), has_other=True)

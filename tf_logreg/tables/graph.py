@@ -248,10 +248,12 @@ def _vocabulary(kind: kinds.Categorical) -> tf.lookup.StaticHashTable:
     """Levels -> places of their features, -1 for none."""
     # A cross may have the same pair twice, where a word holds the joint: the last counts, as on the host.
     places = dict(zip(kind.levels, kinds.without(np.arange(len(kind.levels)), kind.reference), strict=True))
+    other = _without(kind.other, kind.reference)
+    places = places or {"": other}  # a table of TensorFlow has a key; '' is a missing value, never looked up
     initializer = tf.lookup.KeyValueTensorInitializer(
         tf.constant(list(places), tf.string), tf.constant(list(places.values()), tf.int64)
     )
-    return tf.lookup.StaticHashTable(initializer, _without(kind.other, kind.reference))
+    return tf.lookup.StaticHashTable(initializer, other)
 
 
 def _without(place: int, reference: int) -> int:

@@ -115,11 +115,19 @@ def _values(table: pa.Table, name: str, weight: np.ndarray) -> _Values:
     """A column's values."""
     found = type_of(table.schema.field(name).type)
     bare = Column(name, found, kinds.Ignored())
+    if found == "number" and _is_whole(encoding.numbers_of(table, bare)):
+        found = "integer"  # with holes they are floats in pandas: a column is the same, wherever it was read
     numbers = encoding.numbers_of(table, bare) if found in ("integer", "number", "date") else None
     words = encoding.words_of(table, bare) if found in ("word", "boolean", "integer") else None
     if found == "other":
         words = kinds.Words(np.full(len(table), -1, np.int32), ())
     return _Values(name, found, weight, numbers, words)
+
+
+def _is_whole(x: np.ndarray) -> bool:
+    """Whether there are numbers, and all are whole ones that float64 holds."""
+    x = x[~np.isnan(x)]
+    return len(x) > 0 and bool(((x == np.floor(x)) & (np.abs(x) <= 2**53)).all())
 
 
 def _kind(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
@@ -148,9 +156,11 @@ def _kind(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
 def _levels(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
     """Levels, where one is frequent enough."""
     found = _categorical(values, rules)
-    if len(found.features(values.name)) + (found.reference >= 0) > 1:
+    _, count, missing = _counts(values)
+    rare = int(count[len(found.levels) :].sum()) + missing * (not found.has_missing)
+    if len(found.levels) + found.has_missing + (rare >= rules.min_count) > 1:
         return found, []
-    why = f"no value has {rules.min_count} rows (data.min_count)"
+    why = f"no two values have {rules.min_count} rows (data.min_count)"
     return kinds.Ignored(why), [f"rare values only: {_say(values.name, 'hashed:1000')} keeps them"]
 
 
