@@ -196,6 +196,17 @@ def test_leading_zeros_are_seen_across_pieces(monkeypatch, piece):
             assert csv_stream.has_leading_zeros(text, ",", "") == expected, (before, text)
 
 
+def test_lines_are_measured(monkeypatch):
+    monkeypatch.setattr(csv_stream, "_BLOCK", 7)
+    rng = random.Random(0)
+    for _ in range(200):
+        text = "".join(rng.choice('abc"' + "\n" * rng.randrange(1, 3)) for _ in range(rng.randrange(1, 60)))
+        buffer = pa.py_buffer(text.encode())
+        assert csv_stream.count(buffer, '"') == text.count('"')
+        longest = max(map(len, text.split("\n")))
+        assert longest <= csv_stream.longest_line(buffer) <= longest + 1
+
+
 def test_words_in_columns_of_numbers(said):
     numbers = "1\n" * 1500
     with pytest.raises(

@@ -128,7 +128,14 @@ class _Reader:
         """
         import pyarrow as pa
 
-        block, use_threads = _BLOCK, True
+        if self._text is None:
+            tail = f"\n{self._tail()}\n".encode()
+            self._text = csv_stream.whole(self.file.path, self.form.encoding, self.layout.skip, tail)
+        # Rows longer than a block are an error after which pyarrow 18 hangs at the end of the program, if it
+        # had threads. So they are kept from it; a quote too many may make one row of the rest of the file.
+        longest, quote = csv_stream.longest_line(self._text), self.layout.quote
+        block = min(max(_BLOCK, longest + 1), MOST_ROW)
+        use_threads = longest < MOST_ROW and not (quote and csv_stream.count(self._text, quote) % 2)
         while True:
             try:
                 return self._arrow(types, only, block, use_threads)
@@ -147,13 +154,7 @@ class _Reader:
         import pyarrow as pa
         from pyarrow import csv
 
-        names, quote, separator = self.layout.names, self.layout.quote, self.layout.separator
-        # A last row without a value, which an open quote swallows; a single column needs quotes to have one.
-        tail = separator * (len(names) - 1) or quote * 2
-        if self._text is None:
-            self._text = csv_stream.whole(
-                self.file.path, self.form.encoding, self.layout.skip, f"\n{tail}\n".encode()
-            )
+        names, quote = self.layout.names, self.layout.quote
         self.bad = []
         missing = list(dict.fromkeys((*MISSING, *self.form.missing)))
         missing += [f" {word}" for word in missing]  # 'a, ?, b' is written too
@@ -161,7 +162,7 @@ class _Reader:
             pa.BufferReader(self._text),
             read_options=csv.ReadOptions(use_threads=use_threads, block_size=block, column_names=list(names)),
             parse_options=csv.ParseOptions(
-                delimiter=separator,
+                delimiter=self.layout.separator,
                 quote_char=quote or False,
                 newlines_in_values=bool(quote),
                 # Without threads alone: others still ask when this program has gone on.
@@ -177,7 +178,12 @@ class _Reader:
                 include_columns=only,
             ),
         )
-        return self._without_tail(table, tail)
+        return self._without_tail(table, self._tail())
+
+    def _tail(self) -> str:
+        """A last row without a value, which an open quote swallows."""
+        # A single column needs quotes to have a row without a value.
+        return self.layout.separator * (len(self.layout.names) - 1) or self.layout.quote * 2
 
     def _handle_bad(self, row) -> str:
         """What Arrow asks about a row of another length."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,32 @@ def whole(path: str, encoding: str, skip: int, tail: bytes) -> pa.Buffer:
         return text.getvalue()
     finally:
         stream.close()
+
+
+def longest_line(text: pa.Buffer) -> int:
+    """Number of bytes of the longest line."""
+    longest, begun = 0, 0
+    for start, ends in zip(*_blocks_and(_line_ends, text), strict=True):
+        if len(ends):
+            longest = max(longest, start + int(ends[0]) - begun, int(np.diff(ends).max(initial=0)))
+            begun = start + int(ends[-1])
+    return max(longest, text.size - begun)
+
+
+def count(text: pa.Buffer, letter: str) -> int:
+    """How often an ASCII letter is there."""
+    return sum(_blocks_and(lambda codes: np.count_nonzero(codes == ord(letter)), text)[1])
+
+
+def _blocks_and(function, text: pa.Buffer) -> tuple[Iterable[int], Iterable]:
+    """Where blocks of a text begin, and function(block) of each."""
+    codes = np.frombuffer(text, np.uint8)
+    starts = range(0, len(codes), _BLOCK)
+    return starts, machine.in_parallel(function, (codes[start : start + _BLOCK] for start in starts))
+
+
+def _line_ends(codes: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((codes == ord("\n")) | (codes == ord("\r")))
 
 
 def has_leading_zeros(text: pa.Buffer, separator: str, quote: str) -> bool:
