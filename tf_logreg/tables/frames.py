@@ -16,7 +16,6 @@ from tf_logreg.tables.paths import listed
 from tf_logreg.tables.table import Table, plain, plain_column, require_arrow
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 
@@ -90,7 +89,7 @@ def _of_arrow(frame: Any, argument: str) -> pa.Table:
         ) from None
 
 
-def _of_pandas(frame: pd.DataFrame, argument: str) -> pa.Table:
+def _of_pandas(frame: Any, argument: str) -> pa.Table:
     """Columns of pandas, in whichever of its types they are."""
     import pyarrow as pa
 
