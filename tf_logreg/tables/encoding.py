@@ -82,7 +82,8 @@ def _block(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | sci
             (ragged if isinstance(part, kinds.Ragged) else parts).append((offset, part))
         offset += len(piece.features)
     numbers = [part.value for _, part in parts if part.value is not None]
-    dtype = np.float32 if all((x.astype(np.float32) == x).all() for x in numbers) else np.float64
+    with np.errstate(over="ignore"):  # beyond float32 a number becomes infinite, so another
+        dtype = np.float32 if all((x.astype(np.float32) == x).all() for x in numbers) else np.float64
     shape = len(table), offset
     if sparse:
         return _csr(parts, ragged, shape, dtype)

@@ -83,7 +83,7 @@ class Cross:
         first, second = self.columns
         if isinstance(self.kind, kinds.Hashed):
             return self.kind.features(f"{first} x {second}")
-        pairs = [tuple(level.split("\x1f")) for level in self.kind.levels]
+        pairs = [level.split("\x1f", 1) for level in self.kind.levels]  # the second may hold one too
         names = [f"{first}={a or 'missing'} x {second}={b or 'missing'}" for a, b in pairs]
         return (*names, *[f"{first} x {second} is other"] * self.kind.has_other)
 
