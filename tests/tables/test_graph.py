@@ -9,7 +9,10 @@ import tensorflow as tf
 
 from tf_logreg.export import saved_model
 from tf_logreg.model.head import Head
-from tf_logreg.tables import encoding, graph, kinds
+from tf_logreg.tables import encoding, graph, kinds, overrides
+from tf_logreg.tables.inference import Rules, infer
+from tf_logreg.tables.schema import Column, Cross, Schema
+from tf_logreg.tables.table import plain
 
 
 def scale_of(model, table):
@@ -62,3 +65,68 @@ def test_the_graph_agrees_with_the_host(seed, output, classes):
             model,
             table,
         )
+
+
+def served_as_encoded(columns, asked=None, crossed="", **rules):
+    """Whether a table is served as the host encodes it, by columns and by tf.Examples."""
+    table = plain(pa.table(columns))
+    names = table.column_names
+    asked = overrides.overrides(asked or {}, names)
+    rules = Rules(overrides=asked, crosses=overrides.crosses(crossed, names), **rules)
+    schema = infer(table, np.arange(len(table)) % 2, np.ones(len(table)), rules)
+    model = random_tables.model_of(schema, Head("sigmoid", 2), np.random.default_rng(0))
+    module = saved_model.serving_module(model)
+    agrees(module.serve(random_tables.inputs_of(schema, table)), model, table)
+    return model, module, table
+
+
+def test_words_with_the_joint_of_crosses_in_them():
+    columns = {"v": ["a\x1fb", "a", "a", "b"] * 6, "w": ["c", "b\x1fc", "c", None] * 6}
+    for crossed in ("v x w", "v x w:50"):
+        model, module, table = served_as_encoded(columns, crossed=crossed)
+        agrees(
+            module.serve_examples(tf.constant(random_tables.examples_of(model.schema, table))), model, table
+        )
+    assert "v=a x w=b\x1fc" in served_as_encoded(columns, crossed="v x w")[0].feature_names
+
+
+def test_numbers_beyond_float32():
+    served_as_encoded({"x": [1e300, -1e300, 1e-300, 5.0, None, 3e38, 4e38] * 6})
+
+
+def test_columns_without_levels_and_of_many():
+    served_as_encoded({"w": [f"v{k}" for k in range(24)], "x": list(range(24))}, {"w": "categorical"})
+    served_as_encoded({"w": [f"v{k}" for k in range(20_000)] * 2}, {"w": "categorical:30000"}, min_count=1)
+
+
+def test_texts_of_all_scripts():
+    texts = [
+        "\u0130stanbul ISPARTA \u0131I",
+        "ﬁne Straße STRASSE",
+        "don't stop-me_now",
+        "١٢٣ 3.14",
+        "  \t\n ",
+        "e\u0301te\0x",
+    ]
+    served_as_encoded({"w": texts * 4}, {"w": "text:100000"})
+
+
+def test_what_people_edit_into_a_schema():
+    """Booleans as numbers, numbers as levels, a cross of columns that are ignored."""
+    columns = (
+        Column("b", "boolean", kinds.Numeric(0.25, True), examples=("true", None, "false")),
+        Column("f", "number", kinds.Categorical(("1", "-2"), True, False, 0), examples=(1.0, None, 0.5)),
+        Column("v", "word", kinds.Ignored(), examples=("x", "y", 3)),
+        Column("n", "integer", kinds.Ignored(), examples=(7.0, None, 8.0)),
+    )
+    cross = Cross(("v", "n"), kinds.Categorical(("x\x1f7", "\x1f", "y\x1f"), True))
+    schema = Schema(columns, (cross, Cross(("b", "n"), kinds.Hashed(1000))))
+    model = random_tables.model_of(schema, Head("sigmoid", 2), np.random.default_rng(0))
+    table = plain(
+        pa.table({
+            "b": [True, None, False, True], "f": [1.0, None, -2.0, 3.0], "v": ["x", None, "y", "z"],
+            "n": [7, None, None, 9],
+        })
+    )  # fmt: skip
+    given = random_tables.inputs_of(schema, table.set_column(0, "b", table["b"].cast(pa.int64())))
+    agrees(saved_model.serving_module(model).serve(given), model, table)

@@ -122,12 +122,12 @@ def _take_columns(module: tf.Module, model: Any) -> None:
     """Adds `serve`, `serve_examples`, `selfcheck` and `schema_json`."""
     schema = model.schema
     module.schema = tf.Variable(schemas.text(schema), trainable=False, name="schema")
-    module.vocabularies = graph.vocabularies(schema)
+    module.vocabulary = graph.vocabulary(schema)
     specs = graph.specs(schema)
 
-    def answer(raw):
+    def answer(given):
         weights = tf.convert_to_tensor(module.kernel), tf.convert_to_tensor(module.bias)
-        return _answer(module, model, graph.logits(schema, module.vocabularies, raw, *weights))
+        return _answer(module, model, graph.logits(schema, module.vocabulary, given, *weights))
 
     @tf.function(input_signature=[specs], autograph=False)
     def serve(columns):
@@ -195,9 +195,9 @@ def save(module: tf.Module, path: str) -> None:
     words (beyond 2^53, and with a fraction, they are a level that training did not have); NaN and infinity
     are missing values. Words are strings, and booleans are 'true' and 'false'; '' is a missing value.
     `serving_examples` takes examples string [B], serialized tf.Examples with one value a column, by its name
-    in the table: an int64_list of whole numbers, a float_list (24 bits) of other numbers and of dates, a
-    bytes_list of words and booleans. Without the key, or with an empty list, the value is missing. A list of
-    another type is an error of TensorFlow.
+    in the table: an int64_list of whole numbers, a float_list of other numbers and of dates (with the digits
+    and the range of float32), a bytes_list of words and booleans. Without the key, or with an empty list,
+    the value is missing. A list of another type is an error of TensorFlow.
     `selfcheck`: nothing -> ok bool, largest_difference float64 of the probabilities of up to ten
     training rows from what the host found when it was saved. ok is false too when any weight has changed.
     `schema`: nothing -> schema string, what `schema.json` holds and an attribute too; columns string [k],
