@@ -81,7 +81,7 @@ def test_a_process_with_tensorflow_alone_agrees(tmp_path):
     random = np.random.default_rng(1)
     columns = {
         "hours-per-week": random.standard_normal(1000).astype(np.float32).astype(np.float64),
-        "Größe": np.where(random.random(1000) < 0.2, np.nan, random.integers(0, 9, 1000)),
+        "Größe": np.where(random.random(1000) < 0.2, np.nan, random.integers(0, 9, 1000) / 2),
         "word": random.choice(random_tables.WORDS, 1000),
         "text": [" ".join(random.choice(random_tables.WORDS, 3)) for _ in range(1000)],
     }
