@@ -227,3 +227,15 @@ def test_rows_that_lack_a_value_are_left_out(command, files, tmp_path, caplog):
     metrics = json.loads((tmp_path / "run/result.json").read_text())["metrics"]
     assert sum(metrics[role]["num_rows"] for role in ("train", "test")) == whole
     assert "Rows left out, as they lack a value" in caplog.text
+
+
+def test_a_file_of_test_rows_is_measured(command, files, tmp_path):
+    pyarrow.csv.write_csv(PETS.slice(0, 300), tmp_path / "train.csv")
+    pyarrow.csv.write_csv(PETS.slice(300), tmp_path / "test.csv")
+    code, _, err = command(
+        "train", f"--data={tmp_path}/train.csv", "--label=animal", f"--config.data.args.test_path={tmp_path}/test.csv",
+        f"--workdir={tmp_path}/run",
+    )  # fmt: skip
+    assert code == 0, err
+    metrics = json.loads((tmp_path / "run/result.json").read_text())["metrics"]
+    assert {role: values["num_rows"] for role, values in metrics.items()} == {"train": 300, "test": 180}

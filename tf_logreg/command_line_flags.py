@@ -148,12 +148,14 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
     """Defines and parses the flags.
 
     Args:
-        argv: the program's name and its arguments.
+        argv: the program's name and its arguments; the first may be a mode's name alone.
         values: where the flags go; `flags.FLAGS` for a program.
 
     Raises:
         InputError: a flag or an override that cannot be used, no such config, or one with other fields.
     """
+    if len(argv) > 1 and argv[1] in MODES:  # `tf_logreg predict ...`
+        argv = [argv[0], f"--mode={argv[1]}", *argv[2:]]
     argv = _with_table(argv)
     argv = [
         _resolve_config(argument, previous) for previous, argument in zip(["", *argv[:-1]], argv, strict=True)

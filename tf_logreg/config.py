@@ -221,7 +221,8 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
 
     Of C on one side, l1 and l2 on the other, what the command line gives counts. With a path the single
     strength of the penalty that it tries is not looked at, and 5 folds choose where there are neither folds
-    nor validation rows. From Python nothing is settled: `validate` says what contradicts.
+    nor validation rows. A file of test or validation rows is their split, unless it is said what is.
+    From Python nothing is settled: `validate` says what contradicts.
 
     Args:
         config: changed in place.
@@ -243,6 +244,12 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
                 "path.%s of the config file is not looked at: the command line gives path.%s.", other, name
             )
             config.path[other] = ()
+    for role in ("validation", "test"):
+        has_file = isinstance(data.args.get(f"{role}_path"), str) and data.args[f"{role}_path"]
+        asked = {f"data.{role}_split", f"data.{role}_fraction"} & set(given)
+        if has_file and not data[f"{role}_split"] and not asked:
+            log.info("data.%s_split=%r, the rows of data.args.%s_path.", role, role, role)
+            data[f"{role}_split"], data[f"{role}_fraction"] = role, 0.0
     chooses = config.cv.folds or data.validation_fraction or data.validation_split
     if penalty and not chooses and "cv.folds" not in given:
         log.info("cv.folds=5, as there are no validation rows to choose by.")
