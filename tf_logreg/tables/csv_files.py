@@ -87,6 +87,7 @@ class _Reader:
     form: Form
     bad: list[_Bad] = dataclasses.field(default_factory=list)
     _text: pa.Buffer | None = None
+    _quotes: int = 0
 
     def part(self) -> Part:
         """The rows, each column in its type."""
@@ -133,9 +134,10 @@ class _Reader:
             self._text = csv_stream.whole(self.file.path, self.form.encoding, self.layout.skip, tail)
         # Rows longer than a block are an error after which pyarrow 18 hangs at the end of the program, if it
         # had threads. So they are kept from it; a quote too many may make one row of the rest of the file.
-        longest, quote = csv_stream.longest_line(self._text), self.layout.quote
+        longest = csv_stream.longest_line(self._text)
+        self._quotes = csv_stream.count(self._text, self.layout.quote) if self.layout.quote else 0
         block = min(max(_BLOCK, longest + 1), MOST_ROW)
-        use_threads = longest < MOST_ROW and not (quote and csv_stream.count(self._text, quote) % 2)
+        use_threads = longest < MOST_ROW and not self._quotes % 2
         while True:
             try:
                 return self._arrow(types, only, block, use_threads)
@@ -164,7 +166,7 @@ class _Reader:
             parse_options=csv.ParseOptions(
                 delimiter=self.layout.separator,
                 quote_char=quote or False,
-                newlines_in_values=bool(quote),
+                newlines_in_values=self._quotes > 0,  # what Arrow needs for it takes time
                 # Without threads alone: others still ask when this program has gone on.
                 invalid_row_handler=None if use_threads else self._handle_bad,
             ),
