@@ -1,8 +1,10 @@
 """A small table of cats and dogs with words, numbers, dates and holes, drawn by a seed.
 
     python -m tf_logreg.data.cats_and_dogs > pets.csv
+    python -m tf_logreg.data.cats_and_dogs 1 > others.csv
 
-has it as CSV, for tests and documents. A few animals look like the other kind: no model is right about all.
+have it as CSV, for tests and documents, and other animals by another seed. A few animals look like the other
+kind: no model is right about all.
 """
 
 import csv
@@ -87,4 +89,4 @@ def print_csv(seed: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    print_csv()
+    print_csv(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
