@@ -10,7 +10,13 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["colab_gpu_tpu", "estimator", "linear_probe", "quickstart"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "colab_gpu_tpu",
+        "estimator",
+        "linear_probe",
+        "quickstart",
+        "table",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
