@@ -18,6 +18,7 @@ from tf_logreg.tables import kinds
 
 NAME = "schema.json"
 FORMAT, VERSION = "tf_logreg schema", 1
+_TRUTH = ("has_indicator", "has_missing", "has_other", "is_log")  # fields that are true or false
 TYPES = ("integer", "number", "boolean", "word", "date", "other")
 
 
@@ -253,7 +254,26 @@ def _checked(column: Column) -> Column:
         raise ValueError(f"the buckets of {name!r} are {kind.buckets!r}")
     if isinstance(kind, kinds.Numeric | kinds.Date) and not np.isfinite(kind.mean):
         raise ValueError(f"the mean of {name!r} is {kind.mean!r}")
+    _check_fields(column)
     return column
+
+
+def _check_fields(column: Column) -> None:
+    """ValueError for a field of another type than we write."""
+    kind, name, seen = column.kind, column.name, column.seen
+    for field in _TRUTH:
+        if type(getattr(kind, field, True)) is not bool:
+            raise ValueError(f"{field!r} of {name!r} is neither true nor false")
+    if type(getattr(kind, "reference", -1)) is not int:
+        raise ValueError(f"the reference of {name!r} is {kind.reference!r}")
+    if isinstance(kind, kinds.Bucketized) and not -1 <= kind.reference <= len(kind.edges):
+        raise ValueError(f"the reference of {name!r} is {kind.reference}, no place of its buckets")
+    numbers = [seen.missing, seen.distinct, *[seen.low, seen.high] * ((seen.low, seen.high) != (None, None))]
+    texts = [seen.frequent, seen.notes]
+    if not all(isinstance(number, int | float) for number in numbers) or not all(
+        isinstance(one, tuple) and all(isinstance(text, str) for text in one) for one in texts
+    ):
+        raise ValueError(f"'seen' of {name!r} is not as we write it")
 
 
 def _check_names(schema: Schema) -> None:
@@ -262,6 +282,18 @@ def _check_names(schema: Schema) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"two columns are called {next(n for n in names if names.count(n) > 1)!r}")
     for cross in schema.crosses:
-        for name in cross.columns:
-            if name not in names:
-                raise ValueError(f"a cross is of {name!r}, which is no column")
+        _check_cross(cross, schema, names)
+
+
+def _check_cross(cross: Cross, schema: Schema, names: list[str]) -> None:
+    """ValueError for a cross of other than two columns of words, or whose levels are no pairs."""
+    if len(cross.columns) != 2 or not isinstance(cross.kind, kinds.Hashed | kinds.Categorical):
+        raise ValueError("a cross is of two columns, and hashed or categorical")
+    for name in cross.columns:
+        if name not in names:
+            raise ValueError(f"a cross is of {name!r}, which is no column")
+        if schema.column(name).type in ("number", "date", "other"):
+            raise ValueError(f"a cross is of {name!r}, which has no words")
+    _checked(Column(" x ".join(cross.columns), "word", cross.kind))
+    if any("\x1f" not in level for level in getattr(cross.kind, "levels", ())):
+        raise ValueError(f"a level of the cross of {' and '.join(cross.columns)} is no pair")
