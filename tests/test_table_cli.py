@@ -158,6 +158,22 @@ def test_what_training_had_not_seen(command, files, run, tmp_path):
     assert "weight: 16.7% missing" in out
 
 
+def test_rows_beyond_all_numbers_have_no_class(command, run, tmp_path):
+    weight = PETS.column_names.index("weight")
+    huge = PETS.set_column(weight, "weight", pa.array([1.7e308, *[5.0] * (len(PETS) - 1)]))
+    huge = huge.set_column(PETS.column_names.index("age"), "age", pa.array([-1.7e308] * len(PETS)))
+    pyarrow.parquet.write_table(huge, tmp_path / "huge.parquet")
+    code, out, err = command(
+        "--mode=predict",
+        f"--workdir={run}",
+        f"--input={tmp_path}/huge.parquet",
+        f"--output={tmp_path}/o.parquet",
+    )
+    assert code == 0, err
+    lost = pyarrow.parquet.read_table(tmp_path / "o.parquet")["class"].null_count
+    assert (f"No class: {lost} rows" in out) == (lost > 0)
+
+
 BAD = {
     "no label": (["--data={0}/pets.csv"], "data.label: expected the column to predict, one of id, animal"),
     "a label that is not there": (["--data={0}/pets.csv", "--label=animals"], "Did you mean 'animal'?"),
@@ -207,6 +223,10 @@ def test_refused_to_score(command, files, run, tmp_path):
         (
             ["--input={1}/new.csv", "--output={0}/o.csv", "--keep=what"],
             "--keep: expected columns of the input",
+        ),
+        (
+            ["--input={1}/pets.csv", "--output={0}/o.csv", "--keep=P(cat)"],
+            "--keep: expected other columns than those of the output (class, P(cat)",
         ),
     ):
         given = (argument.format(tmp_path, files) for argument in argv)

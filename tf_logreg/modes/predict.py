@@ -66,7 +66,7 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
         )
     table = load.load("table", path=path)
     encoding.check_columns(model.schema, table.columns)
-    _check_kept(table, wanted.keep)
+    _check_kept(table, wanted, model)
     drift, counts = Drift(model.schema), np.zeros(len(model.class_names), np.int64)
 
     def blocks():
@@ -74,7 +74,7 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
             block = table.columns.slice(start, _BLOCK_ROWS)
             drift.add(block)
             scored, chosen = _scored(model, block, wanted)
-            counts[:] += np.bincount(chosen, minlength=len(counts))
+            counts[:] += np.bincount(chosen[chosen >= 0], minlength=len(counts))
             yield scored
 
     folder, name = os.path.split(storage.local_path(output, "--output"))
@@ -82,9 +82,15 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
     return "\n".join(_summary(model, counts, drift, output))
 
 
-def _check_kept(table: Table, keep: tuple[str, ...]) -> None:
-    """InputError for a column to keep that is not there."""
-    for name in keep:
+def _check_kept(table: Table, wanted: Wanted, model: Model) -> None:
+    """InputError for a column to keep that is not there, or is called as one of the output's own."""
+    own = ["class", *(f"P({name})" for name in model.class_names), *["explanation"] * bool(wanted.explain)]
+    for name in wanted.keep:
+        if name in own:
+            raise InputError(
+                f"--keep: expected other columns than those of the output ({', '.join(own[:20])}). Received: "
+                f"{name!r}."
+            )
         if name not in table.columns.column_names:
             known = ", ".join(table.columns.column_names[:20])
             raise InputError(f"--keep: expected columns of the input ({known}). Received: {name!r}.")
@@ -99,7 +105,8 @@ def _scored(model: Model, block: pa.Table, wanted: Wanted) -> tuple[pa.Table, np
     probabilities = model.head.probabilities(logits)
     chosen = model.head.classes(logits)
     columns = {name: block[name] for name in wanted.keep}
-    columns["class"] = pa.array(np.array(model.class_names, object)[chosen], pa.string())
+    # Index -1, for rows whose logits no float holds, finds the None at the end.
+    columns["class"] = pa.array(np.array([*model.class_names, None], object)[chosen], pa.string())
     for k, name in enumerate(model.class_names):
         columns[f"P({name})"] = pa.array(probabilities[:, k])
     if wanted.explain:
@@ -158,6 +165,8 @@ def _summary(model: Model, counts: np.ndarray, drift: Drift, output: str) -> lis
     shares = [f"{name} {n:,}" for name, n in zip(model.class_names, counts.tolist(), strict=True)]
     more = [f"... ({len(shares)} classes)"] * (len(shares) > 10)
     lines = [f"{drift.num_rows:,} rows in {output}: {', '.join([*shares[:10], *more])}."]
+    if lost := drift.num_rows - int(counts.sum()):
+        lines.append(f"No class: {lost:,} rows, as their numbers are too large.")
     if found := drift.lines():
         lines += ["Training had not seen:", *(f"  {line}" for line in found)]
     return lines
