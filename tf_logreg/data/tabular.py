@@ -274,12 +274,10 @@ def _whole_rows(
     schema: Schema, columns: pa.Table, rows: dict[str, np.ndarray], policy: str, table: Table
 ) -> dict[str, np.ndarray]:
     """The rows that lack no value of a used column; InputError at the first that does with 'error'."""
-    import pyarrow.compute as pc
-
     encoding.check_columns(schema, columns)
     lacks = np.zeros(len(columns), bool)
     for column in schema.used:
-        missing = pc.is_null(columns[column.name], nan_is_null=True).to_numpy()
+        missing = encoding.missing_of(columns, column)
         used = np.concatenate(list(rows.values()))
         if policy == "error" and missing[used].any():
             row = int(used[missing[used].argmax()])

@@ -200,7 +200,31 @@ def words_of(table: pa.Table, column: Column) -> kinds.Words:
     code = pc.fill_null(distinct.indices, -1).to_numpy().astype(np.int32)
     if "" in words:  # as the served model, which has no other way to say it
         code[code == words.index("")] = -1
-    return kinds.Words(code, tuple(words))
+    return kinds.Words(code, _spelled(column, array.type, tuple(words)))
+
+
+def missing_of(table: pa.Table, column: Column) -> np.ndarray:
+    """Rows without a value of a used column, as its features see it: bool [n].
+
+    Raises:
+        InputError: as `numbers_of` and `words_of`.
+    """
+    if column.kind.takes == "numbers":
+        return np.isnan(numbers_of(table, column))
+    return words_of(table, column).code < 0
+
+
+def _spelled(column: Column, came: pa.DataType, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Truth values as training spelled them: 'True' is a word in a CSV file, a boolean in a frame."""
+    import pyarrow as pa
+
+    if column.type == "word" and pa.types.is_boolean(came):
+        known = (*getattr(column.kind, "levels", ()), *column.seen.frequent)
+        spelling = {word.lower(): word for word in reversed(known)}  # the most frequent spelling
+        return tuple(spelling.get(word, word) for word in words)
+    if column.type == "boolean" and pa.types.is_string(came):
+        return tuple(word.lower() if word.lower() in ("true", "false") else word for word in words)
+    return words
 
 
 def _whole(column: Column, array: pa.ChunkedArray) -> pa.ChunkedArray:
