@@ -80,7 +80,7 @@ def _settings(config: ConfigDict | None, label: str) -> ConfigDict:
 def _prepared(table: Table, settings: ConfigDict, devices: Devices, files: dict) -> datasets.Dataset:
     """The rows of a frame, split, encoded and checked."""
     source, rows = tabular.read(table, settings, tabular.given_schema(settings.data))
-    source = datasets.with_classes_of(source, settings)
+    source = datasets.with_offset_of(datasets.with_classes_of(source, settings), settings)
     return datasets.of_rows(source, rows, settings, devices, files=files)
 
 

@@ -152,10 +152,7 @@ def read_data(
         source, rows = tabular.read(source, config, schema or tabular.given_schema(data))
     for name in (data.group, data.time):
         source.extras.get(name)  # these arrays are read at first use: do it here, with the rest
-    source = with_classes_of(source, config, class_names)
-    if data.offset:
-        outputs = outputs or heads.resolve(config.model.output, len(source.class_names)).outputs
-        source = with_offset(source, data.offset, outputs)
+    source = with_offset_of(with_classes_of(source, config, class_names), config, outputs)
     if rows is None:
         rows = split.split_rows(source, seed=config.seed, **tabular.split_options(data))
     return source, rows
@@ -175,6 +172,23 @@ def with_classes_of(source: Source, config: ConfigDict, class_names: tuple[str, 
     there = tuple(name for name, used in zip(source.class_names, present, strict=True) if used)
     source = views.with_classes(source, there, present)
     return views.with_positive_class(source, data.positive_class) if data.positive_class else source
+
+
+def with_offset_of(source: Source, config: ConfigDict, outputs: int = 0) -> Source:
+    """The rows with the offset that data.offset names, if it names one.
+
+    Args:
+        source: rows in the classes of the model.
+        config: its section data is read, and model.output.
+        outputs: number of outputs of the model; 0 to follow model.output.
+
+    Raises:
+        InputError: the offset cannot be used.
+    """
+    if not config.data.offset:
+        return source
+    outputs = outputs or heads.resolve(config.model.output, len(source.class_names)).outputs
+    return with_offset(source, config.data.offset, outputs)
 
 
 def digests(config: ConfigDict, known: dict) -> dict:

@@ -17,12 +17,10 @@ def of_frame(model: Any, frame: Any, label: str = "") -> dict[str, float | int |
     table = frames.table_of(frame, "frame").columns
     if label not in table.column_names:
         raise InputError(f"label: expected a column of the frame. Received: {label!r}.")
+    if not len(table):
+        raise InputError("frame: expected rows. Received: none.")
     y = _classes(model, table, label)
-    logits = model.logits(
-        frame
-        if model.schema is not None
-        else np.stack([table[name].to_numpy() for name in model.feature_names], axis=1)
-    )
+    logits = model.logits(frame if model.schema is not None else _features(model, table))
     probabilities = model.head.probabilities(logits)
     with np.errstate(divide="ignore"):
         log_loss = -np.log(probabilities[np.arange(len(y)), y]).mean()
@@ -31,6 +29,14 @@ def of_frame(model: Any, frame: Any, label: str = "") -> dict[str, float | int |
     if len(model.class_names) == 2 and 0 < y.sum() < len(y):
         found["roc_auc"] = areas.areas(y == 1, probabilities[:, 1], np.ones(len(y)))[0]
     return found
+
+
+def _features(model: Any, table: Any) -> np.ndarray:
+    """The columns [n, p] of a model of arrays, by their names."""
+    for name in model.feature_names:
+        if name not in table.column_names:
+            raise InputError(f"frame: expected the column {name!r}, a feature. Received: a frame without it.")
+    return np.stack([table[name].to_numpy() for name in model.feature_names], axis=1)
 
 
 def _classes(model: Any, table: Any, label: str) -> np.ndarray:
@@ -48,4 +54,4 @@ def _classes(model: Any, table: Any, label: str) -> np.ndarray:
 
 def _text(value: Any) -> str:
     """A label as the name of its class; whole floats without their point."""
-    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

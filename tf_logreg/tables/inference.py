@@ -219,12 +219,16 @@ def _numeric(values: _Values, rules: Rules, *, is_log: bool = False) -> kinds.Nu
             f"{values.numbers[low[0]]:g} in a training row."
         )
     weight = np.where(missing, 0.0, values.weight)
-    mean = float(np.nan_to_num(x) @ weight / weight.sum()) if weight.sum() > 0 else 0.0
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # the scan of the training rows refuses such numbers, and says where
+        mean = float(np.nan_to_num(x) @ weight / weight.sum()) if weight.sum() > 0 else 0.0
+        mean32 = float(np.float32(mean))
     has_indicator = int(missing.sum()) >= rules.min_count
     if values.type == "date":
         return kinds.Date(float(np.floor(mean)), has_indicator)
     # As float32 holds it: what fills gaps should not alone be the reason to keep a column in float64.
-    return kinds.Numeric(float(np.float32(mean)), has_indicator, is_log)
+    return kinds.Numeric(mean32, has_indicator, is_log)
 
 
 def _bucketized(values: _Values, count: int, rules: Rules) -> kinds.Bucketized:

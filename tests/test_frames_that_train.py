@@ -1,0 +1,62 @@
+"""`tf_logreg.train` of frames and `Model.evaluate`: offsets and missing values count, odd labels are refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import tf_logreg
+from tf_logreg import config as configs
+from tf_logreg.errors import InputError
+
+N = 80
+DRAW = np.random.default_rng(0)
+FRAME = {"x": DRAW.normal(size=N), "off": DRAW.normal(size=N), "y": np.arange(N) % 2}
+
+
+def train(frame, **data):
+    config = configs.load("table")
+    config.path.penalty, config.cv.folds, config.l2 = "", 0, 0.1
+    config.data.update(data)
+    return tf_logreg.train(frame, label="y", config=config)
+
+
+def test_an_offset_counts():
+    losses = [
+        train({**FRAME, "off": FRAME["off"] * scale}, offset="off").result["metrics"]["train"]["log_loss"]
+        for scale in (0.0, 10.0)
+    ]
+    assert losses[1] > 2 * losses[0]
+    with pytest.raises(InputError, match=r"data.offset: expected real numbers"):
+        train({**FRAME, "off": ["a"] * N}, offset="off")
+
+
+def test_infinite_numbers_and_empty_words_are_missing():
+    word = np.array(["u", "v"] * (N // 2), object)
+    word[:8] = ""
+    x = FRAME["x"].copy()
+    x[:8] = np.inf
+    for odd in ({"word": word}, {"x": x}):
+        count = train({**FRAME, **odd}, missing="drop", test_fraction=0.0).result["metrics"]["train"][
+            "num_rows"
+        ]
+        assert count == N - 8
+        with pytest.raises(InputError, match=r"data.missing: .* Received: 8 in column .* row 0 of"):
+            train({**FRAME, **odd}, missing="error", test_fraction=0.0)
+
+
+def test_huge_numbers_are_refused_without_a_warning():
+    with pytest.raises(InputError, match=r"x: expected magnitudes below"):
+        train({**FRAME, "x": np.sign(FRAME["x"]) * 1.5e308})
+
+
+def test_evaluate_refuses_what_it_cannot_measure():
+    model = train(FRAME)
+    with pytest.raises(InputError, match=r"label: expected one of 0, 1. Received: inf in row 0"):
+        model.evaluate({**FRAME, "y": np.full(N, np.inf)})
+    with pytest.raises(InputError, match=r"frame: expected rows"):
+        model.evaluate({name: values[:0] for name, values in FRAME.items()})
+    bare = dataclasses.replace(model, schema=None)
+    assert bare.evaluate(FRAME, "y") == model.evaluate(FRAME)
+    with pytest.raises(InputError, match=r"frame: expected the column 'x', a feature"):
+        bare.evaluate({"off": FRAME["off"], "y": FRAME["y"]}, "y")
