@@ -2,12 +2,13 @@
 
     pip install -e '.[cpu,tables,benchmark]' && python benchmarks/tables.py
 
-A Parquet file of 1,000,000 rows has 10 columns of numbers, with holes, and 10 of words, of 2 to 1,000 levels;
-a CSV file has twice as many rows of 10 such columns. Each contender has a process of its own for each file. It
-makes the same features, numbers of deviation one, 'is missing' and all levels, and fits with the same l2 until
-the gap of its answer, (F - F*) / F(0), is at most --gap: one tolerance is tried after the other, and the first
-that is enough is timed. Our certificate proves that no answer is below F*. glum keeps levels of fewer than 5
-rows, which are pooled elsewhere; a million rows have none. Memory is the peak of a part above its start.
+A Parquet file of 1,000,000 rows has 10 columns of numbers, with holes, and 10 of words, of 2 to 1,000
+levels; a CSV file has twice as many rows of 10 such columns. Each contender has a process of its own for
+each file. It makes the same features, numbers of deviation one, 'is missing' and all levels, and fits with
+the same l2 until the gap of its answer, (F - F*) / F(0), is at most --gap: one tolerance is tried after the
+other, and the first that is enough is timed. Our certificate proves that no answer is below F*. glum keeps
+levels of fewer than 5 rows, which are pooled elsewhere; a million rows have none. Memory is the peak of a
+part above its start.
 Prints Markdown: seconds and GB of each part, and with --profile where our time goes.
 """
 
