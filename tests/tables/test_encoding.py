@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from tables.test_inference import all_kinds
+from table_schemas import all_kinds
 
 from tf_logreg.errors import InputError
 from tf_logreg.tables import encoding, kinds, words
