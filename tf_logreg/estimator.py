@@ -79,7 +79,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Seconds after which fit ends with the best model so far and its proven gap.
     categorical_features : 'from_dtype' or None, default='from_dtype'
         Columns of words of a frame become levels, as docs/tables.md tells, and missing values are filled in;
-        `coef_` then has a column a level. None takes numbers only.
+        `coef_` then has a column a level. A frame of numbers alone is taken as an array is, without missing
+        values. None takes numbers only.
     n_jobs : int or None, default=None
         scikit-learn's; all cores are used, which changes no answer.
     dual, intercept_scaling, multi_class, penalty

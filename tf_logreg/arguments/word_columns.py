@@ -31,8 +31,12 @@ def encoded(estimator: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Sc
     if estimator.categorical_features is None or not has_words(x):
         return x, None
     table = frames.table_of(x, "X").columns
+    if not len(table):
+        raise InputError("X: expected rows. Received: none.")
     labels = inputs.encode(np.asarray(y).ravel())
     weight = np.ones(len(labels.y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if weight.ndim == 0:  # scikit-learn takes one number for all rows
+        weight = np.full(len(labels.y), weight)
     if not len(table) == len(labels.y) == len(weight):
         raise InputError(
             f"y, sample_weight: expected {len(table)} values, one a row of X. "
