@@ -25,3 +25,13 @@ def test_booleans_are_the_words_of_training():
             expected = encoding.encode(schema, train, sparse=False)
             np.testing.assert_array_equal(encoding.encode(schema, other, sparse=False), expected)
             assert expected.sum(axis=0).all()
+
+
+def test_zeros_and_ones_are_truth_values():
+    flags = [bool(k % 3) for k in range(24)]
+    tables = [table(flags), table([int(flag) for flag in flags]), table([float(flag) for flag in flags])]
+    for train in tables:
+        schema = inference.infer(train, np.array([0, 1] * 12), np.ones(24), inference.Rules())
+        expected = encoding.encode(schema, train, sparse=False)
+        for other in tables:
+            np.testing.assert_array_equal(encoding.encode(schema, other, sparse=False), expected)

@@ -222,6 +222,10 @@ def _spelled(column: Column, came: pa.DataType, words: tuple[str, ...]) -> tuple
         known = (*getattr(column.kind, "levels", ()), *column.seen.frequent)
         spelling = {word.lower(): word for word in reversed(known)}  # the most frequent spelling
         return tuple(spelling.get(word, word) for word in words)
+    if column.type == "integer" and pa.types.is_boolean(came):
+        return tuple({"true": "1", "false": "0"}.get(word, word) for word in words)
+    if column.type == "boolean" and pa.types.is_integer(came):
+        return tuple({"1": "true", "0": "false"}.get(word, word) for word in words)
     if column.type == "boolean" and pa.types.is_string(came):
         return tuple(word.lower() if word.lower() in ("true", "false") else word for word in words)
     return words
