@@ -1,6 +1,7 @@
 """`tf_logreg.train` of frames and `Model.evaluate`: offsets and missing values count, odd labels are refused."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -60,3 +61,18 @@ def test_evaluate_refuses_what_it_cannot_measure():
     assert bare.evaluate(FRAME, "y") == model.evaluate(FRAME)
     with pytest.raises(InputError, match=r"frame: expected the column 'x', a feature"):
         bare.evaluate({"off": FRAME["off"], "y": FRAME["y"]}, "y")
+
+
+def test_batches_and_the_options_of_a_run():
+    config = configs.load("table")
+    config.path.penalty, config.cv.folds, config.l2, config.solver.name = "", 0, 0.1, "minibatch"
+    config.minibatch.epochs = 2
+    options = {"device_memory_fraction": 0.25, "overwrite": True}
+    model = tf_logreg.train(FRAME, label="y", config=config, **options)
+    assert np.isfinite(model.evaluate(FRAME)["log_loss"])
+
+
+def test_a_schema_of_another_label(tmp_path):
+    schema = {**train(FRAME).schema.to_json(), "label": "z"}
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    assert train(FRAME, schema=str(tmp_path)).schema.label == "y"

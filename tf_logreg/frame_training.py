@@ -84,11 +84,25 @@ def _prepared(table: Table, settings: ConfigDict, devices: Devices, files: dict)
     return datasets.of_rows(source, rows, settings, devices, files=files)
 
 
-def _learn(
-    table: Table, settings: ConfigDict, *, strategy: Any = None, dtype: str = "float32", **options
-) -> Model:
-    """A fit without files."""
-    devices = Devices(strategy, dtype, **options)
+def _devices(
+    settings: ConfigDict,
+    strategy: Any = None,
+    dtype: str = "float32",
+    device_memory_fraction: float = 0.5,
+    engine: str = "auto",
+) -> Devices:
+    """Where a frame is fitted: on the CPU without TensorFlow, unless batches or a strategy ask for it."""
+    if strategy is None and settings.solver.name == "minibatch":
+        from tf_logreg.devices.strategies import make_strategy  # imports TensorFlow
+
+        strategy = make_strategy()
+    return Devices(strategy, dtype, device_memory_fraction, engine)
+
+
+def _learn(table: Table, settings: ConfigDict, *, overwrite: bool = False, **where) -> Model:
+    """A fit without files, so nothing is overwritten."""
+    del overwrite
+    devices = _devices(settings, **where)
     dataset = _prepared(table, settings, devices, {})
     learn.check(settings, dataset, devices)
     fit = learn.learn(settings, dataset, devices, Monitor())
@@ -104,7 +118,7 @@ def _run(table: Table, settings: ConfigDict, workdir: str, *, overwrite: bool = 
     """`_learn` in a work directory, with all files of a run; a finished one is not repeated."""
     from tf_logreg import training  # imports TensorFlow, which saves the Keras model and the SavedModel
 
-    devices = Devices(where.pop("strategy", None), where.pop("dtype", "float32"), **where)
+    devices = _devices(settings, **where)
     files = digest.of_arrays({name: _bytes(table, name) for name in table.columns.column_names})
     data = training.Data(
         prepare=functools.partial(_prepared, table, settings, devices, files), digests=lambda _: files

@@ -58,6 +58,7 @@ def read(
     columns = features_of(table, data)
     if schema is None:
         schema = _inferred(columns, config, y, rest["weight"], rows["train"])
+    schema = dataclasses.replace(schema, label=data.label)  # a given one may be of another label
     if data.missing != "indicator":
         rows = _whole_rows(schema, columns, rows, data.missing, table)
     if not schema.feature_names:
