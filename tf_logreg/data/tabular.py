@@ -123,7 +123,9 @@ def _inferred(
     """The schema of some rows."""
     weight = np.ones(len(y)) if weight is None else weight
     rules = rules_of(config, columns.column_names)
-    return inference.infer(columns.take(rows), y[rows], weight[rows], rules, label=config.data.label)
+    if len(rows) < len(columns):
+        columns, y, weight = columns.take(rows), y[rows], weight[rows]
+    return inference.infer(columns, y, weight, rules, label=config.data.label)
 
 
 def given_schema(data: ConfigDict) -> Schema | None:

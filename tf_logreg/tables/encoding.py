@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse
 
+from tf_logreg import machine
 from tf_logreg.errors import InputError
 from tf_logreg.tables import kinds
 from tf_logreg.tables.schema import Column, Cross, Schema
@@ -16,7 +17,7 @@ from tf_logreg.tables.schema import Column, Cross, Schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BLOCK_ROWS = 2**18
+_BLOCK_ROWS = 2**17
 _SECONDS_A_DAY = 86_400
 
 
@@ -35,10 +36,12 @@ def encode(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | sci
         InputError: a column is missing, or its values are of another type than in training.
     """
     check_columns(schema, table)
-    blocks = [
-        _block(schema, table.slice(start, _BLOCK_ROWS), sparse=sparse)
-        for start in range(0, max(len(table), 1), _BLOCK_ROWS)
-    ]
+    starts = range(0, max(len(table), 1), _BLOCK_ROWS)
+    blocks = list(
+        machine.in_parallel(
+            lambda start: _block(schema, table.slice(start, _BLOCK_ROWS), sparse=sparse), starts
+        )
+    )
     if len(blocks) == 1:
         return blocks[0]
     dtype = max((block.dtype for block in blocks), key=lambda dtype: dtype.itemsize)
@@ -108,16 +111,19 @@ def _parts(piece: Column | Cross, table: pa.Table, words: Callable) -> list[kind
 
 def _csr(parts: list, ragged: list, shape: tuple[int, int], dtype: type) -> scipy.sparse.csr_array:
     """CSR [n, p] of parts, which are in the order of their features."""
-    place = np.full((shape[0], len(parts)), -1, np.int32)
-    for k, (start, part) in enumerate(parts):
-        place[:, k] = np.where(part.place < 0, -1, start + part.place)
-    kept = place >= 0
-    value = np.ones(place.shape, dtype)
-    for k, (_, part) in enumerate(parts):
+    has = [part.place >= 0 for _, part in parts]
+    indptr = np.zeros(shape[0] + 1, np.int32)
+    for one in has:
+        indptr[1:] += one
+    np.cumsum(indptr, out=indptr)
+    place, value, at = np.empty(indptr[-1], np.int32), np.ones(indptr[-1], dtype), indptr[:-1].copy()
+    for one, (start, part) in zip(has, parts, strict=True):
+        rows = slice(None) if one.all() else np.flatnonzero(one)
+        place[at[rows]] = start + part.place[rows]
         if part.value is not None:
-            value[:, k] = part.value
-    indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-    found = scipy.sparse.csr_array((value[kept], place[kept], indptr.astype(np.int32)), shape=shape)
+            value[at[rows]] = part.value[rows]
+        at[rows] += 1
+    found = scipy.sparse.csr_array((value, place, indptr), shape=shape)
     for start, part in ragged:
         found = found + scipy.sparse.csr_array(
             (part.value.astype(dtype), (start + part.place).astype(np.int32), part.indptr.astype(np.int32)),

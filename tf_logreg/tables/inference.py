@@ -7,11 +7,13 @@ be wrong: a code that looks like a number, an identifier, a column that tells th
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_logreg import machine
 from tf_logreg.errors import InputError
 from tf_logreg.tables import encoding, kinds, leaks
 from tf_logreg.tables.overrides import AskedCross, Override
@@ -61,10 +63,29 @@ class _Values:
     numbers: np.ndarray | None
     words: kinds.Words | None
 
-    @property
+    @functools.cached_property
     def missing(self) -> np.ndarray:
         """Rows without a value, bool [n]."""
         return self.words.code < 0 if self.numbers is None else np.isnan(self.numbers)
+
+    @functools.cached_property
+    def distinct(self) -> int:
+        """How many values there are."""
+        if self.words is not None:
+            return int(np.count_nonzero(self._count))
+        return len(np.unique(self.numbers[~self.missing]))
+
+    @functools.cached_property
+    def counts(self) -> tuple[list[str], np.ndarray, int]:
+        """Words from the most frequent (equal ones by name), how many rows each has, and rows without one."""
+        count, words = self._count, self.words.words
+        order = sorted(np.flatnonzero(count).tolist(), key=lambda k: (-count[k], words[k]))
+        return [words[k] for k in order], count[order], len(self.words.code) - int(count.sum())
+
+    @functools.cached_property
+    def _count(self) -> np.ndarray:
+        """Rows of each word."""
+        return np.bincount(self.words.code + 1, minlength=len(self.words.words) + 1)[1:]
 
 
 def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, label: str = "") -> Schema:
@@ -80,16 +101,17 @@ def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, labe
     Raises:
         InputError: an override does not fit its column.
     """
-    columns = []
-    for name in table.column_names:
+
+    def column(name: str) -> Column:
         values = _values(table, name, weight)
         override = rules.overrides.get(name)
         kind, notes = (_overruled(values, override, rules), []) if override else _kind(values, rules)
         if not isinstance(kind, kinds.Ignored) and values.type != "other":
             notes += leaks.notes(values.numbers, values.words, y)
         seen = dataclasses.replace(_seen(values), notes=tuple(notes))
-        columns.append(Column(name, values.type, kind, seen, _examples(values)))
-    schema = Schema(tuple(columns), label=label)
+        return Column(name, values.type, kind, seen, _examples(values))
+
+    schema = Schema(tuple(machine.in_parallel(column, table.column_names)), label=label)
     crosses = tuple(_cross(schema, table, asked, rules) for asked in rules.crosses)
     return dataclasses.replace(schema, crosses=crosses)
 
@@ -136,7 +158,7 @@ def _kind(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
     known = len(values.missing) - missing
     if values.type == "other":
         return kinds.Ignored("neither numbers nor words"), []
-    distinct = _distinct(values)
+    distinct = values.distinct
     if distinct + (missing > 0) <= 1:
         return kinds.Ignored("the same in all rows" if distinct else "always missing"), []
     if values.type == "date":
@@ -156,7 +178,7 @@ def _kind(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
 def _levels(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
     """Levels, where one is frequent enough."""
     found = _categorical(values, rules)
-    _, count, missing = _counts(values)
+    _, count, missing = values.counts
     rare = int(count[len(found.levels) :].sum()) + missing * (not found.has_missing)
     if len(found.levels) + found.has_missing + (rare >= rules.min_count) > 1:
         return found, []
@@ -253,7 +275,7 @@ def _bucketized(values: _Values, count: int, rules: Rules) -> kinds.Bucketized:
 
 def _categorical(values: _Values, rules: Rules, override: Override | None = None) -> kinds.Categorical:
     """Levels from the most frequent; rare ones, and those beyond the most, are 'other'."""
-    words, count, missing = _counts(values)
+    words, count, missing = values.counts
     most = (override and override.number) or rules.max_levels
     kept = int(min((count >= rules.min_count).sum(), most))
     levels, pooled = words[:kept], len(words) > kept
@@ -270,21 +292,6 @@ def _categorical(values: _Values, rules: Rules, override: Override | None = None
     return kinds.Categorical(tuple(levels), has_other, has_missing, reference)
 
 
-def _counts(values: _Values) -> tuple[list[str], np.ndarray, int]:
-    """Words from the most frequent (equal ones by name), how many rows each has, and rows without one."""
-    code, words = values.words
-    count = np.bincount(code[code >= 0], minlength=len(words))
-    order = sorted(np.flatnonzero(count).tolist(), key=lambda k: (-count[k], words[k]))
-    return [words[k] for k in order], count[order], int((code < 0).sum())
-
-
-def _distinct(values: _Values) -> int:
-    """How many values there are."""
-    if values.words is not None:
-        return len(np.unique(values.words.code[values.words.code >= 0]))
-    return len(np.unique(values.numbers[~np.isnan(values.numbers)]))
-
-
 def _seen(values: _Values) -> Seen:
     """What people and `drift` are told of the training rows."""
     low = high = None
@@ -292,9 +299,9 @@ def _seen(values: _Values) -> Seen:
     if values.numbers is not None and not values.missing.all():
         low, high = float(np.nanmin(values.numbers)), float(np.nanmax(values.numbers))
     if values.words is not None and values.type != "other":
-        frequent = [word[:40] for word in _counts(values)[0][:5]]
+        frequent = [word[:40] for word in values.counts[0][:5]]
     share = float(values.missing.mean()) if len(values.missing) else 0.0
-    distinct = 0 if values.type == "other" else _distinct(values)
+    distinct = 0 if values.type == "other" else values.distinct
     return Seen(share, distinct, low, high, tuple(frequent))
 
 
@@ -320,6 +327,6 @@ def _cross(schema: Schema, table: pa.Table, asked: AskedCross, rules: Rules) -> 
         return Cross(asked.columns, kinds.Hashed(asked.buckets))
     pairs = encoding.crossed(*(encoding.words_of(table, schema.column(name)) for name in asked.columns))
     values = _Values(" x ".join(asked.columns), "word", np.ones(len(pairs.code)), None, pairs)
-    words, count, _ = _counts(values)
+    words, count, _ = values.counts
     kept = int(min((count >= rules.min_count).sum(), rules.max_levels))
     return Cross(asked.columns, kinds.Categorical(tuple(words[:kept]), len(words) > kept))
