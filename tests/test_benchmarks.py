@@ -244,3 +244,17 @@ def test_text_has_rows_of_length_one_and_frequent_words(benchmarks):
     assert np.allclose(np.square(x.toarray()).sum(axis=1), 1)
     times = np.diff(x.tocsc().indptr)
     assert times[:10].mean() > 5 * times[-500:].mean()
+
+
+def test_contenders_of_tables_fit_the_same_problem(benchmarks, tmp_path):
+    tables = benchmarks("tables")
+    for form in ("parquet", "csv"):
+        tables.write(str(tmp_path), form, 2000)
+        path, parts = str(tmp_path / f"table.{form}"), tables.Parts()
+        ours = tables.ours(path, parts, {"gap": 1e-6})
+        theirs = tables.scikit_learn(path, parts, {"gap": 1e-6, "lower": ours["lower"]})
+        assert set(parts.found) == set(tables.PARTS)
+        assert ours["features"] == theirs["features"]
+        assert theirs["objective"] == pytest.approx(ours["objective"], abs=1e-6)
+        found = {"ours": {**ours, "parts": parts.found}, "glum": {}}
+        assert tables.table(form, 2000, found).startswith(f"| {form}, 2,000 rows ")
