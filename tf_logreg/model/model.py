@@ -48,10 +48,10 @@ class Model:
     has_bias: bool = True
     dtype: str = "float32"
     sparse: bool = False
-    schema: Schema | None = None
-    mean: np.ndarray | None = None
-    deviation: np.ndarray | None = None
-    result: dict | None = None
+    schema: Schema | None = dataclasses.field(default=None, repr=False)  # pages
+    mean: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    deviation: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    result: dict | None = dataclasses.field(default=None, repr=False)
 
     @property
     def takes_dense(self) -> bool:
