@@ -59,7 +59,7 @@ BAD_FLAGS = {
     "fraction for an int": (["--config=digits", "--config.seed=1.5"], "seed"),
     "override before config": (["--config.l2=1", "--config=digits"], "config"),
     "stray argument": (["--config=digits", "runs"], "Received: runs"),
-    "unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|export"),
+    "unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|predict|describe|export"),
     "unknown strategy": (
         ["--config=digits", "--distribution_strategy=magic"],
         "off|one_device|mirrored|multi_worker_mirrored|tpu",
@@ -81,8 +81,8 @@ BAD_FLAGS = {
     "negative CPUs": (["--config=digits", "--num_virtual_cpus=-2"], "--num_virtual_cpus"),
     "too late for more CPUs": (["--config=digits", "--num_virtual_cpus=9"], "has started with 4"),
     "unknown source": (
-        ["--config=digits", "--config.data.source=csv"],
-        "one of libsvm, npz, sklearn, synthetic, tfds",
+        ["--config=digits", "--config.data.source=excel"],
+        "one of csv, libsvm, npz, parquet, sklearn, synthetic, table, tfds",
     ),
     "unknown source argument": (["--config=digits", "--config.data.args.path=x"], "no such argument"),
     "unknown data set": (["--config=digits", "--config.data.args.name=adult"], "breast_cancer, digits"),

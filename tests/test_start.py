@@ -63,7 +63,10 @@ WRONG = "from tf_logreg import config\ndef get_config():\n    found = config.get
 
 MISTAKES = {
     "a misspelt flag": (["--colour=red"], "flags: Unknown command line flag 'colour'"),
-    "an unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|export|selftest|plan"),
+    "an unknown mode": (
+        ["--config=digits", "--mode=fly"],
+        "train|evaluate|predict|describe|export|selftest|plan",
+    ),
     "an unknown strategy": (["--config=digits", "--distribution_strategy=magic"], "off|one_device|mirrored"),
     "an unknown dtype": (["--config=digits", "--dtype=int8"], "float32|float64|bfloat16"),
     "an unknown config": (["--config=digit"], "--config: expected a file or one of breast_cancer, digits"),

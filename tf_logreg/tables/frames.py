@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse
 
 from tf_logreg.errors import InputError, brief
 from tf_logreg.tables.paths import listed
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 def is_frame(data: object) -> bool:
     """Whether `table_of` takes it: a DataFrame of any library, a table of pyarrow, or a dict of columns."""
+    if scipy.sparse.issparse(data):  # of its formats DOK is a dict
+        return False
     if isinstance(data, Mapping) or _is_pandas(data):
         return True
     # What has no columns by name, an array or a series of polars for one, has the first or the second alone.
