@@ -62,9 +62,8 @@ class Drift:
                 more = ", ..." * (len(names) > _MOST_NAMED)
                 shown = ", ".join(repr(name[:40]) for name in names[:_MOST_NAMED])
                 count = sum(unseen.values())
-                found.append(
-                    f"{column.name}: {count:,} rows with levels that training had not, or rarely: {shown}{more}"
-                )
+                what = f"{count:,} rows with levels that training had not, or rarely"
+                found.append(f"{column.name}: {what}: {shown}{more}")
             if outside:
                 low, high = column.seen.low, column.seen.high
                 found.append(f"{column.name}: {outside:,} rows outside training's {low:.6g} to {high:.6g}")
