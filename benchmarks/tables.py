@@ -121,9 +121,8 @@ def ours(path: str, parts: Parts, options: dict) -> dict:
 
 
 def _import_ours() -> None:
-    import tensorflow  # noqa: F401
-
-    import tf_logreg.export.saved_model  # noqa: F401
+    for name in ("tensorflow", "tf_logreg.export.saved_model"):
+        importlib.import_module(name)
 
 
 def scikit_learn(path: str, parts: Parts, options: dict) -> dict:

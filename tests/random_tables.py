@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_logreg.model.head import Head
 from tf_logreg.model.model import Model
-from tf_logreg.tables import graph
+from tf_logreg.tables import graph_inputs
 from tf_logreg.tables.inference import Rules, infer
 from tf_logreg.tables.overrides import crosses, overrides
 from tf_logreg.tables.schema import Schema
@@ -107,9 +107,9 @@ def values_of(schema: Schema, found: pa.Table) -> dict[str, list]:
 
 def inputs_of(schema: Schema, found: pa.Table) -> dict[str, tf.Tensor]:
     """What `serving_default` is given, by the names of its inputs."""
-    names, given = graph.input_names(schema), {}
+    names, given = graph_inputs.input_names(schema), {}
     for name, values in values_of(schema, found).items():
-        spec = graph.specs(schema)[names[name]]
+        spec = graph_inputs.specs(schema)[names[name]]
         missing = "" if spec.dtype == tf.string else np.nan
         values = [missing if value is None else value for value in values]
         given[names[name]] = tf.constant(values, spec.dtype)
@@ -132,6 +132,6 @@ def examples_of(schema: Schema, found: pa.Table) -> list[bytes]:
                 tf.string: lambda v: tf.train.Feature(
                     bytes_list=tf.train.BytesList(value=[one.encode() for one in v])
                 ),
-            }[graph.example_type(column)](given)
+            }[graph_inputs.example_type(column)](given)
         rows.append(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
     return rows

@@ -9,9 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 import tf_logreg
 from tf_logreg import LogisticRegression
-from tf_logreg.data.names import told_apart
 from tf_logreg.errors import InterruptError
 from tf_logreg.fit.full_batch import saving
+from tf_logreg.names import told_apart
 
 
 @pytest.mark.parametrize(

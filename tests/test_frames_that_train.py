@@ -9,6 +9,8 @@ import pytest
 import tf_logreg
 from tf_logreg import config as configs
 from tf_logreg.errors import InputError
+from tf_logreg.modes import evaluate
+from tf_logreg.tables import schema_file
 
 N = 80
 DRAW = np.random.default_rng(0)
@@ -73,6 +75,23 @@ def test_batches_and_the_options_of_a_run():
 
 
 def test_a_schema_of_another_label(tmp_path):
-    schema = {**train(FRAME).schema.to_json(), "label": "z"}
+    schema = {**schema_file.to_json(train(FRAME).schema), "label": "z"}
     (tmp_path / "schema.json").write_text(json.dumps(schema))
     assert train(FRAME, schema=str(tmp_path)).schema.label == "y"
+
+
+def test_rows_that_are_left_out_teach_nothing():
+    gaps = np.where(np.arange(N) < 30, np.nan, FRAME["x"])
+    far = np.where(np.arange(N) < 30, 1e6, FRAME["off"])
+    model = train({**FRAME, "x": gaps, "off": far}, missing="drop")
+    assert model.feature_names == ("x", "off")  # and no 'x is missing'
+    assert model.schema.column("off").seen.high < 10
+
+
+def test_a_fit_is_timed_and_its_rows_cannot_be_read_again(tmp_path):
+    config = configs.load("table")
+    model = tf_logreg.train(FRAME, str(tmp_path / "run"), label="y", config=config)
+    assert {"data", "fit", "evaluate"} <= train(FRAME).result["seconds"].keys()
+    assert (model.kernel == tf_logreg.train(FRAME, label="y", config=config).kernel).all()
+    with pytest.raises(InputError, match=r"Received: 'frame', a data frame"):
+        evaluate.evaluate_run(str(tmp_path / "run"), strategy=tf_logreg.make_strategy())

@@ -34,7 +34,7 @@ ALLOWED = {
         "errors",
     },
     "arguments": {"config", "fit", "tables", "data", "model", "devices", "errors"},
-    "outcome": {"results", "fit", "data", "model", "devices"},
+    "outcome": {"results", "fit", "data", "model", "devices", "names"},
     "training": {
         "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",
     },
@@ -42,14 +42,14 @@ ALLOWED = {
     "faults": {"data", "fit", "solvers", "storage"},
     "fit": {
         "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "machine", "signals",
-        "errors",
+        "names", "errors",
     },
     "results": {"export", "tables", "data", "model", "objective", "devices", "storage", "machine", "errors"},
     "export": {"tables", "objective", "errors"},
     "engines": {"data", "objective", "devices", "machine", "errors"},
-    "data": {"model", "tables", "devices", "storage", "machine", "errors"},
-    "tables": {"storage", "machine", "errors"},
-    "model": {"export", "tables", "storage", "errors"},
+    "data": {"model", "tables", "devices", "storage", "machine", "errors", "names"},
+    "tables": {"storage", "machine", "errors", "names"},
+    "model": {"export", "tables", "storage", "errors", "names"},
     "objective": {"errors"},
     "exact": {"machine", "errors"},
     "solvers": set(),
@@ -59,6 +59,7 @@ ALLOWED = {
     "startup": {"signals", "errors"},
     "signals": set(),
     "machine": set(),
+    "names": {"errors"},
     "errors": set(),
 }  # fmt: skip
 MODULES = sorted(
@@ -208,7 +209,6 @@ LISTS = {
 CONSTRUCTORS = {
     ("devices/strategies.py", "make_strategy"),  # public; its parameters are the flags
     ("data/sources/csv.py", "load"),  # what data.args takes
-    ("data/sources/table.py", "load"),
     ("estimator.py", "__init__"),  # and here scikit-learn's
     ("estimator_cv.py", "__init__"),
 }

@@ -259,3 +259,51 @@ def test_a_file_of_test_rows_is_measured(command, files, tmp_path):
     assert code == 0, err
     metrics = json.loads((tmp_path / "run/result.json").read_text())["metrics"]
     assert {role: values["num_rows"] for role, values in metrics.items()} == {"train": 300, "test": 180}
+
+
+def test_codes_that_look_like_numbers_stay_words(command, tmp_path):
+    """'1E5' and '1.10' are codes where training had words; alone in a file they look like numbers."""
+    codes, rng = ["1E5", "1.10", "A7", "007"], np.random.default_rng(0)
+    code = rng.integers(0, 4, 200)
+    label = (code + rng.normal(size=200) > 1.5).astype(int)
+    rows = [f"{codes[c]},{y}" for c, y in zip(code, label, strict=True)]
+    (tmp_path / "train.csv").write_text("\n".join(["code,y", *rows]))
+    (tmp_path / "new.csv").write_text("code,y\n1E5,0\n1.10,1\n1E5,1\n")
+    run = f"--workdir={tmp_path}/run"
+    assert command(f"--data={tmp_path}/train.csv", "--label=y", run)[0] == 0
+    scores = tmp_path / "scores.csv"
+    code, out, err = command("--mode=predict", run, f"--input={tmp_path}/new.csv", f"--output={scores}")
+    assert (code, "Training had not seen" in out) == (0, False), err
+    expected = tf_logreg.load(f"{tmp_path}/run").predict_proba({"code": ["1E5", "1.10", "1E5"]})
+    found = pyarrow.csv.read_csv(scores)
+    np.testing.assert_allclose(found["P(1)"].to_numpy(), expected[:, 1], rtol=1e-12)
+    code, out, err = command("--mode=evaluate", run, f"--data={tmp_path}/new.csv")
+    assert code == 0, err
+    log_loss = -np.log(expected[[0, 1, 2], [0, 1, 1]]).mean()
+    numbers = json.loads((tmp_path / "run/evaluation.json").read_text())["metrics"]["all"]
+    assert numbers["log_loss"] == pytest.approx(log_loss, rel=1e-5)
+
+
+def test_the_offset_of_a_run_is_measured_with_and_not_predicted_with(command, tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    x, offset = rng.normal(size=300), rng.normal(size=300)
+    y = (x + offset + rng.logistic(size=300) > 0).astype(int)
+    pyarrow.csv.write_csv(pa.table({"x": x, "o": offset, "w": np.ones(300), "y": y}), tmp_path / "a.csv")
+    data, run = f"--data={tmp_path}/a.csv", f"--workdir={tmp_path}/run"
+    code, _, err = command(
+        data,
+        "--label=y",
+        run,
+        "--config.data.offset=o",
+        "--config.data.weight=w",
+        "--config.data.test_fraction=0.0",
+    )
+    assert code == 0, err
+    caplog.set_level("INFO", "tf_logreg")
+    assert command("--mode=evaluate", run, data)[0] == 0
+    assert "--config.data.weight=w weighs them as the run did" in caplog.text
+    numbers = json.loads((tmp_path / "run/evaluation.json").read_text())["metrics"]["all"]
+    trained = json.loads((tmp_path / "run/result.json").read_text())["metrics"]["train"]
+    assert numbers["log_loss"] == pytest.approx(trained["log_loss"], rel=1e-6)
+    _, out, _ = command("--mode=predict", run, f"--input={tmp_path}/a.csv", f"--output={tmp_path}/s.csv")
+    assert "data.offset='o' is not added" in out

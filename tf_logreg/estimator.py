@@ -26,7 +26,6 @@ from tf_logreg.fit.result import Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 from tf_logreg.results import workdir as workdirs
-from tf_logreg.tables.schema import Schema
 
 # With the imports: a small fit takes no longer than finding them.
 machine.libraries()
@@ -186,7 +185,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         parameters.check_penalty(self.C, l1_ratio)
         x, schema = word_columns.encoded(self, X, y, sample_weight)
         source, labels = inputs.rows_of(self, x, y, sample_weight, offset)
-        source = self._of_schema(source, schema, X)
+        source = word_columns.named(self, source, schema)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
         parameters.penalise(settings, self.C, l1_ratio, self.solver)
         if offset is not None:
@@ -200,7 +199,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         attributes.set_attributes(self, model, result, inputs.dtype_of("auto", source, x))
         if result["status"] != Status.OPTIMAL:
             remedy = f"{result['message']}{', with another workdir' * (self.workdir is not None)}"
-            messages.warn(self._beginning(result["iterations"]) + remedy)
+            messages.warn(messages.beginning(self, result["iterations"]) + remedy)
         return self
 
     def _learn(self, settings: ConfigDict, source: Source, devices: Devices) -> tuple[Model, dict]:
@@ -211,7 +210,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         learn.check(settings, dataset, devices)
         fit = learn.learn(settings, dataset, devices, monitor_of(self.verbose), start)
         seconds = {"fit": time.perf_counter() - began}
-        return fit.model, outcome.record_of(fit, dataset, devices, {}, seconds)
+        return outcome.with_rows(fit.model, dataset), outcome.record_of(fit, dataset, devices, {}, seconds)
 
     def _run(self, settings: ConfigDict, source: Source, devices: Devices) -> tuple[Model, dict]:
         """`_learn` in a work directory, with all files of a run; a finished one is not repeated."""
@@ -258,24 +257,14 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X) -> np.ndarray:  # noqa: N803
         """[n, m] float64."""
-        model, schema = self._fitted(), getattr(self, "schema_", None)
-        x = inputs.columns_of(self, X) if schema is None else word_columns.of_schema(schema, X)
+        model = self._fitted()
+        x = inputs.columns_of(self, X) if model.schema is None else word_columns.features(model, X)
         found = model.logits(x)
         if not np.isfinite(found).all():
             beyond = ~np.isfinite(found).all(axis=1)
             inputs.check_finite(self, x)
             found[beyond] = attributes.logits_in_range(model, x[beyond])
         return found
-
-    def _of_schema(self, source: Source, schema: Schema | None, X) -> Source:  # noqa: N803
-        """The rows of a fit with the names of their features; sets what is asked of X's own columns."""
-        if schema is None:
-            vars(self).pop("schema_", None)
-            return source
-        self.schema_ = schema
-        self.feature_names_in_ = np.array([column.name for column in schema.columns], object)
-        self.n_features_in_ = len(schema.columns)
-        return dataclasses.replace(source, feature_names=schema.feature_names, schema=schema)
 
     def _fitted(self) -> Model:
         """The model, with what has been written into `coef_` and `intercept_` since `fit`.
@@ -297,10 +286,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         model, head = self._fitted(), heads.resolve(self.output, len(source.class_names))
         alike = model.head == head and model.class_names == source.class_names
         return model if alike and len(model.kernel) == len(source.feature_names) else None
-
-    def _beginning(self, steps: int) -> str:
-        """How the warning begins after max_iter steps: as scikit-learn's, for those who filter by that."""
-        return _BEGINNINGS.get(self.solver, "").format(steps) if steps >= self.max_iter else ""
 
     def __sklearn_tags__(self):
         """What scikit-learn asks of an estimator: sparse rows are taken."""
@@ -324,13 +309,3 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 def monitor_of(verbose: int) -> Monitor:
     """A monitor that prints the progress, or nothing."""
     return Monitor(bar=progress.lines if verbose else progress.silent)
-
-
-# solver -> how scikit-learn's warning begins when max_iter is reached.
-_BEGINNINGS = {
-    "lbfgs": "lbfgs failed to converge after {} iteration(s). Increase the number of iterations: ",
-    "newton-cg": "newton-cg failed to converge. Increase the number of iterations: ",
-    "newton-cholesky": "Newton solver did not converge after {} iterations: ",
-    "sag": "The max_iter was reached which means the coef_ did not converge: ",
-    "saga": "The max_iter was reached which means the coef_ did not converge: ",
-}

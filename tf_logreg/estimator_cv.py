@@ -192,7 +192,7 @@ class LogisticRegressionCV(LogisticRegression):
         scores = sign * found.scores if passed else self._scores(search, found, labels, X, asked)
         self._set_choice(search, found, scores, inputs.dtype_of("auto", source, X))
         if message := self._uncertified(found):
-            messages.warn(self._beginning(found.steps.max()) + message)
+            messages.warn(messages.beginning(self, found.steps.max()) + message)
         return self
 
     def score(self, X, y, sample_weight=None, **score_params):  # noqa: N803

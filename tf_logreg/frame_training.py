@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
@@ -15,7 +15,7 @@ from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, tabular
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
-from tf_logreg.fit import learn
+from tf_logreg.fit import learn, progress
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.model.model import Model
 from tf_logreg.results import measurement
@@ -24,8 +24,6 @@ from tf_logreg.tables import frames
 
 if TYPE_CHECKING:
     from tf_logreg.tables.table import Table
-
-log = logging.getLogger(__name__)
 
 
 def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict | None = None, **where) -> Any:
@@ -70,10 +68,9 @@ def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict |
 def _settings(config: ConfigDict | None, label: str) -> ConfigDict:
     """The settings of a frame's fit, checked."""
     settings = ConfigDict((configs.load("table") if config is None else config).to_dict())
-    settings.data.source, settings.data.args = "table", {"path": "a frame"}
+    settings.data.source, settings.data.args = "frame", {}
     settings.data.label = label or settings.data.label
     configs.validate(settings)
-    settings.data.source, settings.data.args = "frame", {}
     return settings
 
 
@@ -103,14 +100,18 @@ def _learn(table: Table, settings: ConfigDict, *, overwrite: bool = False, **whe
     """A fit without files, so nothing is overwritten."""
     del overwrite
     devices = _devices(settings, **where)
+    clock = progress.Clock()
     dataset = _prepared(table, settings, devices, {})
     learn.check(settings, dataset, devices)
+    clock.lap("data")
     fit = learn.learn(settings, dataset, devices, Monitor())
+    clock.lap("fit")
     model = outcome.with_rows(fit.model, dataset)
     metrics, _ = measurement.evaluate_model(
         settings.evaluate, model.in_units(dataset.exponent), dataset.source, dataset.rows, devices
     )
-    result = outcome.record_of(fit, dataset, devices, metrics, {"fit": 0.0})
+    clock.lap("evaluate")
+    result = outcome.record_of(fit, dataset, devices, metrics, clock.seconds)
     return dataclasses.replace(model, result=result)
 
 
@@ -127,9 +128,8 @@ def _run(table: Table, settings: ConfigDict, workdir: str, *, overwrite: bool = 
     return dataclasses.replace(directory.load(workdir), result=result)
 
 
-def _bytes(table: Table, name: str) -> Any:
-    """A column as bytes, in Arrow's own form, to tell whether it has changed."""
-    import numpy as np
+def _bytes(table: Table, name: str) -> np.ndarray:
+    """A column as bytes, in Arrow's own form, to tell whether it has changed: uint8 [bytes]."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()

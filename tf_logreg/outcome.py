@@ -7,10 +7,10 @@ import numpy as np
 
 import tf_logreg
 from tf_logreg.data.dataset import Dataset
-from tf_logreg.data.names import describe
 from tf_logreg.devices.devices import Devices
 from tf_logreg.fit.result import Fit
 from tf_logreg.model.model import Model
+from tf_logreg.names import describe
 from tf_logreg.results import path as path_files
 from tf_logreg.results import record as records
 

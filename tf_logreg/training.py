@@ -30,7 +30,7 @@ from tf_logreg.model.model import Model
 from tf_logreg.results import events, measurement
 from tf_logreg.results import path as path_files
 from tf_logreg.results import workdir as directory
-from tf_logreg.tables import schema as schemas
+from tf_logreg.tables import schema_file
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
         log.info("model.keras takes dense rows: it is left out with %d features.", len(model.kernel))
     coefficients.write(run, model)
     if model.schema is not None:
-        run.write_json(schemas.NAME, model.schema.to_json())
+        run.write_json(schema_file.NAME, schema_file.to_json(model.schema))
     run.write_arrays("metrics.npz", arrays)
     if fit.path is not None:
         path_files.write(run, fit.path, model)

@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_logreg.export import saved_model
 from tf_logreg.model.head import Head
-from tf_logreg.tables import graph
+from tf_logreg.tables import graph_inputs, schema_file
 from tf_logreg.tables import schema as schemas
 from tf_logreg.tables.inference import Rules, infer
 from tf_logreg.tables.overrides import overrides
@@ -125,8 +125,8 @@ def test_the_schema_is_in_it(tmp_path):
     served = loaded(model, tmp_path)
     found = served.signatures["schema"]()
     text = found["schema"].numpy().decode()
-    assert schemas.of_json(json.loads(text), "export") == model.schema
-    assert text == schemas.text(model.schema) == served.schema.numpy().decode()
+    assert schema_file.of_json(json.loads(text), "export") == model.schema
+    assert text == schema_file.text(model.schema) == served.schema.numpy().decode()
     assert found["columns"].numpy().tolist() == [b"a b", b"w"]
     assert found["inputs"].numpy().tolist() == [b"a_b", b"w"]
 
@@ -174,7 +174,7 @@ def test_names_that_tensorflow_does_not_allow(tmp_path):
     }  # fmt: skip
     random = np.random.default_rng(2)
     model, table = fitted({name: random.standard_normal(20) for name in expected})
-    assert graph.input_names(model.schema) == expected
+    assert graph_inputs.input_names(model.schema) == expected
     served = loaded(model, tmp_path).signatures["serving_default"]
     found = served(**random_tables.inputs_of(model.schema, table))["logits"]
     np.testing.assert_allclose(found, model.logits(table), rtol=1e-12, atol=1e-13)

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tf_logreg.errors import InputError
-from tf_logreg.tables import inference
-from tf_logreg.tables import schema as schemas
+from tf_logreg.tables import inference, schema_file
 from tf_logreg.tables.overrides import AskedCross, Override
 from tf_logreg.tables.table import plain
 
@@ -33,11 +32,11 @@ EDITS = {
 @pytest.mark.parametrize("name", EDITS)
 def test_edits_that_do_not_fit(name):
     place, value, message = EDITS[name]
-    edited = copy.deepcopy(json.loads(schemas.text(FOUND)))
-    assert schemas.of_json(edited, "schema.json") == FOUND
+    edited = copy.deepcopy(json.loads(schema_file.text(FOUND)))
+    assert schema_file.of_json(edited, "schema.json") == FOUND
     at = edited
     for key in place[:-1]:
         at = at[key]
     at[place[-1]] = value
     with pytest.raises(InputError, match=f"data.schema: cannot use 'schema.json': {message}"):
-        schemas.of_json(edited, "schema.json")
+        schema_file.of_json(edited, "schema.json")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_logreg.export import saved_model
 from tf_logreg.model.head import Head
-from tf_logreg.tables import encoding, graph, kinds, overrides
+from tf_logreg.tables import encoding, graph_inputs, kinds, overrides
 from tf_logreg.tables.inference import Rules, infer
 from tf_logreg.tables.schema import Column, Cross, Schema
 from tf_logreg.tables.table import plain
@@ -25,7 +25,7 @@ def in_float32(table, schema):
     """The table with numbers and days that tf.Examples hold."""
     columns = table
     for at, column in enumerate(schema.columns):
-        if graph.example_type(column) == tf.float32 and column in schema.used:
+        if graph_inputs.example_type(column) == tf.float32 and column in schema.used:
             array = columns.column(at)
             if pa.types.is_timestamp(array.type):
                 days = pc.floor(pc.divide(array.cast(pa.int64()).cast(pa.float64()), 86400e6))

@@ -9,8 +9,7 @@ import pytest
 from table_schemas import RNG, N, Y, all_kinds, schema_of
 
 from tf_logreg.errors import InputError
-from tf_logreg.tables import kinds, overrides
-from tf_logreg.tables import schema as schemas
+from tf_logreg.tables import kinds, overrides, schema_file
 from tf_logreg.tables.overrides import Override, parse
 
 
@@ -147,7 +146,7 @@ def test_names_of_overrides_and_crosses():
 
 def test_a_schema_is_read_as_it_was_written():
     schema = all_kinds()
-    assert schemas.of_json(json.loads(schemas.text(schema)), "here") == schema
+    assert schema_file.of_json(json.loads(schema_file.text(schema)), "here") == schema
     assert len(schema.feature_names) == len(schema.scaled) == len(schema.columns_of_features)
     scaled = np.array(schema.feature_names)[schema.scaled]
     assert scaled.tolist() == ["age", "log1p(income)", "day (days)"]
@@ -173,16 +172,16 @@ def test_a_schema_is_read_as_it_was_written():
     ],
 )
 def test_edits_that_cannot_be(edit, message):
-    found = all_kinds().to_json()
+    found = schema_file.to_json(all_kinds())
     edit(found)
     with pytest.raises(InputError, match=f"data.schema: .*{message}"):
-        schemas.of_json(found, "schema.json")
+        schema_file.of_json(found, "schema.json")
 
 
 def test_an_edited_kind_is_taken():
-    found = all_kinds().to_json()
+    found = schema_file.to_json(all_kinds())
     found["columns"][3]["kind"] = "ignored"
-    schema = schemas.of_json(found, "schema.json")
+    schema = schema_file.of_json(found, "schema.json")
     assert isinstance(schema.column("city").kind, kinds.Ignored)
     assert schema.column("city") in schema.used  # a cross still needs it
     assert not any(name.startswith("city=c") and " x " not in name for name in schema.feature_names)

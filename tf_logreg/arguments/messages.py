@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -34,6 +35,20 @@ _NAMES = {
     "cv.folds": "cv",
     ", or (). Received": ". Received",
 }
+
+# solver -> how scikit-learn's warning begins when max_iter is reached.
+_BEGINNINGS = {
+    "lbfgs": "lbfgs failed to converge after {} iteration(s). Increase the number of iterations: ",
+    "newton-cg": "newton-cg failed to converge. Increase the number of iterations: ",
+    "newton-cholesky": "Newton solver did not converge after {} iterations: ",
+    "sag": "The max_iter was reached which means the coef_ did not converge: ",
+    "saga": "The max_iter was reached which means the coef_ did not converge: ",
+}
+
+
+def beginning(estimator: Any, steps: int) -> str:
+    """How the warning begins after max_iter steps: as scikit-learn's, for those who filter by that."""
+    return _BEGINNINGS.get(estimator.solver, "").format(steps) if steps >= estimator.max_iter else ""
 
 
 def in_our_words(message: str) -> str:

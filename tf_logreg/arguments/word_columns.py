@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
 import numpy as np
 
 from tf_logreg.arguments import inputs
+from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
-from tf_logreg.tables import encoding, frames, inference, kinds
+from tf_logreg.model.model import Model
+from tf_logreg.tables import encoding, frames, inference, kinds, values
 from tf_logreg.tables.schema import Schema
-
-_MOST_DENSE = 1000  # features up to which rows are an array
 
 
 def encoded(estimator: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Schema | None]:
@@ -48,7 +49,7 @@ def encoded(estimator: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Sc
     if ignored:
         reasons = ", ".join(f"{column.name!r} ({column.kind.why})" for column in ignored)
         warnings.warn(f"X: columns that are left out: {reasons}.", UserWarning, stacklevel=4)
-    return features(schema, table), schema
+    return encoding.encode(schema, table), schema
 
 
 def has_words(x: Any) -> bool:
@@ -58,10 +59,21 @@ def has_words(x: Any) -> bool:
     if hasattr(x, "dtypes") and hasattr(x, "iloc"):  # pandas: no column is copied to find out
         return any(getattr(dtype, "kind", "O") not in "biufc" for dtype in x.dtypes)
     types = frames.table_of(x, "X").columns.schema.types
-    return any(inference.type_of(one) not in ("integer", "number", "boolean") for one in types)
+    return any(values.type_of(one) not in ("integer", "number", "boolean") for one in types)
 
 
-def of_schema(schema: Schema, x: Any) -> Any:
+def named(estimator: Any, source: Source, schema: Schema | None) -> Source:
+    """The rows of a fit with the names of their features; sets what scikit-learn asks of X's own columns."""
+    if schema is None:
+        vars(estimator).pop("schema_", None)
+        return source
+    estimator.schema_ = schema
+    estimator.feature_names_in_ = np.array([column.name for column in schema.columns], object)
+    estimator.n_features_in_ = len(schema.columns)
+    return dataclasses.replace(source, feature_names=schema.feature_names, schema=schema)
+
+
+def features(model: Model, x: Any) -> Any:
     """Features [n, p] of rows to predict.
 
     Raises:
@@ -69,9 +81,4 @@ def of_schema(schema: Schema, x: Any) -> Any:
     """
     if not frames.is_frame(x):
         raise InputError(f"X: expected a frame with the columns of fit. Received: {type(x).__name__}.")
-    return features(schema, frames.table_of(x, "X").columns)
-
-
-def features(schema: Schema, table: Any) -> Any:
-    """Features [n, p], an array or CSR."""
-    return encoding.encode(schema, table, sparse=len(schema.feature_names) > _MOST_DENSE)
+    return model.encode(x)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_logreg.data import names
+from tf_logreg import names
 from tf_logreg.data.source import Batch, Source, default_names, no_offset
 from tf_logreg.devices import memory
 from tf_logreg.errors import InputError

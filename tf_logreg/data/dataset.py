@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.data import digest, moments, names, scan, shards, split, tabular, units, views
+from tf_logreg import names
+from tf_logreg.data import digest, moments, scan, shards, split, tabular, units, views
 from tf_logreg.data import folds as make_folds
 from tf_logreg.data.load import TABLES, files, load, version
 from tf_logreg.data.source import Source, with_offset

@@ -8,10 +8,10 @@ import dataclasses
 
 import numpy as np
 
-from tf_logreg.data.names import describe, told_apart
 from tf_logreg.data.source import Source
 from tf_logreg.data.split import values_of
 from tf_logreg.errors import InputError
+from tf_logreg.names import describe, told_apart
 
 
 @dataclasses.dataclass(frozen=True)

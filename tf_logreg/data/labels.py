@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_logreg.data import names
+from tf_logreg import names
 from tf_logreg.errors import InputError
 
 

@@ -27,7 +27,7 @@ _PATHS = (
     "folder",
     "data_dir",
 )  # names of arguments that are paths
-TABLES = ("csv", "parquet", "table")  # sources whose `load` gives a `Table` of raw columns
+TABLES = ("csv", "frame", "parquet", "table")  # sources whose `load` gives a `Table` of raw columns
 
 
 def known() -> list[str]:

@@ -8,7 +8,8 @@ import functools
 
 import numpy as np
 
-from tf_logreg.data import csr, host_rows, moments, names, units
+from tf_logreg import names
+from tf_logreg.data import csr, host_rows, moments, units
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tf_logreg.data import names
-from tf_logreg.data.names import describe
+from tf_logreg import names
 from tf_logreg.errors import InputError
 from tf_logreg.model.model import default_names as default_names  # of features, found here
+from tf_logreg.names import describe
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import psutil
 
-from tf_logreg.data import arrays, csr, names
+from tf_logreg import names
+from tf_logreg.data import arrays, csr
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tf_logreg.data.names import describe
 from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
+from tf_logreg.names import describe
 
 
 def split_rows(

@@ -6,7 +6,6 @@ A schema is fitted to the training rows, so rows are split first; a given one is
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -21,10 +20,10 @@ from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.source import Source
 from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.errors import InputError
-from tf_logreg.tables import encoding, inference, overrides
-from tf_logreg.tables import schema as schemas
+from tf_logreg.names import did_you_mean
+from tf_logreg.tables import encoding, inference, overrides, schema_file, values
 from tf_logreg.tables.schema import Schema
-from tf_logreg.tables.table import Table
+from tf_logreg.tables.table import Table, dictionary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROLES = ("label", "weight", "offset", "group", "time")  # fields of the section data that name columns
-_DENSE = 0.25  # share of features that are not zero, from which an array is smaller and faster than CSR
-_SMALL = 2**26  # bytes below which it does not matter
+_LAYOUTS = {"auto": None, "dense": False, "sparse": True}  # data.layout -> whether rows are CSR
 
 
 def read(
@@ -53,21 +51,29 @@ def read(
         InputError: a column is not there or cannot be used; rows cannot be split.
     """
     data = config.data
+    if schema is not None:
+        table = table.with_words(schema.word_columns)
     y, class_names = _labelled(table, data)
     rows, rest = _split(table, config, y, class_names)
     columns = features_of(table, data)
-    if schema is None:
-        schema = _inferred(columns, config, y, rest["weight"], rows["train"])
-    schema = dataclasses.replace(schema, label=data.label)  # a given one may be of another label
+
+    def inferred() -> Schema:
+        return _inferred(columns, config, y, rest["weight"], rows["train"])
+
+    is_given, schema = schema is not None, schema or inferred()
     if data.missing != "indicator":
-        rows = _whole_rows(schema, columns, rows, data.missing, table)
+        whole = _whole_rows(schema, columns, rows, data.missing, table)
+        is_less, rows = len(whole["train"]) < len(rows["train"]), whole
+        if is_less and not is_given:
+            schema = inferred()  # of the rows that are left
+    schema = dataclasses.replace(schema, label=data.label)  # a given one may be of another label
     if not schema.feature_names:
         hints = "; ".join(note for column in schema.columns for note in column.seen.notes)
         raise InputError(
             f"data: expected a column that becomes a feature. Received: none; all are ignored"
             f"{hints and ': '}{hints}."
         )
-    x = encoding.encode(schema, columns, sparse=is_sparse(schema, len(y), data.layout))
+    x = encoding.encode(schema, columns, sparse=_LAYOUTS[data.layout])
     make = from_arrays if isinstance(x, np.ndarray) else from_sparse
     source = make(x, y, class_names=class_names, feature_names=schema.feature_names, **rest)
     return dataclasses.replace(source, schema=schema), rows
@@ -143,10 +149,10 @@ def given_schema(data: ConfigDict) -> Schema | None:
         )
     path = storage.local_path(data.schema, "data.schema")
     run = storage.Folder(path, "data.schema")
-    if run.holds(schemas.NAME):
-        return schemas.of_json(run.read_json(schemas.NAME), run.where(schemas.NAME))
+    if run.holds(schema_file.NAME):
+        return schema_file.of_json(run.read_json(schema_file.NAME), run.where(schema_file.NAME))
     folder, name = os.path.split(path)
-    return schemas.of_json(storage.Folder(folder or ".", "data.schema").read_json(name), path)
+    return schema_file.of_json(storage.Folder(folder or ".", "data.schema").read_json(name), path)
 
 
 def rules_of(config: ConfigDict, columns: list[str]) -> inference.Rules:
@@ -160,14 +166,6 @@ def rules_of(config: ConfigDict, columns: list[str]) -> inference.Rules:
         overrides=overrides.overrides(data.columns.to_dict(), columns),
         crosses=overrides.crosses(data.crosses, columns),
     )
-
-
-def is_sparse(schema: Schema, num_rows: int, layout: str) -> bool:
-    """Whether rows are CSR: by data.layout, or where an array would be large and mostly zero."""
-    if layout != "auto":
-        return layout == "sparse"
-    size = 4 * num_rows * len(schema.feature_names)
-    return size > _SMALL and encoding.density(schema) < _DENSE
 
 
 def split_options(data: ConfigDict) -> dict:
@@ -186,11 +184,9 @@ def _check_roles(columns: pa.Table, data: ConfigDict) -> None:
                 "Received: ''."
             )
         if name and name not in columns.column_names:
-            near = difflib.get_close_matches(name, columns.column_names, 3)
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise InputError(
                 f"data.{role}: expected one of the {len(columns.column_names)} columns. "
-                f"Received: {name!r}.{hint}"
+                f"Received: {name!r}.{did_you_mean(name, columns.column_names)}"
             )
     if data.label in (data.weight, data.offset):
         raise InputError(
@@ -205,22 +201,20 @@ def _labels(table: Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         InputError: rows without a label, how many and the first; numbers that are no classes.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     column = table.columns[name]
     _check_known(column, table, "data.label", name)
     if not (
-        pa.types.is_string(column.type) or inference.type_of(column.type) in ("integer", "number", "boolean")
+        pa.types.is_string(column.type) or values.type_of(column.type) in ("integer", "number", "boolean")
     ):
         raise InputError(
             f"data.label: expected words, whole numbers or booleans. "
             f"Received: {column.type} in column {name!r}."
         )
     if pa.types.is_string(column.type):
-        distinct = pc.dictionary_encode(column.combine_chunks())
-        distinct = distinct.combine_chunks() if isinstance(distinct, pa.ChunkedArray) else distinct
-        codes, class_names = codings.encode(np.array(distinct.dictionary.to_pylist(), np.str_))
-        return codes[distinct.indices.to_numpy()], class_names
+        place, words = dictionary(column)
+        codes, class_names = codings.encode(np.array(words, np.str_))
+        return codes[place], class_names
     try:
         return codings.encode(column.to_numpy())
     except InputError as error:
@@ -255,7 +249,7 @@ def _extra(table: Table, name: str) -> np.ndarray:
 def _numbers(table: Table, field: str, name: str) -> np.ndarray:
     """A column of numbers without gaps, float64 [n]."""
     column = table.columns[name]
-    if inference.type_of(column.type) not in ("integer", "number", "boolean"):
+    if values.type_of(column.type) not in ("integer", "number", "boolean"):
         raise InputError(f"{field}: expected numbers. Received: {column.type} in column {name!r}.")
     _check_known(column, table, field, name)
     return column.to_numpy().astype(np.float64)
@@ -278,10 +272,9 @@ def _whole_rows(
 ) -> dict[str, np.ndarray]:
     """The rows that lack no value of a used column; InputError at the first that does with 'error'."""
     encoding.check_columns(schema, columns)
-    lacks = np.zeros(len(columns), bool)
+    lacks, used = np.zeros(len(columns), bool), np.concatenate(list(rows.values()))
     for column in schema.used:
         missing = encoding.missing_of(columns, column)
-        used = np.concatenate(list(rows.values()))
         if policy == "error" and missing[used].any():
             row = int(used[missing[used].argmax()])
             raise InputError(

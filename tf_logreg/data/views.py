@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_logreg.data import csr, host_rows, names
-from tf_logreg.data.names import describe
+from tf_logreg import names
+from tf_logreg.data import csr, host_rows
 from tf_logreg.data.source import Batch, Source
 from tf_logreg.errors import InputError
+from tf_logreg.names import describe
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -16,8 +16,7 @@ from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_logreg.objective import linear, losses
-from tf_logreg.tables import graph
-from tf_logreg.tables import schema as schemas
+from tf_logreg.tables import graph, graph_inputs, schema_file
 
 MARKER = "saved_model.pb"  # without it TensorFlow takes a folder for none of its own
 TOLERANCE = 1e-9  # of probabilities, in `selfcheck`
@@ -121,9 +120,9 @@ def _take_sparse_rows(module: tf.Module, model: Any) -> None:
 def _take_columns(module: tf.Module, model: Any) -> None:
     """Adds `serve`, `serve_examples`, `selfcheck` and `schema_json`."""
     schema = model.schema
-    module.schema = tf.Variable(schemas.text(schema), trainable=False, name="schema")
+    module.schema = tf.Variable(schema_file.text(schema), trainable=False, name="schema")
     module.vocabulary = graph.vocabulary(schema)
-    specs = graph.specs(schema)
+    specs = graph_inputs.specs(schema)
 
     def answer(given):
         weights = tf.convert_to_tensor(module.kernel), tf.convert_to_tensor(module.bias)
@@ -131,15 +130,15 @@ def _take_columns(module: tf.Module, model: Any) -> None:
 
     @tf.function(input_signature=[specs], autograph=False)
     def serve(columns):
-        return answer(graph.of_columns(schema, columns))
+        return answer(graph_inputs.of_columns(schema, columns))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def serve_examples(examples):
-        return answer(graph.of_examples(schema, examples))
+        return answer(graph_inputs.of_examples(schema, examples))
 
     @tf.function(input_signature=[], autograph=False)
     def schema_json():
-        names = graph.input_names(schema)
+        names = graph_inputs.input_names(schema)
         return {
             "schema": tf.convert_to_tensor(module.schema),
             "columns": tf.constant(list(names), tf.string),
@@ -152,7 +151,7 @@ def _take_columns(module: tf.Module, model: Any) -> None:
 
 def _add_selfcheck(module: tf.Module, model: Any, specs: dict[str, tf.TensorSpec]) -> None:
     """Adds `selfcheck`, whose golden rows and answers are constants."""
-    frame, inputs = graph.golden(model.schema)
+    frame, inputs = graph_inputs.golden(model.schema)
     expected = model.predict_proba(frame)
     bits = _bits(module).numpy()
 
@@ -190,10 +189,11 @@ def save(module: tf.Module, path: str) -> None:
     values of the same id are added. `dense` takes features, up to 100,000 of them.
     `names`: nothing -> feature_names string [p], class_names string [C], which are attributes too.
 
-    Of a table `serving_default` takes the columns that the model uses, [B] each, named as `graph.input_names`
-    says. Numbers are float64, dates too, as days since 1970, and whole numbers also where they stand for
-    words (beyond 2^53, and with a fraction, they are a level that training did not have); NaN and infinity
-    are missing values. Words are strings, and booleans are 'true' and 'false'; '' is a missing value.
+    Of a table `serving_default` takes the columns that the model uses, [B] each, named as
+    `graph_inputs.input_names` says. Numbers are float64, dates too, as days since 1970, and whole numbers
+    also where they stand for words (beyond 2^53, and with a fraction, they are a level that training did
+    not have); NaN and infinity are missing values. Words are strings, and booleans are 'true' and 'false'; ''
+    is a missing value.
     `serving_examples` takes examples string [B], serialized tf.Examples with one value a column, by its name
     in the table: an int64_list of whole numbers, a float_list of other numbers and of dates (with the digits
     and the range of float32), a bytes_list of words and booleans. Without the key, or with an empty list,

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from tf_logreg.data import names, units
+from tf_logreg import names
+from tf_logreg.data import units
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
 

@@ -18,7 +18,6 @@ from tf_logreg.tables.schema import Schema
 from tf_logreg.tables.table import Table
 
 BIAS = "(bias)"  # name of the bias among the features
-MOST_DENSE = 1000  # features of rows of a table that are encoded as an array
 MOST_LAID_OUT = 100_000  # features of a model of sparse rows that also takes them as dense rows
 
 
@@ -91,14 +90,14 @@ class Model:
         return found if offset is None else found + offset
 
     def encode(self, frame: Any) -> np.ndarray | scipy.sparse.csr_array:
-        """Features [n, p] of a frame of raw columns, by the schema; CSR where they are many.
+        """Features [n, p] of a frame of raw columns: an array or, where that would be large, CSR.
 
         Raises:
             InputError: a used column is missing, or holds another type than in training.
         """
         if not isinstance(frame, Table):
             frame = frames.table_of(frame)
-        return encoding.encode(self.schema, frame.columns, sparse=len(self.kernel) > MOST_DENSE)
+        return encoding.encode(self.schema, frame.columns)
 
     def decision_function(self, x: Any) -> np.ndarray:
         """Logits in scikit-learn's shape: [n] for class 1 with one output; else [n, C].

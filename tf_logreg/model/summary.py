@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tf_logreg.names import told_apart
+
 _MOST_EFFECTS = 5
 _MOST_CHARACTERS = 40  # of a feature's name
 
@@ -62,7 +64,7 @@ def _of_model(found: dict, model: Any) -> list[str]:
         text.append(f"  without features: log loss {loss}   accuracy {accuracy}, in the {role} rows.")
         if model.head.outputs == 1:
             share = values["label/mean"]
-            name = model.class_names[1]
+            name = told_apart(model.class_names)[1]
             text.append(f"  positive class: {name!r}, {shown(share, '.1%')} of the {role} rows.")
     if strongest := effects(model):
         named = ", ".join(f"{name[:_MOST_CHARACTERS]} {effect:+.3g}" for name, effect in strongest)
@@ -92,7 +94,8 @@ def effects(model: Any, most: int = _MOST_EFFECTS) -> list[tuple[str, float]]:
         kernel = kernel - kernel.mean(axis=1, keepdims=True)
     largest = np.take_along_axis(kernel, np.abs(kernel).argmax(axis=1)[:, None], axis=1)[:, 0]
     order = np.argsort(-np.abs(largest), kind="stable")[:most]
-    return [(model.feature_names[j], float(largest[j])) for j in order if largest[j]]
+    names = told_apart(model.feature_names)
+    return [(names[j], float(largest[j])) for j in order if largest[j]]
 
 
 def _choice(path: dict) -> str:

@@ -7,8 +7,7 @@ from tf_logreg import config as configs
 from tf_logreg.data import load, tabular
 from tf_logreg.errors import InputError
 from tf_logreg.results import workdir as directory
-from tf_logreg.tables import description
-from tf_logreg.tables import schema as schemas
+from tf_logreg.tables import description, schema_file
 
 
 def describe(config: ConfigDict, workdir: str = "") -> str:
@@ -32,8 +31,7 @@ def describe(config: ConfigDict, workdir: str = "") -> str:
     text = description.describe(schema, shares, len(rows))
     if workdir:
         folder = directory.of(workdir)
-        directory.write_note(folder, schemas.NAME, schemas.text(schema))
-        text += (
-            f"\n\nIt is in {folder.where(schemas.NAME)} too: edit it, and give it as --config.data.schema."
-        )
+        directory.write_note(folder, schema_file.NAME, schema_file.text(schema))
+        where = folder.where(schema_file.NAME)
+        text += f"\n\nIt is in {where} too: edit it, and give it as --config.data.schema."
     return text

@@ -12,7 +12,7 @@ from tf_logreg.data import dataset, load, units, views
 from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError
-from tf_logreg.results import measurement
+from tf_logreg.results import changed_data, measurement
 from tf_logreg.results import workdir as directory
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ def evaluate_run(
         result, model = directory.read_model(folder)
         asked = config if other_data else _own_config(folder)
         configs.validate(asked)
-        if model.schema is not None and asked.data.source in load.TABLES and not asked.data.label:
-            asked = _with_label(asked, model.schema.label)
+        if other_data and model.schema is not None and asked.data.source in load.TABLES:
+            asked = _with_columns_of_run(asked, directory.read_record(folder)["config"]["data"])
         # Classes and features as the run names them: a file may lack a class, or order them otherwise.
         source, rows = dataset.read_data(asked, model.class_names, model.head.outputs, model.schema)
         if source.feature_names != model.feature_names:
@@ -70,10 +70,18 @@ def evaluate_run(
     return numbers
 
 
-def _with_label(config: ConfigDict, label: str) -> ConfigDict:
-    """The config of another table, whose label is the run's."""
+def _with_columns_of_run(config: ConfigDict, run: dict) -> ConfigDict:
+    """The config of another table, whose label and offset are in the columns in which the run had them.
+
+    Args:
+        config: of the data to measure; what it names counts.
+        run: the section data of the run's config.
+    """
     config = ConfigDict(config.to_dict())
-    config.data.label = label
+    for role in ("label", "offset"):
+        config.data[role] = config.data[role] or run.get(role, "")
+    if run.get("weight") and not config.data.weight:
+        log.info("Rows count alike: --config.data.weight=%s weighs them as the run did.", run["weight"])
     return config
 
 
@@ -94,5 +102,5 @@ def _own_config(folder: storage.Folder) -> ConfigDict:
         raise InputError(f"--workdir: cannot use {where!r}: its 'config' is damaged: {error}") from None
     if "data" in record:
         remedy = "Give --config to measure the run on other data."
-        directory.check_data(folder, record, lambda known: dataset.digests(config, known), remedy=remedy)
+        changed_data.check_data(folder, record, lambda known: dataset.digests(config, known), remedy=remedy)
     return config

@@ -52,7 +52,8 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
     Raises:
         InputError: no such run, a file that lacks a used column, or an output that cannot be written.
     """
-    _, model = directory.read_model(directory.of(workdir))
+    folder = directory.of(workdir)
+    _, model = directory.read_model(folder)
     if model.schema is None:
         raise InputError(
             f"--mode=predict: expected a run on a table (csv, parquet). Received: {workdir!r}, on other rows."
@@ -64,7 +65,7 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
         raise InputError(
             f"--output: expected a name that ends in {', '.join(_ENDINGS)}. Received: {output!r}."
         )
-    table = load.load("table", path=path)
+    table = load.load("table", path=path).with_words(model.schema.word_columns)
     encoding.check_columns(model.schema, table.columns)
     _check_kept(table, wanted, model)
     drift, counts = Drift(model.schema), np.zeros(len(model.class_names), np.int64)
@@ -77,9 +78,12 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
             counts[:] += np.bincount(chosen[chosen >= 0], minlength=len(counts))
             yield scored
 
-    folder, name = os.path.split(storage.local_path(output, "--output"))
-    storage.Folder(folder or ".", "--output").write_with(name, lambda aside: _write(blocks(), aside))
-    return "\n".join(_summary(model, counts, drift, output))
+    parent, name = os.path.split(storage.local_path(output, "--output"))
+    storage.Folder(parent or ".", "--output").write_with(name, lambda aside: _write(blocks(), aside))
+    lines = _summary(model, counts, drift, output)
+    if offset := directory.read_record(folder)["config"]["data"].get("offset"):
+        lines.append(f"The run's data.offset={offset!r} is not added: these are the model's own answers.")
+    return "\n".join(lines)
 
 
 def _check_kept(table: Table, wanted: Wanted, model: Model) -> None:

@@ -7,14 +7,15 @@ or deleted.
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
 from tf_logreg.model import coefficients
 from tf_logreg.model.model import Model
 from tf_logreg.results import record as records
-from tf_logreg.tables import schema as schemas
+from tf_logreg.results.changed_data import Digests, check_data
+from tf_logreg.tables import schema_file
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,6 @@ ARTEFACTS = (
 _KEPT = ("checkpoints", "events")  # the state to resume from, and the curves so far
 _NOTES = ("selftest.txt", "plan.json", "schema.json")  # files of other modes, in a directory of their own
 _SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
-
-# Recorded digests of the data -> current ones: {'version': ..., 'files': {name: {'sha256': ...}}}.
-Digests = Callable[[dict], dict]
 
 
 def of(workdir: str, field: str = "--workdir") -> storage.Folder:
@@ -214,10 +212,10 @@ def read_model(folder: storage.Folder) -> tuple[dict, Model]:
 
 def _with_schema(folder: storage.Folder, model: Model) -> Model:
     """The model of a table with its schema; InputError where the file is damaged or of other features."""
-    if not folder.holds(schemas.NAME):
+    if not folder.holds(schema_file.NAME):
         return model
-    where = folder.where(schemas.NAME)
-    schema = schemas.of_json(folder.read_json(schemas.NAME), where)
+    where = folder.where(schema_file.NAME)
+    schema = schema_file.of_json(folder.read_json(schema_file.NAME), where)
     if schema.feature_names != model.feature_names:
         raise InputError(
             f"{folder.field}: cannot use {where!r}: its features are not those of coefficients.npz."
@@ -292,36 +290,3 @@ def _is_of_version_one(record: dict) -> bool:
         and isinstance(config["data"], dict)
         and {"source", "args", "train_split"} <= set(config["data"])
     )
-
-
-def check_data(folder: storage.Folder, record: dict, digests: Digests, *, remedy: str) -> list[str]:
-    """Compares the data's files with those that the run read.
-
-    Args:
-        folder: the work directory.
-        record: its `config.json`.
-        digests: recorded -> current digests of the files.
-        remedy: a sentence for the message about changed files.
-
-    Returns:
-        Names of files that no longer exist.
-
-    Raises:
-        InputError: a file has changed, or there is a new one.
-    """
-    known = record["data"]
-    files = known.get("files") if isinstance(known, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(file, dict) for file in files.values()):
-        raise InputError(
-            f"{folder.field}: cannot use {folder.where('config.json')!r}: its 'data' are damaged."
-        )
-    now = digests(known)
-    if now["version"] != known.get("version"):
-        raise InputError(
-            f"data: the source gives other rows than for the run in {folder.path!r}: its version is "
-            f"{now['version']}, not {known.get('version')}. {remedy}"
-        )
-    for name, file in now["files"].items():
-        if files.get(name, {}).get("sha256") != file["sha256"]:
-            raise InputError(f"data: {name!r} has changed since the run in {folder.path!r} read it. {remedy}")
-    return sorted(files.keys() - now["files"].keys())

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tf_logreg.errors import InputError
-from tf_logreg.tables import csv_faults, csv_stream, joining
+from tf_logreg.names import describe
+from tf_logreg.tables import csv_faults, csv_stream, csv_types, joining
 from tf_logreg.tables.csv_form import MISSING, MOST_ROW, Form, Layout, layout, say_guesses
 from tf_logreg.tables.joining import Part
-from tf_logreg.tables.paths import File, files_of_splits, listed
-from tf_logreg.tables.table import Table, plain_but_null, require_arrow
+from tf_logreg.tables.paths import File, files_of_splits
+from tf_logreg.tables.table import Table, plain, require_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,10 +26,6 @@ log = logging.getLogger(__name__)
 
 ENDINGS = tuple(name + packed for name in (".csv", ".tsv") for packed in ("", ".gz", ".zst"))
 _BLOCK = 2**21  # bytes that one core works on at a time
-_HEAD = 1000  # values that say whether a column has numbers or words
-_MANY_NUMBERS = 0.9  # share of numbers among words that is worth a warning
-_NUMBER = r"^[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*$|^[ \t]*[+-]?(?i:inf|infinity|nan)[ \t]*$"
-_TIME = r"^[ \t]*\d{4}-\d\d-\d\d([ T]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?[ \t]*$"
 _LEADING_ZERO = r"^[ \t]*0\d"
 
 
@@ -51,10 +46,17 @@ def read(path: str, validation_path: str, test_path: str, form: Form) -> Table:
     }
     _say_skipped([part for some in splits.values() for part in some], form)
 
-    def settle(parts: list[Part], mixed: joining.MixedTypesError) -> None:
-        _settle(parts, mixed, lambda part: _Reader(part.file, layouts[part.file.path], form))
+    def reader(part: Part) -> _Reader:
+        return _Reader(part.file, layouts[part.file.path], form)
 
-    return joining.join(splits, settle)
+    def spelled(name: str) -> pa.ChunkedArray:
+        import pyarrow as pa
+
+        some = [reader(part).words(name) for parts in splits.values() for part in parts]
+        return pa.chunked_array([chunk for words in some for chunk in words.chunks], type=pa.string())
+
+    table = joining.join(splits, lambda parts, mixed: csv_types.settle(parts, mixed, reader))
+    return dataclasses.replace(table, spelled=spelled)
 
 
 def _check_forced(form: Form, layouts: list[Layout]) -> None:
@@ -64,7 +66,7 @@ def _check_forced(form: Form, layouts: list[Layout]) -> None:
         if name not in known:
             raise InputError(
                 f"data.args.types: expected a column of the files. Received: {name!r}; "
-                f"{layouts[0].path!r} has {listed(layouts[0].names, 20)}."
+                f"{layouts[0].path!r} has {describe(layouts[0].names)}."
             )
 
 
@@ -99,9 +101,9 @@ class _Reader:
         if again:
             self._as_words(part, again)
         for name in table.column_names:
-            if name not in forced and _is_words(part.columns.column(name)):
-                _refuse_stray_words(part, name, self.layout.decimal)
-        part.columns = plain_but_null(part.columns)
+            if name not in forced and csv_types.is_words(part.columns.column(name)):
+                csv_types.refuse_stray_words(part, name, self.layout.decimal)
+        part.columns = plain(part.columns, but_null=True)
         return part
 
     def _to_read_again(self, table: pa.Table, forced: set[str]) -> list[str]:
@@ -222,7 +224,7 @@ class _Reader:
                     "data.args.types=('%s:int64',) makes them numbers.",
                     name, column[row].as_py(), part.place(row), name,
                 )  # fmt: skip
-            part.columns = _with(part.columns, name, column)
+            part.replace(name, column)
 
     def _refuse_bytes(self, part: Part) -> None:
         """InputError at the first value that is not in UTF-8: Arrow makes its column one of bytes."""
@@ -242,82 +244,6 @@ def _arrow_type(kind: str) -> pa.DataType:
         "int64": pa.int64(),
         "float64": pa.float64(),
     }[kind]
-
-
-def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
-    return table.set_column(table.column_names.index(name), name, column)
-
-
-def _is_words(column: pa.ChunkedArray) -> bool:
-    import pyarrow as pa
-
-    return column.type == pa.string() and column.null_count < len(column)
-
-
-def _matches(column: pa.ChunkedArray, pattern: str, decimal: str) -> pa.ChunkedArray:
-    import pyarrow.compute as pc
-
-    return pc.match_substring_regex(column, pattern.replace(r"\.", re.escape(decimal)))
-
-
-def _refuse_stray_words(part: Part, name: str, decimal: str) -> None:
-    """InputError where a column begins with numbers, or times, and has words later on.
-
-    Arrow would make all of them words. The first values decide, so that the same rows in more or in fewer
-    files are read alike.
-    """
-    import pyarrow.compute as pc
-
-    column = part.columns.column(name)
-    head = column.drop_null().slice(0, _HEAD) if column.null_count else column.slice(0, _HEAD)
-    for what, pattern in (("numbers", _NUMBER), ("times", _TIME)):
-        share = pc.mean(_matches(head, pattern, decimal)).as_py()
-        if share < _MANY_NUMBERS or (share == 1 and len(head) == 1):
-            continue
-        fits = _matches(column, pattern, decimal)
-        row = pc.index(fits, False).as_py()
-        if row < 0:
-            return  # numbers in forms that Arrow does not read together
-        value = column[row].as_py()
-        if share < 1:
-            count = len(column) - column.null_count - pc.sum(fits).as_py()
-            log.warning(
-                "Column %r is read as words: %d of its values are not %s, the first is %r in %s. If "
-                "they are missing values, list them in data.args.missing.",
-                name, count, what, value[:50], part.place(row),
-            )  # fmt: skip
-            return
-        raise csv_faults.stray_word(part, name, what, row)
-
-
-def _settle(parts: list[Part], mixed: joining.MixedTypesError, reader: Callable[[Part], _Reader]) -> None:
-    """Makes a column words in all files where some of them have words alone; else an InputError."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.string() not in mixed.kinds:
-        joining.refuse_mixed(parts, mixed)
-    name = mixed.name
-    for part in parts:
-        column = part.columns.column(name)
-        if column.type != pa.string() or column.null_count == len(column):
-            continue
-        decimal = reader(part).layout.decimal
-        fits = pc.or_(_matches(column, _NUMBER, decimal), _matches(column, _TIME, decimal))
-        if pc.any(fits).as_py():
-            row = pc.index(fits, False).as_py()
-            other = next(kind for kind in mixed.kinds if kind != pa.string())
-            if row >= 0:
-                what = "times" if pa.types.is_timestamp(other) else "numbers"
-                raise csv_faults.stray_word(part, name, f"{what} as in {mixed.kinds[other].file.path!r}", row)
-    log.info(
-        "Column %r is read as words: %r has words there, %r has none.",
-        name, mixed.kinds[pa.string()].file.path,
-        next(part.file.path for kind, part in mixed.kinds.items() if kind != pa.string()),
-    )  # fmt: skip
-    for part in parts:
-        if part.columns.column(name).type not in (pa.string(), pa.null()):
-            part.columns = _with(part.columns, name, reader(part).words(name))
 
 
 def _say_skipped(parts: list[Part], form: Form) -> None:

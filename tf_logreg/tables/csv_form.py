@@ -10,8 +10,8 @@ import logging
 import re
 
 from tf_logreg.errors import InputError
+from tf_logreg.names import describe
 from tf_logreg.tables.csv_stream import Stream
-from tf_logreg.tables.paths import listed
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def say_guesses(layouts: list[Layout], form: Form) -> None:
             if value != usual:
                 log.info(
                     "%s: read with %s %r, as its first rows suggest; data.args.%s sets another.",
-                    listed((one.path for one in some), 2), what, value, what,
+                    describe((one.path for one in some), 2), what, value, what,
                 )  # fmt: skip
 
 
@@ -258,13 +258,13 @@ def _names(first: list[str], form: Form, path: str) -> tuple[str, ...]:
     if all(map(_NUMBER.fullmatch, found)):
         log.warning(
             "%s: the first row, taken as the header, has numbers alone: %s. If it is data, set "
-            "data.args.header=False.", path, listed(found),
+            "data.args.header=False.", path, describe(found, 5),
         )  # fmt: skip
     names = tuple(name or f"column {at}" for at, name in enumerate(found, 1))
     if names != tuple(found):
         log.info(
             "%s: columns without a name are called %s.",
-            path, listed(name for name, given in zip(names, found, strict=True) if not given),
+            path, describe((name for name, given in zip(names, found, strict=True) if not given), 5),
         )  # fmt: skip
     _refuse_duplicates(names, f"data.args.path: expected distinct names in the header of {path!r}")
     return names

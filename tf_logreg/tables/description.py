@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 
 from tf_logreg.tables import kinds
@@ -57,15 +56,9 @@ def _cells(column: Column) -> tuple[str, ...]:
 def _values(column: Column) -> str:
     """The range of numbers and dates, the most frequent words."""
     seen = column.seen
-    if column.type == "date" and seen.low is not None:
-        return f"{_date(seen.low)} to {_date(seen.high)}"
     if isinstance(column.kind, kinds.Categorical) or column.type in ("word", "boolean"):
         return _cut(", ".join(seen.frequent[:3]))
-    return "" if seen.low is None else f"{seen.low:.6g} to {seen.high:.6g}"
-
-
-def _date(days: float) -> str:
-    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=days)).isoformat()
+    return column.range
 
 
 def becomes(column: Column) -> str:

@@ -65,8 +65,7 @@ class Drift:
                 what = f"{count:,} rows with levels that training had not, or rarely"
                 found.append(f"{column.name}: {what}: {shown}{more}")
             if outside:
-                low, high = column.seen.low, column.seen.high
-                found.append(f"{column.name}: {outside:,} rows outside training's {low:.6g} to {high:.6g}")
+                found.append(f"{column.name}: {outside:,} rows outside training's {column.range}")
             share = self._missing[column.name] / max(self.num_rows, 1)
             if share > column.seen.missing + _MORE:
                 found.append(f"{column.name}: {share:.1%} missing, in training {column.seen.missing:.1%}")

@@ -9,25 +9,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse
 
-from tf_logreg import machine
+from tf_logreg import machine, names
 from tf_logreg.errors import InputError
+from tf_logreg.names import describe
 from tf_logreg.tables import kinds
 from tf_logreg.tables.schema import Column, Cross, Schema
+from tf_logreg.tables.table import dictionary
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK_ROWS = 2**17
-_SECONDS_A_DAY = 86_400
+_MICROSECONDS_A_DAY = 86_400 * 10**6
+_SMALL = 2**26  # bytes of an array below which it does not matter how many of its numbers are zero
+_DENSE = 0.25  # share of numbers that are not zero, from which an array is smaller and faster than CSR
+_WORDS_OF_TEXT = 20  # features that a row has of a text, about
 
 
-def encode(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | scipy.sparse.csr_array:
+def encode(
+    schema: Schema, table: pa.Table, *, sparse: bool | None = None
+) -> np.ndarray | scipy.sparse.csr_array:
     """Features of all rows.
 
     Args:
         schema: what each column becomes.
         table: has the schema's used columns, in any order; others are not looked at.
-        sparse: as CSR instead of an array.
+        sparse: as CSR instead of an array; None to choose what is smaller, an array where it is small.
 
     Returns:
         [n, p], float32 where that holds every number exactly, else float64. It has no NaN.
@@ -36,6 +43,7 @@ def encode(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | sci
         InputError: a column is missing, or its values are of another type than in training.
     """
     check_columns(schema, table)
+    sparse = _is_sparse(schema, len(table)) if sparse is None else sparse
     starts = range(0, max(len(table), 1), _BLOCK_ROWS)
     blocks = list(
         machine.in_parallel(
@@ -54,22 +62,19 @@ def encode(schema: Schema, table: pa.Table, *, sparse: bool) -> np.ndarray | sci
     return found
 
 
-def density(schema: Schema) -> float:
-    """The share of a row's features that are not zero, about."""
-    given = sum(
-        1 + (len(part.features) == 2) * 0.1 for part in (*schema.columns, *schema.crosses) if part.features
-    )
-    given += sum(20 for column in schema.columns if isinstance(column.kind, kinds.Text))
-    return min(1.0, given / max(len(schema.feature_names), 1))
+def _is_sparse(schema: Schema, num_rows: int) -> bool:
+    """Whether an array of the features would be large and mostly zero."""
+    given = sum(bool(part.features) for part in (*schema.columns, *schema.crosses))
+    given += _WORDS_OF_TEXT * sum(isinstance(column.kind, kinds.Text) for column in schema.columns)
+    count = len(schema.feature_names)
+    return 4 * num_rows * count > _SMALL and given < _DENSE * count
 
 
 def check_columns(schema: Schema, table: pa.Table) -> None:
     """InputError where a used column is not there, with the names that are like it."""
-    import difflib
-
     for column in schema.used:
         if column.name not in table.column_names:
-            near = ", ".join(map(repr, difflib.get_close_matches(column.name, table.column_names, 3)))
+            near = describe(names.near(column.name, table.column_names))
             raise InputError(
                 f"data: expected the column {column.name!r}, which the model uses. Received: "
                 f"{len(table.column_names)} columns without it{near and ', but ' + near}."
@@ -140,7 +145,7 @@ def crossed(first: kinds.Words, second: kinds.Words) -> kinds.Words:
     distinct, code = np.unique(pair, return_inverse=True)
     a, b = ("", *first.words), ("", *second.words)
     return kinds.Words(
-        code.astype(np.int32), tuple(f"{a[k // count]}\x1f{b[k % count]}" for k in distinct.tolist())
+        code.astype(np.int32), tuple(f"{a[k // count]}{kinds.JOINT}{b[k % count]}" for k in distinct.tolist())
     )
 
 
@@ -159,9 +164,8 @@ def numbers_of(table: pa.Table, column: Column) -> np.ndarray:
     if column.type == "date":
         if not pa.types.is_timestamp(array.type):
             _refuse(column, array.type, "dates")
-        # Days and the time of day apart: microseconds since 1970 have more digits than float64 keeps.
-        micros = pc.cast(array, pa.int64())
-        return _plain(micros) / 1e6 / _SECONDS_A_DAY
+        # As whole numbers, microseconds from 1684 to 2255 are exact in float64.
+        return _plain(pc.cast(array, pa.int64())) / _MICROSECONDS_A_DAY
     if pa.types.is_timestamp(array.type) or not (
         pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)
     ):
@@ -188,7 +192,6 @@ def words_of(table: pa.Table, column: Column) -> kinds.Words:
         InputError: its values have no text, or other numbers than whole ones.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     array = table[column.name]
     if array.null_count == len(array):
@@ -199,11 +202,7 @@ def words_of(table: pa.Table, column: Column) -> kinds.Words:
         pa.types.is_string(array.type) or pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)
     ):
         _refuse(column, array.type, "words")
-    distinct = pc.dictionary_encode(array.combine_chunks())
-    if isinstance(distinct, pa.ChunkedArray):
-        distinct = distinct.combine_chunks()
-    words = pc.cast(distinct.dictionary, pa.string()).to_pylist()
-    code = pc.fill_null(distinct.indices, -1).to_numpy().astype(np.int32)
+    code, words = dictionary(array)
     if "" in words:  # as the served model, which has no other way to say it
         code[code == words.index("")] = -1
     return kinds.Words(code, _spelled(column, array.type, tuple(words)))

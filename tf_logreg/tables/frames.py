@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse
 
 from tf_logreg.errors import InputError, brief
-from tf_logreg.tables.paths import listed
+from tf_logreg.names import describe
 from tf_logreg.tables.table import Table, plain, plain_column, require_arrow
 
 if TYPE_CHECKING:
@@ -140,7 +140,9 @@ def _check_names(names: list, argument: str) -> list[str]:
     texts = [str(name) for name in names]
     twice = sorted({name for name in texts if texts.count(name) > 1}) if len(set(texts)) < len(texts) else []
     if twice:
-        raise InputError(f"{argument}: expected distinct names of columns. Received: {listed(twice)} twice.")
+        raise InputError(
+            f"{argument}: expected distinct names of columns. Received: {describe(twice, 5)} twice."
+        )
     return texts
 
 

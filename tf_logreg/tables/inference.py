@@ -7,9 +7,8 @@ be wrong: a code that looks like a number, an identifier, a column that tells th
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from tf_logreg import machine
 from tf_logreg.errors import InputError
 from tf_logreg.tables import encoding, kinds, leaks
 from tf_logreg.tables.overrides import AskedCross, Override
-from tf_logreg.tables.schema import Column, Cross, Schema, Seen
+from tf_logreg.tables.schema import Column, Cross, Schema
+from tf_logreg.tables.values import Values, examples_of, seen_of, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _MOSTLY = 0.9  # a share of distinct words above it: an identifier, or text
 _FEW_ROWS = 20  # nothing is an identifier in so few
 _FEW_VALUES = 12  # whole numbers of so few values may be codes
-_EXAMPLES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,48 +45,6 @@ class Rules:
     crosses: tuple[AskedCross, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Values:
-    """A column's values in the training rows.
-
-    Attributes:
-        name, type: of the column.
-        weight: [n].
-        numbers: [n] float64 with NaN, of types with numbers; else None.
-        words: of types with words; else None.
-    """
-
-    name: str
-    type: str
-    weight: np.ndarray
-    numbers: np.ndarray | None
-    words: kinds.Words | None
-
-    @functools.cached_property
-    def missing(self) -> np.ndarray:
-        """Rows without a value, bool [n]."""
-        return self.words.code < 0 if self.numbers is None else np.isnan(self.numbers)
-
-    @functools.cached_property
-    def distinct(self) -> int:
-        """How many values there are."""
-        if self.words is not None:
-            return int(np.count_nonzero(self._count))
-        return len(np.unique(self.numbers[~self.missing]))
-
-    @functools.cached_property
-    def counts(self) -> tuple[list[str], np.ndarray, int]:
-        """Words from the most frequent (equal ones by name), how many rows each has, and rows without one."""
-        count, words = self._count, self.words.words
-        order = sorted(np.flatnonzero(count).tolist(), key=lambda k: (-count[k], words[k]))
-        return [words[k] for k in order], count[order], len(self.words.code) - int(count.sum())
-
-    @functools.cached_property
-    def _count(self) -> np.ndarray:
-        """Rows of each word."""
-        return np.bincount(self.words.code + 1, minlength=len(self.words.words) + 1)[1:]
-
-
 def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, label: str = "") -> Schema:
     """The schema of a table.
 
@@ -103,56 +60,20 @@ def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, labe
     """
 
     def column(name: str) -> Column:
-        values = _values(table, name, weight)
+        values = values_of(table, name, weight)
         override = rules.overrides.get(name)
         kind, notes = (_overruled(values, override, rules), []) if override else _kind(values, rules)
         if not isinstance(kind, kinds.Ignored) and values.type != "other":
             notes += leaks.notes(values.numbers, values.words, y)
-        seen = dataclasses.replace(_seen(values), notes=tuple(notes))
-        return Column(name, values.type, kind, seen, _examples(values))
+        seen = dataclasses.replace(seen_of(values), notes=tuple(notes))
+        return Column(name, values.type, kind, seen, examples_of(values))
 
     schema = Schema(tuple(machine.in_parallel(column, table.column_names)), label=label)
     crosses = tuple(_cross(schema, table, asked, rules) for asked in rules.crosses)
     return dataclasses.replace(schema, crosses=crosses)
 
 
-def type_of(arrow: Any) -> str:
-    """One of `schema.TYPES` for a type of Arrow."""
-    import pyarrow as pa
-
-    for name, is_it in (
-        ("boolean", pa.types.is_boolean),
-        ("integer", pa.types.is_integer),
-        ("number", pa.types.is_floating),
-        ("date", pa.types.is_timestamp),
-        ("word", pa.types.is_string),
-        ("word", pa.types.is_null),
-    ):
-        if is_it(arrow):
-            return name
-    return "other"
-
-
-def _values(table: pa.Table, name: str, weight: np.ndarray) -> _Values:
-    """A column's values."""
-    found = type_of(table.schema.field(name).type)
-    bare = Column(name, found, kinds.Ignored())
-    if found == "number" and _is_whole(encoding.numbers_of(table, bare)):
-        found = "integer"  # with holes they are floats in pandas: a column is the same, wherever it was read
-    numbers = encoding.numbers_of(table, bare) if found in ("integer", "number", "date") else None
-    words = encoding.words_of(table, bare) if found in ("word", "boolean", "integer") else None
-    if found == "other":
-        words = kinds.Words(np.full(len(table), -1, np.int32), ())
-    return _Values(name, found, weight, numbers, words)
-
-
-def _is_whole(x: np.ndarray) -> bool:
-    """Whether there are numbers, and all are whole ones that float64 holds."""
-    x = x[~np.isnan(x)]
-    return len(x) > 0 and bool(((x == np.floor(x)) & (np.abs(x) <= 2**53)).all())
-
-
-def _kind(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
+def _kind(values: Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
     """What a column becomes by itself, and hints."""
     missing = int(values.missing.sum())
     known = len(values.missing) - missing
@@ -175,7 +96,7 @@ def _kind(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
     return _numeric(values, rules), _doubts(values, distinct, known)
 
 
-def _levels(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
+def _levels(values: Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
     """Levels, where one is frequent enough."""
     found = _categorical(values, rules)
     _, count, missing = values.counts
@@ -186,7 +107,7 @@ def _levels(values: _Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:
     return kinds.Ignored(why), [f"rare values only: {_say(values.name, 'hashed:1000')} keeps them"]
 
 
-def _doubts(values: _Values, distinct: int, known: int) -> list[str]:
+def _doubts(values: Values, distinct: int, known: int) -> list[str]:
     """Why a column of numbers may be something else."""
     if values.type != "integer":
         return []
@@ -202,7 +123,7 @@ def _say(name: str, kind: str) -> str:
     return f"--config.data.columns.{name}={kind}" if name.isidentifier() else f"'{kind}'"
 
 
-def _overruled(values: _Values, override: Override, rules: Rules) -> kinds.Kind:
+def _overruled(values: Values, override: Override, rules: Rules) -> kinds.Kind:
     """What a column becomes by someone's word."""
     kind, field = override.kind, f"data.columns.{values.name}"
     if kind == "ignore":
@@ -232,7 +153,7 @@ def _overruled(values: _Values, override: Override, rules: Rules) -> kinds.Kind:
     return _numeric(values, rules, is_log=kind == "log1p")
 
 
-def _numeric(values: _Values, rules: Rules, *, is_log: bool = False) -> kinds.Numeric | kinds.Date:
+def _numeric(values: Values, rules: Rules, *, is_log: bool = False) -> kinds.Numeric | kinds.Date:
     """Numbers, with the mean that stands for missing ones."""
     x, missing = kinds.Numeric(is_log=is_log).known(values.numbers)
     if is_log and (low := np.flatnonzero(values.numbers <= -1)).size:
@@ -253,7 +174,7 @@ def _numeric(values: _Values, rules: Rules, *, is_log: bool = False) -> kinds.Nu
     return kinds.Numeric(mean32, has_indicator, is_log)
 
 
-def _bucketized(values: _Values, count: int, rules: Rules) -> kinds.Bucketized:
+def _bucketized(values: Values, count: int, rules: Rules) -> kinds.Bucketized:
     """Buckets of about equal weight."""
     known = np.flatnonzero(~values.missing)
     order = known[np.argsort(values.numbers[known], kind="stable")]
@@ -273,7 +194,7 @@ def _bucketized(values: _Values, count: int, rules: Rules) -> kinds.Bucketized:
     return dataclasses.replace(found, reference=int(counts.argmax()))
 
 
-def _categorical(values: _Values, rules: Rules, override: Override | None = None) -> kinds.Categorical:
+def _categorical(values: Values, rules: Rules, override: Override | None = None) -> kinds.Categorical:
     """Levels from the most frequent; rare ones, and those beyond the most, are 'other'."""
     words, count, missing = values.counts
     most = (override and override.number) or rules.max_levels
@@ -292,29 +213,6 @@ def _categorical(values: _Values, rules: Rules, override: Override | None = None
     return kinds.Categorical(tuple(levels), has_other, has_missing, reference)
 
 
-def _seen(values: _Values) -> Seen:
-    """What people and `drift` are told of the training rows."""
-    low = high = None
-    frequent: list[str] = []
-    if values.numbers is not None and not values.missing.all():
-        low, high = float(np.nanmin(values.numbers)), float(np.nanmax(values.numbers))
-    if values.words is not None and values.type != "other":
-        frequent = [word[:40] for word in values.counts[0][:5]]
-    share = float(values.missing.mean()) if len(values.missing) else 0.0
-    distinct = 0 if values.type == "other" else values.distinct
-    return Seen(share, distinct, low, high, tuple(frequent))
-
-
-def _examples(values: _Values) -> tuple[float | str | None, ...]:
-    """The first training rows' values."""
-    if values.type == "other":
-        return ()
-    if values.numbers is not None:
-        return tuple(None if np.isnan(x) else float(x) for x in values.numbers[:_EXAMPLES])
-    words = (*values.words.words, None)
-    return tuple(words[code] for code in values.words.code[:_EXAMPLES])
-
-
 def _cross(schema: Schema, table: pa.Table, asked: AskedCross, rules: Rules) -> Cross:
     """A cross of two columns of words."""
     for name in asked.columns:
@@ -326,7 +224,7 @@ def _cross(schema: Schema, table: pa.Table, asked: AskedCross, rules: Rules) -> 
     if asked.buckets:
         return Cross(asked.columns, kinds.Hashed(asked.buckets))
     pairs = encoding.crossed(*(encoding.words_of(table, schema.column(name)) for name in asked.columns))
-    values = _Values(" x ".join(asked.columns), "word", np.ones(len(pairs.code)), None, pairs)
+    values = Values(" x ".join(asked.columns), "word", np.ones(len(pairs.code)), None, pairs)
     words, count, _ = values.counts
     kept = int(min((count >= rules.min_count).sum(), rules.max_levels))
     return Cross(asked.columns, kinds.Categorical(tuple(words[:kept]), len(words) > kept))

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tf_logreg.errors import InputError
-from tf_logreg.tables.paths import File, listed
+from tf_logreg.names import describe
+from tf_logreg.tables.paths import File
 from tf_logreg.tables.table import Table, plain_column
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class Part:
         for skipped in self.skipped:
             number += skipped <= number
         return f"row {number} of {self.file.path}"
+
+    def replace(self, name: str, column: pa.ChunkedArray) -> None:
+        """Puts another column in place of the one of this name."""
+        self.columns = self.columns.set_column(self.columns.column_names.index(name), name, column)
 
 
 class MixedTypesError(Exception):
@@ -104,7 +109,7 @@ def _ranges(splits: Mapping[str, Sequence[Part]]) -> dict[str, range]:
             field = "path" if split == "train" else f"{split}_path"
             raise InputError(
                 f"data.args.{field}: expected rows. Received: none in "
-                f"{listed(part.file.path for part in parts)}."
+                f"{describe((part.file.path for part in parts), 5)}."
             )
         found[split], start = range(start, stop), stop
     return found
@@ -118,7 +123,9 @@ def _check_names(parts: list[Part]) -> None:
         lacks = [name for name in names if name not in set(others)]
         more = [name for name in others if name not in set(names)]
         if lacks or more:
-            told = [f"it lacks {listed(lacks)}"] * bool(lacks) + [f"it has {listed(more)} more"] * bool(more)
+            told = [f"it lacks {describe(lacks, 5)}"] * bool(lacks) + [
+                f"it has {describe(more, 5)} more"
+            ] * bool(more)
             raise InputError(
                 f"data.args.path: expected {part.file.path!r} to have the columns of "
                 f"{parts[0].file.path!r}. Received: {' and '.join(told)}."

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+JOINT = "\x1f"  # between the two words of a cross
 TEXT_BUCKETS = 2**16  # of `text` without a number
 
 
@@ -117,9 +118,7 @@ class Bucketized:
         found = [f"{name} < {edges[0]}"]
         found += [f"{name} in [{low}, {high})" for low, high in itertools.pairwise(edges)]
         found += [f"{name} >= {edges[-1]}", *[f"{name} is missing"] * self.has_missing]
-        return (
-            tuple(np.delete(np.array(found, object), self.reference)) if self.reference >= 0 else tuple(found)
-        )
+        return _all_but(found, self.reference)
 
     def encode(self, x: np.ndarray) -> list[Part]:
         """Features of numbers [n] float64, NaN where missing."""
@@ -149,7 +148,7 @@ class Categorical:
         """Their names."""
         found = [f"{name}={level}" for level in self.levels]
         found += [f"{name} is other"] * self.has_other + [f"{name} is missing"] * self.has_missing
-        return tuple(found[: self.reference] + found[self.reference + 1 :] if self.reference >= 0 else found)
+        return _all_but(found, self.reference)
 
     @property
     def other(self) -> int:
@@ -244,6 +243,11 @@ def scaled(kind: Kind) -> np.ndarray:
     if isinstance(kind, Numeric | Date):
         found[0] = True
     return found
+
+
+def _all_but(names: list[str], reference: int) -> tuple[str, ...]:
+    """Names of features without that of the reference level, -1 for none."""
+    return tuple(name for place, name in enumerate(names) if place != reference)
 
 
 def without(place: np.ndarray, reference: int) -> np.ndarray:

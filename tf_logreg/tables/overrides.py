@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 
 from tf_logreg.errors import InputError
+from tf_logreg.names import did_you_mean
 from tf_logreg.tables import kinds
 
 _NUMBERS = {"bucketized": True, "hashed": True, "text": False, "categorical": False}  # whether one is needed
@@ -45,11 +45,9 @@ def overrides(asked: Mapping[str, str], columns: Iterable[str]) -> dict[str, Ove
     columns = tuple(columns)
     for name in asked:
         if name not in columns:
-            near = difflib.get_close_matches(name, columns, 3)
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise InputError(
                 f"data.columns.{name}: expected one of the table's {len(columns)} columns. "
-                f"Received: {name!r}.{hint}"
+                f"Received: {name!r}.{did_you_mean(name, columns)}"
             )
     return {name: parse(text, f"data.columns.{name}") for name, text in asked.items()}
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tf_logreg.errors import InputError, brief
+from tf_logreg.names import describe
 from tf_logreg.tables import joining
-from tf_logreg.tables.paths import File, files_of_splits, listed
-from tf_logreg.tables.table import Table, plain_but_null, require_arrow
+from tf_logreg.tables.paths import File, files_of_splits
+from tf_logreg.tables.table import Table, plain, require_arrow
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -51,7 +52,7 @@ def _part(file: File) -> joining.Part:
             table = parquet.read(use_pandas_metadata=False)
             rows = parquet.metadata.num_rows
         table.validate(full=True)
-        columns = plain_but_null(table)
+        columns = plain(table, but_null=True)
     except InputError:
         raise
     except faults as error:
@@ -97,7 +98,7 @@ def _check_footer(parquet: pq.ParquetFile, path: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise InputError(
-            f"data.args.path: expected distinct names of columns in {path!r}. Received: {listed(twice)} "
+            f"data.args.path: expected distinct names of columns in {path!r}. Received: {describe(twice, 5)} "
             "twice."
         )
     if not names:

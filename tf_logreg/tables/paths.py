@@ -13,7 +13,6 @@ from tf_logreg import storage
 from tf_logreg.errors import InputError
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # the folder of the rows that have none
-_SHOWN = 5  # names in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +48,6 @@ def files_of_splits(
         raise InputError(f"data.args.path: expected a file, a folder or a pattern. Received: {path!r}.")
     _refuse_twice([file.path for some in found.values() for file in some])
     return found
-
-
-def listed(names, most: int = _SHOWN) -> str:
-    """Names for a message: quoted, and cut after the first `most`."""
-    names = list(names)
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
 
 
 def _files(text: str, field: str, endings: tuple[str, ...]) -> list[File]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tf_logreg.errors import InputError
 
@@ -28,45 +31,64 @@ class Table:
         splits: named ranges of rows, 'train' and those that have files of their own.
         place: row id -> its location, for messages: 'row 17 of adult.csv'. Rows of a file are counted from
             1, and neither the header nor empty lines count; rows of a frame are counted from 0.
+        spelled: name -> the column as its file spells it, string; None where values have types of their own.
     """
 
     columns: pa.Table
     splits: Mapping[str, range]
     place: Callable[[int], str] = _place
+    spelled: Callable[[str], pa.ChunkedArray] | None = None
+
+    def with_words(self, names: Iterable[str]) -> Table:
+        """The same rows with some columns, as far as they are here, as words.
+
+        A CSV file of codes such as '1E5' or '1.10' may look like one of numbers, where training had words.
+        """
+        if self.spelled is None:
+            return self
+        columns = self.columns
+        for at, field in enumerate(self.columns.schema):
+            if field.name in set(names) and field.type != "string" and columns[at].null_count < len(columns):
+                columns = columns.set_column(at, field.name, self.spelled(field.name))
+        return dataclasses.replace(self, columns=columns)
 
 
 def require_arrow(argument: str) -> None:
     """Raises an InputError where pyarrow, which reads all tables, is not installed."""
-    try:
-        import pyarrow as pa  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("pyarrow") is None:
         raise InputError(
             f"{argument}: expected the package pyarrow, which reads tables. Received: it is not installed; "
             "install it with pip install 'tf_logreg[tables]' or pip install pyarrow."
-        ) from None
+        )
 
 
-def plain(table: pa.Table) -> pa.Table:
+def dictionary(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """The place of each value among the distinct ones, int32 [n], -1 where missing; and these, as text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.dictionary_encode(column.combine_chunks())
+    if isinstance(found, pa.ChunkedArray):  # of a column without rows
+        found = found.combine_chunks()
+    place = pc.fill_null(found.indices, -1).to_numpy().astype(np.int32)
+    return place, pc.cast(found.dictionary, pa.string()).to_pylist()
+
+
+def plain(table: pa.Table, *, but_null: bool = False) -> pa.Table:
     """The same columns in plain types, with null in place of NaN.
 
     Whole numbers of any width become int64 (float64 if one is beyond it), other numbers float64, dates and
-    times timestamp('us') in UTC, texts and categories of texts string, and a column of nulls float64.
+    times timestamp('us') in UTC, texts and categories of texts string, and a column of nulls float64; or with
+    `but_null` that stays as it is, for what other files have there.
 
     Raises:
         pyarrow.ArrowException: a value that is not what its type says, such as text that is not UTF-8.
     """
     import pyarrow as pa
 
-    columns = [plain_column(table.column(at)) for at in range(table.num_columns)]
-    return pa.table(columns, names=table.column_names)
-
-
-def plain_but_null(table: pa.Table) -> pa.Table:
-    """As `plain`, but columns without any type stay so: they go with what other files have there."""
-    import pyarrow as pa
-
     columns = [
-        column if pa.types.is_null(column.type) else plain_column(column) for column in table.itercolumns()
+        column if but_null and pa.types.is_null(column.type) else plain_column(column)
+        for column in table.itercolumns()
     ]
     return pa.table(columns, names=table.column_names)
 

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 _BLOCK = 2**16  # texts that are split at a time
 _BETWEEN = r"[^\p{L}\p{N}]+"  # what stands between two words of a text: neither letters nor digits
-JOINT = "\x1f"  # between the words of a cross
 
 
 def hash_of(words: tf.Tensor, buckets: int) -> tf.Tensor:

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 import psutil
 
-from tf_logreg import machine, storage
-from tf_logreg.data import labels, libsvm_text, names, sparse_arrays
+from tf_logreg import machine, names, storage
+from tf_logreg.data import labels, libsvm_text, sparse_arrays
 from tf_logreg.data.csr import csr_array
 from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError, brief

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from tf_logreg import names
 from tf_logreg.data import labels as codings
-from tf_logreg.data import names, npz_file
+from tf_logreg.data import npz_file
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.source import Source
 from tf_logreg.data.sparse_arrays import from_sparse

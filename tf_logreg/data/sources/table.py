@@ -11,45 +11,31 @@ _FORMATS = {"csv": csv, "parquet": parquet}
 _PATHS = ("path", "validation_path", "test_path")
 
 
-def load(
-    path: str,
-    validation_path: str = "",
-    test_path: str = "",
-    separator: str = "",
-    quote: str = '"',
-    decimal: str = "",
-    header: bool = True,
-    column_names: tuple = (),
-    missing: tuple = (),
-    encoding: str = "utf-8",
-    on_bad_lines: str = "error",
-    types: tuple = (),
-) -> Table:
+def load(path: str, validation_path: str = "", test_path: str = "", **form) -> Table:
     """Reads files of named columns, all of one format.
 
     Args:
         path, validation_path, test_path: as of the sources `csv` and `parquet`, whose format the endings of
             the files say, .parquet and .pq or .csv and .tsv, or else a prefix: 'csv:adult.data'.
-        separator, quote, decimal, header, column_names, missing, encoding, on_bad_lines, types: as of the
-            source `csv`; with Parquet they are refused.
+        **form: the further arguments of the source `csv`; with Parquet they are refused.
 
     Raises:
         InputError: as these sources, or files of which neither the ending nor a prefix says the format.
     """
-    given = {
-        name: value for name, value in locals().items() if name in inspect.signature(csv.load).parameters
-    }
-    name, given = _format(given)
+    name, files = _format({"path": path, "validation_path": validation_path, "test_path": test_path})
     if name == "csv":
-        return csv.load(**given)
-    defaults = {name: one.default for name, one in inspect.signature(csv.load).parameters.items()}
-    for key in set(given) - set(_PATHS):
-        if given[key] != defaults[key]:
+        return csv.load(**files, **form)
+    for key, value in form.items():
+        default = inspect.signature(csv.load).parameters[key].default
+        if value != default:
             raise InputError(
-                f"data.args.{key}: expected {defaults[key]!r} with Parquet, which says this itself. "
-                f"Received: {given[key]!r}."
+                f"data.args.{key}: expected {default!r} with Parquet, which says this itself. "
+                f"Received: {value!r}."
             )
-    return parquet.load(**{name: given[name] for name in _PATHS})
+    return parquet.load(**files)
+
+
+load.__signature__ = inspect.signature(csv.load)  # what data.args takes
 
 
 def files(path: str, validation_path: str = "", test_path: str = "", **_) -> dict[str, str]:

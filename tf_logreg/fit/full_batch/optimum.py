@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from tf_logreg import machine
 from tf_logreg.data import moments
 from tf_logreg.data.dataset import Dataset
-from tf_logreg.data.names import describe, told_apart
 from tf_logreg.engines import load as engines
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
@@ -29,6 +28,7 @@ from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.result import Status, Trained
 from tf_logreg.fit.task import Task
 from tf_logreg.model.model import Model
+from tf_logreg.names import describe, told_apart
 from tf_logreg.solvers import load as solvers
 
 LARGEST_PENALTY = 1e25

@@ -8,12 +8,12 @@ import scipy.special
 
 from tf_logreg.data import host_rows, moments
 from tf_logreg.data.dataset import Dataset
-from tf_logreg.data.names import told_apart
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.model import areas as curves
 from tf_logreg.model.head import Head
+from tf_logreg.names import told_apart
 from tf_logreg.objective import records
 
 

@@ -5,6 +5,8 @@ classes 'crane'); they are refused only where a name must identify one.
 """
 
 import collections
+import difflib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -72,10 +74,22 @@ def told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def describe(names: tuple[str, ...], most: int = 20) -> str:
+def describe(names: Iterable[str], most: int = 20) -> str:
     """Names for a message: quoted, and cut after the first `most`."""
+    names = tuple(names)
     shown = ", ".join(repr(name) for name in names[:most])
     return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that are like this one, the nearest first."""
+    return difflib.get_close_matches(name, list(known), 3)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """' Did you mean 'age'?' for the end of a message; '' if no known name is like this one."""
+    found = near(name, known)
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def positions(chosen: tuple[str, ...], names: tuple[str, ...], argument: str) -> list[int]:

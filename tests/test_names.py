@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tf_logreg.data import labels, names, views
+from tf_logreg import names
+from tf_logreg.data import labels, views
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.source import with_offset
 from tf_logreg.errors import InputError
