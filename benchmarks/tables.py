@@ -72,7 +72,7 @@ class Parts:
         return answer
 
 
-def pyarrow(path: str, parts: Parts, _: dict) -> dict:
+def arrow(path: str, parts: Parts, _: dict) -> dict:
     """Reading alone, by Arrow itself."""
     parts.run("imports", lambda: __import__("pyarrow.csv") and __import__("pyarrow.parquet"))
     import pyarrow.csv
@@ -121,6 +121,7 @@ def ours(path: str, parts: Parts, options: dict) -> dict:
 
 
 def _import_ours() -> None:
+    """What a run imports before it reads its rows."""
     for name in ("tensorflow", "tf_logreg.export.saved_model"):
         importlib.import_module(name)
 
@@ -227,7 +228,7 @@ def _scores(y: np.ndarray, predict) -> tuple[float, ...]:
 
 def contender(arguments: argparse.Namespace) -> dict:
     """What one contender takes for one file."""
-    task = {"pyarrow": pyarrow, "ours": ours, "scikit-learn": scikit_learn, "glum": glum}[arguments.contender]
+    task = {"pyarrow": arrow, "ours": ours, "scikit-learn": scikit_learn, "glum": glum}[arguments.contender]
     path, parts = os.path.join(arguments.folder, f"table.{arguments.form}"), Parts()
     options = {"gap": arguments.gap, "lower": arguments.lower}
     if not arguments.profile:

@@ -42,6 +42,15 @@ def run(files, tmp_path_factory):
 WITH_TEXT = ("--config.data.columns.note=text:64", "--config.data.columns.visited=date")
 
 
+def predict(command, run, rows, output, *more):
+    """What `--mode=predict` prints."""
+    code, out, err = command(
+        "--mode=predict", f"--workdir={run}", f"--input={rows}", f"--output={output}", *more
+    )
+    assert code == 0, err
+    return out
+
+
 def kernel(work):
     return np.load(work / "coefficients.npz")["kernel"]
 
@@ -98,6 +107,13 @@ def test_a_repeated_run_is_not_repeated_and_its_schema_serves_another(command, f
     )
 
 
+def test_what_is_left_out_or_doubtful_is_said(command, files, tmp_path, caplog):
+    caplog.set_level("INFO", "tf_logreg")
+    assert command(f"--data={files}/pets.csv", "--label=animal", f"--workdir={tmp_path}/run")[0] == 0
+    assert "Columns that are left out: 'visited' (a date), 'note' (texts)." in caplog.text
+    assert "To look at: id: an identifier?" in caplog.text
+
+
 def test_measured_on_another_file(command, files, run):
     code, out, err = command("--mode=evaluate", f"--data={files}/pets.parquet", f"--workdir={run}")
     assert code == 0, err
@@ -116,11 +132,7 @@ def test_measured_on_another_file(command, files, run):
 def test_scored_rows(command, files, run, tmp_path, ending, monkeypatch):
     monkeypatch.setattr(scoring, "_BLOCK_ROWS", 100)
     output = tmp_path / f"scores.{ending}"
-    code, out, err = command(
-        "--mode=predict", f"--workdir={run}", f"--input={files}/new.csv", f"--output={output}",
-        "--keep=id,weight", "--explain=2",
-    )  # fmt: skip
-    assert code == 0, err
+    out = predict(command, run, files / "new.csv", output, "--keep=id,weight", "--explain=2")
     assert f"{len(PETS)} rows in" in out
     read = pyarrow.parquet.read_table if ending == "parquet" else pyarrow.csv.read_csv
     found = read(output)
@@ -147,31 +159,22 @@ def test_what_training_had_not_seen(command, files, run, tmp_path):
     strange = strange.set_column(strange.column_names.index("ears"), "ears", pa.array(["horns"] * len(PETS)))
     strange = strange.set_column(weight - 1, "weight", pa.array([900.0] * 400 + [None] * 80))
     pyarrow.parquet.write_table(strange, tmp_path / "strange.parquet")
-    _, out, err = command(
-        "--mode=predict",
-        f"--workdir={run}",
-        f"--input={tmp_path}/strange.parquet",
-        f"--output={tmp_path}/o.csv",
-    )
-    assert "ears: 480 rows with levels that training had not, or rarely: 'horns'" in out, err
+    out = predict(command, run, tmp_path / "strange.parquet", tmp_path / "o.csv")
+    assert "ears: 480 rows with levels that training had not, or rarely: 'horns'" in out
     assert "weight: 400 rows outside training's" in out
     assert "weight: 16.7% missing" in out
 
 
-def test_rows_beyond_all_numbers_have_no_class(command, run, tmp_path):
-    weight = PETS.column_names.index("weight")
-    huge = PETS.set_column(weight, "weight", pa.array([1.7e308, *[5.0] * (len(PETS) - 1)]))
-    huge = huge.set_column(PETS.column_names.index("age"), "age", pa.array([-1.7e308] * len(PETS)))
-    pyarrow.parquet.write_table(huge, tmp_path / "huge.parquet")
-    code, out, err = command(
-        "--mode=predict",
-        f"--workdir={run}",
-        f"--input={tmp_path}/huge.parquet",
-        f"--output={tmp_path}/o.parquet",
-    )
-    assert code == 0, err
+def test_rows_beyond_all_numbers_have_no_class(command, tmp_path):
+    x = np.random.default_rng(0).normal(size=200) * 1e-6  # so that its coefficient is about a million
+    label = (x > 0) ^ (np.arange(200) % 9 == 0)
+    pyarrow.parquet.write_table(pa.table({"x": x, "y": label}), tmp_path / "small.parquet")
+    assert command(f"--data={tmp_path}/small.parquet", "--label=y", f"--workdir={tmp_path}/run")[0] == 0
+    pyarrow.parquet.write_table(pa.table({"x": [1e307, -1e307, 0.0]}), tmp_path / "huge.parquet")
+    out = predict(command, tmp_path / "run", tmp_path / "huge.parquet", tmp_path / "o.parquet")
     lost = pyarrow.parquet.read_table(tmp_path / "o.parquet")["class"].null_count
     assert (f"No class: {lost} rows" in out) == (lost > 0)
+    assert lost == 2
 
 
 BAD = {
@@ -219,6 +222,7 @@ def test_refused_to_score(command, files, run, tmp_path):
         (["--input={0}/less.csv", "--output={0}/o.csv"], "expected the column 'weight'"),
         (["--input={1}/new.csv", "--output={0}/o.xlsx"], "--output: expected a name that ends in .csv"),
         (["--input={1}/new.csv"], "--output: expected a file"),
+        (["--input={1}/none.csv", "--output={0}/o.csv"], "--input: expected a file. Received: "),
         (["--output={0}/o.csv"], "--input: expected a file"),
         (
             ["--input={1}/new.csv", "--output={0}/o.csv", "--keep=what"],
@@ -272,8 +276,8 @@ def test_codes_that_look_like_numbers_stay_words(command, tmp_path):
     run = f"--workdir={tmp_path}/run"
     assert command(f"--data={tmp_path}/train.csv", "--label=y", run)[0] == 0
     scores = tmp_path / "scores.csv"
-    code, out, err = command("--mode=predict", run, f"--input={tmp_path}/new.csv", f"--output={scores}")
-    assert (code, "Training had not seen" in out) == (0, False), err
+    out = predict(command, tmp_path / "run", tmp_path / "new.csv", scores)
+    assert "Training had not seen" not in out
     expected = tf_logreg.load(f"{tmp_path}/run").predict_proba({"code": ["1E5", "1.10", "1E5"]})
     found = pyarrow.csv.read_csv(scores)
     np.testing.assert_allclose(found["P(1)"].to_numpy(), expected[:, 1], rtol=1e-12)
@@ -305,5 +309,5 @@ def test_the_offset_of_a_run_is_measured_with_and_not_predicted_with(command, tm
     numbers = json.loads((tmp_path / "run/evaluation.json").read_text())["metrics"]["all"]
     trained = json.loads((tmp_path / "run/result.json").read_text())["metrics"]["train"]
     assert numbers["log_loss"] == pytest.approx(trained["log_loss"], rel=1e-6)
-    _, out, _ = command("--mode=predict", run, f"--input={tmp_path}/a.csv", f"--output={tmp_path}/s.csv")
+    out = predict(command, tmp_path / "run", tmp_path / "a.csv", tmp_path / "s.csv")
     assert "data.offset='o' is not added" in out

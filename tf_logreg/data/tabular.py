@@ -14,23 +14,21 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import storage
-from tf_logreg.data import labels as codings
-from tf_logreg.data import split
+from tf_logreg.data import named_columns, split
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.source import Source
 from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.errors import InputError
-from tf_logreg.names import did_you_mean
-from tf_logreg.tables import encoding, inference, overrides, schema_file, values
+from tf_logreg.tables import encoding, inference, kinds, overrides, schema_file
 from tf_logreg.tables.schema import Schema
-from tf_logreg.tables.table import Table, dictionary
+from tf_logreg.tables.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
-ROLES = ("label", "weight", "offset", "group", "time")  # fields of the section data that name columns
+_MOST_SAID = 10  # columns that are named, and hints
 _LAYOUTS = {"auto": None, "dense": False, "sparse": True}  # data.layout -> whether rows are CSR
 
 
@@ -53,9 +51,9 @@ def read(
     data = config.data
     if schema is not None:
         table = table.with_words(schema.word_columns)
-    y, class_names = _labelled(table, data)
+    y, class_names = named_columns.labelled(table, data)
     rows, rest = _split(table, config, y, class_names)
-    columns = features_of(table, data)
+    columns = named_columns.features_of(table, data)
 
     def inferred() -> Schema:
         return _inferred(columns, config, y, rest["weight"], rows["train"])
@@ -66,6 +64,8 @@ def read(
         is_less, rows = len(whole["train"]) < len(rows["train"]), whole
         if is_less and not is_given:
             schema = inferred()  # of the rows that are left
+    if not is_given:
+        _say(schema)
     schema = dataclasses.replace(schema, label=data.label)  # a given one may be of another label
     if not schema.feature_names:
         hints = "; ".join(note for column in schema.columns for note in column.seen.notes)
@@ -79,6 +79,19 @@ def read(
     return dataclasses.replace(source, schema=schema), rows
 
 
+def _say(schema: Schema) -> None:
+    """Logs which columns are left out, and the hints and warnings of a schema, as far as they are few."""
+    ignored = [f"{c.name!r} ({c.kind.why})" for c in schema.columns if isinstance(c.kind, kinds.Ignored)]
+    notes = [f"{column.name}: {note}" for column in schema.columns for note in column.seen.notes]
+    if ignored:
+        more = f", ... ({len(ignored)} in all)" if len(ignored) > _MOST_SAID else ""
+        log.info("Columns that are left out: %s%s.", ", ".join(ignored[:_MOST_SAID]), more)
+    for note in notes[:_MOST_SAID]:
+        log.info("To look at: %s", note)
+    if len(notes) > _MOST_SAID:
+        log.info("To look at: %d columns more; --mode=describe names them.", len(notes) - _MOST_SAID)
+
+
 def described(table: Table, config: ConfigDict) -> tuple[Schema, np.ndarray, np.ndarray, tuple[str, ...]]:
     """The schema that a run would have, its training rows, y [n] and class names.
 
@@ -89,26 +102,14 @@ def described(table: Table, config: ConfigDict) -> tuple[Schema, np.ndarray, np.
     """
     data = config.data
     if data.label:
-        y, class_names = _labelled(table, data)
+        y, class_names = named_columns.labelled(table, data)
         rows, rest = _split(table, config, y, class_names)
         train, weight = rows["train"], rest["weight"]
     else:
         y, class_names, weight = np.zeros(len(table.columns), np.int32), (), None
         train = np.arange(len(y))
-    schema = given_schema(data) or _inferred(features_of(table, data), config, y, weight, train)
+    schema = given_schema(data) or _inferred(named_columns.features_of(table, data), config, y, weight, train)
     return schema, train, y, class_names
-
-
-def features_of(table: Table, data: ConfigDict) -> pa.Table:
-    """The columns that no field names."""
-    named = {data[role] for role in ROLES if data[role]}
-    return table.columns.select([name for name in table.columns.column_names if name not in named])
-
-
-def _labelled(table: Table, data: ConfigDict) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class indices int32 [n] and names, after the fields that name columns are checked."""
-    _check_roles(table.columns, data)
-    return _labels(table, data.label)
 
 
 def _split(
@@ -116,9 +117,13 @@ def _split(
 ) -> tuple[dict[str, np.ndarray], dict]:
     """Row ids by role; and splits, place, extras and weight, as every source of these rows takes them."""
     data = config.data
-    extras = {data[role]: _extra(table, data[role]) for role in ("offset", "group", "time") if data[role]}
+    extras = {
+        data[role]: named_columns.extra(table, data[role])
+        for role in ("offset", "group", "time")
+        if data[role]
+    }
     rest = {"splits": table.splits, "place": table.place, "extras": extras}
-    rest["weight"] = _weights(table, data.weight)
+    rest["weight"] = named_columns.weights(table, data.weight)
     bare = from_arrays(np.zeros((len(y), 1), np.float32), y, class_names=class_names, **rest)
     return split.split_rows(bare, seed=config.seed, **split_options(data)), rest
 
@@ -172,99 +177,6 @@ def split_options(data: ConfigDict) -> dict:
     """The arguments of `split_rows` from the section data."""
     names = ("train_split", "validation_fraction", "test_fraction", "validation_split", "test_split")
     return {name: data[name] for name in (*names, "group", "time")}
-
-
-def _check_roles(columns: pa.Table, data: ConfigDict) -> None:
-    """InputError where a named column is not there, or has two roles."""
-    for role in ROLES:
-        name = data[role]
-        if role == "label" and not name:
-            raise InputError(
-                f"data.label: expected the column to predict, one of {', '.join(columns.column_names[:20])}. "
-                "Received: ''."
-            )
-        if name and name not in columns.column_names:
-            raise InputError(
-                f"data.{role}: expected one of the {len(columns.column_names)} columns. "
-                f"Received: {name!r}.{did_you_mean(name, columns.column_names)}"
-            )
-    if data.label in (data.weight, data.offset):
-        raise InputError(
-            f"data.weight, data.offset: expected other columns than the label. Received: {data.label!r}."
-        )
-
-
-def _labels(table: Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class indices int32 [n] and class names.
-
-    Raises:
-        InputError: rows without a label, how many and the first; numbers that are no classes.
-    """
-    import pyarrow as pa
-
-    column = table.columns[name]
-    _check_known(column, table, "data.label", name)
-    if not (
-        pa.types.is_string(column.type) or values.type_of(column.type) in ("integer", "number", "boolean")
-    ):
-        raise InputError(
-            f"data.label: expected words, whole numbers or booleans. "
-            f"Received: {column.type} in column {name!r}."
-        )
-    if pa.types.is_string(column.type):
-        place, words = dictionary(column)
-        codes, class_names = codings.encode(np.array(words, np.str_))
-        return codes[place], class_names
-    try:
-        return codings.encode(column.to_numpy())
-    except InputError as error:
-        raise InputError(f"data.label: column {name!r}: {error}") from None
-
-
-def _weights(table: Table, name: str) -> np.ndarray | None:
-    """Row weights float64 [n]; None without any."""
-    if not name:
-        return None
-    weight = _numbers(table, "data.weight", name)
-    bad = np.flatnonzero(~(weight >= 0) | np.isinf(weight))
-    if bad.size:
-        raise InputError(
-            f"data.weight: expected finite numbers >= 0. Received: {weight[bad[0]]:g} in "
-            f"{table.place(int(bad[0]))}, column {name!r}."
-        )
-    return weight
-
-
-def _extra(table: Table, name: str) -> np.ndarray:
-    """A column for groups, times or offsets [n], as NumPy has it; missing words are ''."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = table.columns[name]
-    if pa.types.is_string(column.type):
-        return np.array(pc.fill_null(column, "").to_pylist(), np.str_)
-    return column.to_numpy()
-
-
-def _numbers(table: Table, field: str, name: str) -> np.ndarray:
-    """A column of numbers without gaps, float64 [n]."""
-    column = table.columns[name]
-    if values.type_of(column.type) not in ("integer", "number", "boolean"):
-        raise InputError(f"{field}: expected numbers. Received: {column.type} in column {name!r}.")
-    _check_known(column, table, field, name)
-    return column.to_numpy().astype(np.float64)
-
-
-def _check_known(column: pa.ChunkedArray, table: Table, field: str, name: str) -> None:
-    """InputError where values are missing: how many, and where the first is."""
-    import pyarrow.compute as pc
-
-    missing = pc.is_null(column).to_numpy()
-    if missing.any():
-        raise InputError(
-            f"{field}: expected a value in each row. Received: {int(missing.sum())} of {len(missing)} rows "
-            f"without one in column {name!r}, the first is {table.place(int(missing.argmax()))}."
-        )
 
 
 def _whole_rows(

@@ -68,7 +68,7 @@ def _of_model(found: dict, model: Any) -> list[str]:
             text.append(f"  positive class: {name!r}, {shown(share, '.1%')} of the {role} rows.")
     if strongest := effects(model):
         named = ", ".join(f"{name[:_MOST_CHARACTERS]} {effect:+.3g}" for name, effect in strongest)
-        what = "log odds" if model.head.outputs == 1 else "logits, at most over the classes"
+        what = "log odds" if model.head.outputs == 1 else "the logit that it moves most"
         text.append(f"  largest effects of one standard deviation, in {what}: {named}.")
     return text
 

@@ -65,7 +65,7 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
         raise InputError(
             f"--output: expected a name that ends in {', '.join(_ENDINGS)}. Received: {output!r}."
         )
-    table = load.load("table", path=path).with_words(model.schema.word_columns)
+    table = _read(path).with_words(model.schema.word_columns)
     encoding.check_columns(model.schema, table.columns)
     _check_kept(table, wanted, model)
     drift, counts = Drift(model.schema), np.zeros(len(model.class_names), np.int64)
@@ -84,6 +84,14 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
     if offset := directory.read_record(folder)["config"]["data"].get("offset"):
         lines.append(f"The run's data.offset={offset!r} is not added: these are the model's own answers.")
     return "\n".join(lines)
+
+
+def _read(path: str) -> Table:
+    """The rows to score; errors name the flag."""
+    try:
+        return load.load("table", path=path)
+    except InputError as error:
+        raise InputError(str(error).replace("data.args.path", "--input", 1)) from None
 
 
 def _check_kept(table: Table, wanted: Wanted, model: Model) -> None:

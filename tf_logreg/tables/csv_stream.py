@@ -99,14 +99,20 @@ def has_leading_zeros(text: pa.Buffer, separator: str, quote: str) -> bool:
 
 
 def _begins_with_zero(codes: np.ndarray, starts: np.ndarray) -> bool:
+    """Whether 0 and a digit follow what a value begins after, or a blank behind that.
+
+    Args:
+        codes: [bytes] uint8. starts: [256] bool, the bytes that a value begins after.
+    """
+    zero, blank = ord("0"), ord(" ")
     for start in range(0, len(codes), _PIECE):
         piece = codes[max(start - 3, 0) : start + _PIECE]
-        at = np.flatnonzero((piece[:-1] == 48) & (piece[1:] - np.uint8(48) < 10))
+        at = np.flatnonzero((piece[:-1] == zero) & (piece[1:] - np.uint8(zero) < 10))
         at = at[at > 0]
         before = piece[at - 1]
         if starts[before].any():
             return True
-        at = at[(before == 32) & (at > 1)]
+        at = at[(before == blank) & (at > 1)]
         if starts[piece[at - 2]].any():
             return True
     return False

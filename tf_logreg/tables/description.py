@@ -21,24 +21,14 @@ def describe(schema: Schema, shares: dict[str, float], num_rows: int) -> str:
     cells = [("column", "type", "missing", "distinct", "values", "becomes")]
     cells += [_cells(column) for column in schema.columns]
     for cross in schema.crosses:
-        cells.append(
-            (
-                _cut(" x ".join(cross.columns)),
-                "cross",
-                "",
-                "",
-                "",
-                _becomes_levels(cross.kind, cross.features),
-            )
-        )
+        becomes_what = _becomes_levels(cross.kind, cross.features)
+        cells.append((_cut(" x ".join(cross.columns)), "cross", "", "", "", becomes_what))
     width = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
     lines = ["  ".join(cell.ljust(width[k]) for k, cell in enumerate(row)).rstrip() for row in cells]
     lines.insert(1, "-" * min(max(map(len, lines)), shutil.get_terminal_size((120, 24)).columns))
     notes = [f"  {column.name}: {note}" for column in schema.columns for note in column.seen.notes]
-    lines += [
-        "",
-        f"{num_rows:,} rows; {len(schema.feature_names):,} features of {len(schema.columns)} columns.",
-    ]
+    count = len(schema.feature_names)
+    lines += ["", f"{num_rows:,} rows; {count:,} features of {len(schema.columns)} columns."]
     if shares:
         classes = ", ".join(f"{_cut(name)} {share:.1%}" for name, share in list(shares.items())[:10])
         more = f", ... ({len(shares)} classes)" if len(shares) > 10 else ""

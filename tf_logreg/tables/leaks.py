@@ -7,7 +7,7 @@ import numpy as np
 from tf_logreg.tables import kinds
 
 _MOST_ROWS = 100_000  # looked at
-_TELLS = 0.98  # area under the ROC curve of a number, or share of the errors that levels take away
+_TELLS = 0.95  # area under the ROC curve of a number, or share of the errors that levels take away
 _FEW = 20  # rows of a level, on average, below which levels tell everything by chance
 
 
