@@ -128,7 +128,7 @@ def test_configs_are_locked_after_parsing():
 
 BAD = {
     "seed": (-1, "whole number in"),
-    "data.source": ("excel", "one of csv, frame, libsvm, npz"),
+    "data.source": ("excel", "one of csv, frame, libsvm, npy, npz"),
     "data.validation_fraction": (1.0, "fraction in"),
     "data.test_fraction": (-0.1, "fraction in"),
     "model.output": ("probit", "one of auto, sigmoid, softmax"),

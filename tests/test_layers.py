@@ -162,6 +162,7 @@ OTHER_FILES = {
     "data/digest.py": {"open"},
     "data/sources/libsvm.py": {"glob.glob", "open"},
     "tables/paths.py": {"glob.glob", "os.walk"},
+    "data/npy_file.py": {"open"},
     "data/npz_file.py": {"np.load", "open", "zipfile.ZipFile"},
     "data/sources/tfds.py": {"os.walk"},
     "ownership.py": {"open", "os.makedirs", "os.unlink"},  # the owner's file

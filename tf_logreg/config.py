@@ -24,7 +24,8 @@ def get_config() -> ConfigDict:
     config.seed = 0
 
     config.data = ConfigDict()
-    # A module of tf_logreg/data/sources: csv, libsvm, npz, parquet, sklearn, synthetic, table, tfds.
+    # A module of tf_logreg/data/sources: csv, libsvm, npy, npz, parquet, sklearn, synthetic, table,
+    # tfds.
     config.data.source = "sklearn"
     # That source's own arguments; `--config.data.args.path=...` may add one.
     config.data.args = ConfigDict()
@@ -245,10 +246,11 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
             )
             config.path[other] = ()
     for role in ("validation", "test"):
-        has_file = isinstance(data.args.get(f"{role}_path"), str) and data.args[f"{role}_path"]
+        paths = {name: data.args.get(name) for name in (f"{role}_path", f"{role}_x")}
+        argument = next((name for name, path in paths.items() if isinstance(path, str) and path), "")
         asked = {f"data.{role}_split", f"data.{role}_fraction"} & set(given)
-        if has_file and not data[f"{role}_split"] and not asked:
-            log.info("data.%s_split=%r, the rows of data.args.%s_path.", role, role, role)
+        if argument and not data[f"{role}_split"] and not asked:
+            log.info("data.%s_split=%r, the rows of data.args.%s.", role, role, argument)
             data[f"{role}_split"], data[f"{role}_fraction"] = role, 0.0
     chooses = config.cv.folds or data.validation_fraction or data.validation_split
     if penalty and not chooses and "cv.folds" not in given:

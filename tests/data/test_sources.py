@@ -168,9 +168,21 @@ def test_positive_class():
 
 
 def test_faults_name_source_and_arguments():
-    assert known() == ["csv", "frame", "libsvm", "npz", "parquet", "sklearn", "synthetic", "table", "tfds"]
+    assert known() == [
+        "csv",
+        "frame",
+        "libsvm",
+        "npy",
+        "npz",
+        "parquet",
+        "sklearn",
+        "synthetic",
+        "table",
+        "tfds",
+    ]
     assert (
-        "one of csv, frame, libsvm, npz, parquet, sklearn, synthetic, table, tfds" in faults("excel", {})[0]
+        "one of csv, frame, libsvm, npy, npz, parquet, sklearn, synthetic, table, tfds"
+        in faults("excel", {})[0]
     )
     assert "no such argument" in faults("npz", {"path": "a", "colour": 1})[0]
     assert "needs it" in faults("npz", {})[0]

@@ -26,6 +26,12 @@ _PATHS = (
     "labels",
     "folder",
     "data_dir",
+    "x",
+    "y",
+    "validation_x",
+    "validation_y",
+    "test_x",
+    "test_y",
 )  # names of arguments that are paths
 TABLES = ("csv", "frame", "parquet", "table")  # sources whose `load` gives a `Table` of raw columns
 

@@ -10,6 +10,7 @@ import math
 import textwrap
 import zipfile
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 import psutil
@@ -40,6 +41,34 @@ class Header:
     fault: str = ""
 
 
+def header_of(file: BinaryIO, size: int) -> Header:
+    """The header at the start of an open .npy, and its fault if it is none or bytes are missing.
+
+    Args:
+        file: at its start.
+        size: bytes of the whole file.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        reader = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = reader(file)
+        there = size - file.tell()
+    except BROKEN as error:
+        return _no_array(error)
+    needed = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and (min(shape, default=0) < 0 or needed != there):
+        return Header(fault=f"it claims shape {shape} of {dtype}, {needed} bytes, and holds {there}")
+    return Header(shape, dtype)
+
+
+def _no_array(error: Exception) -> Header:
+    """The header of what is no array."""
+    return Header(fault=f"it is not a NumPy array ({textwrap.shorten(str(error), 200)})")
+
+
 class Archive:
     """The members of an .npz file by the names of their arrays, read one at a time."""
 
@@ -61,25 +90,16 @@ class Archive:
         """Dtype and shape of an array, and its fault if bytes are missing."""
         try:
             with zipfile.ZipFile(self.path) as file, file.open(self.members[name]) as member:
-                version = np.lib.format.read_magic(member)
-                reader = {
-                    (1, 0): np.lib.format.read_array_header_1_0,
-                    (2, 0): np.lib.format.read_array_header_2_0,
-                }[version]
-                shape, _, dtype = reader(member)
-                there = file.getinfo(self.members[name]).file_size - member.tell()
+                found = header_of(member, file.getinfo(self.members[name]).file_size)
         except BROKEN as error:
-            return Header(fault=f"it is not a NumPy array ({textwrap.shorten(str(error), 200)})")
-        if dtype.hasobject:
-            return Header(shape, dtype)
-        size = math.prod(shape) * dtype.itemsize
-        if min(shape, default=0) < 0 or size != there:
-            return Header(fault=f"it claims shape {shape} of {dtype}, {size} bytes, and holds {there}")
-        free = psutil.virtual_memory().available
+            return _no_array(error)
+        if found.fault or found.dtype.hasobject:
+            return found
+        size, free = math.prod(found.shape) * found.dtype.itemsize, psutil.virtual_memory().available
         if size > free:
             needs = f"{size / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free"
-            return Header(fault=f"shape {shape} of {dtype} takes {needs}")
-        return Header(shape, dtype)
+            return Header(fault=f"shape {found.shape} of {found.dtype} takes {needs}")
+        return found
 
     def read(self, name: str) -> np.ndarray:
         """Reads an array; an InputError names an array that cannot be read."""
