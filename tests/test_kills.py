@@ -56,6 +56,33 @@ cli.main()
 """
 
 
+# Dies by SIGKILL before the fit to all rows, or in its second save, as argv[1] says.
+AT_REFIT = """
+import os, signal, sys
+from tf_logreg import cli
+from tf_logreg.fit import checkpoint, refit
+stage, within, save, again = sys.argv.pop(1), 0, checkpoint.Checkpoints.save, refit.refit
+
+def fit(*args):
+    if stage == "between":
+        os.kill(os.getpid(), signal.SIGKILL)
+    global within
+    within = 1
+    return again(*args)
+
+def counted(self, *args):
+    global within
+    save(self, *args)
+    if within:
+        within += 1
+    if within == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoint.Checkpoints.save, refit.refit = counted, fit
+cli.main()
+"""
+
+
 def start(workdir, *before, job=MINIBATCH):
     command = [sys.executable, *(before or ["-m", "tf_logreg.cli"]), *job, f"--workdir={workdir}"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -169,3 +196,15 @@ def test_a_signal_saves_and_exits_3(tmp_path, unbroken, number):
     assert "the same command resumes" in err
     assert "Traceback" not in err
     assert_same(finish(workdir)[0], unbroken)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", ["between", "within"])
+def test_a_kill_around_the_fit_to_all_rows(tmp_path, stage):
+    job = [*MINIBATCH, "--config.data.test_fraction=0.2", "--config.data.refit=all"]
+    workdir = tmp_path / "run"
+    process = start(str(workdir), "-c", AT_REFIT, stage, job=job)
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    assert bool(list((workdir / "checkpoints" / "refit").glob("step-*"))) == (stage == "within")
+    assert_same(finish(str(workdir), job)[0], finish(str(tmp_path / "unbroken"), job)[0])

@@ -46,6 +46,9 @@ def get_config() -> ConfigDict:
     config.data.offset = ""
     # With two classes, the one whose probability the sigmoid gives; '' for the last name in order.
     config.data.positive_class = ""
+    # The rows that the saved model is fitted to: 'train', the training rows; or 'all': once the model is
+    # chosen and measured it is fitted again, to validation and test rows too. Features stay as they are.
+    config.data.refit = "train"
 
     # Tables (csv, parquet, table) only, docs/tables.md. The columns to predict and, if any, of row weights.
     config.data.label = ""

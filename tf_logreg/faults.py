@@ -85,9 +85,28 @@ def _data_faults(config: ConfigDict) -> Iterator[str]:
             "data.group, data.time: expected '' without data.validation_fraction, data.test_fraction or "
             "cv.folds."
         )
+    yield from _refit_faults(config)
     yield from _table_faults(data)
     if data.group and data.time:
         yield f"data.group, data.time: expected one of them. Received: {data.group!r}, {data.time!r}."
+
+
+def _refit_faults(config: ConfigDict) -> Iterator[str]:
+    """What is wrong with a second fit, to all rows."""
+    data, metric = config.data, config.minibatch.early_stopping.metric
+    yield from _check(config, "data.refit", ("train", "all").__contains__, "'train' or 'all'")
+    if data.refit != "all":
+        return
+    if not (data.validation_fraction or data.validation_split or data.test_fraction or data.test_split):
+        yield (
+            "data.refit: expected 'train' without validation and test rows, as all rows train then. "
+            "Received: 'all'."
+        )
+    if config.solver.name == "minibatch" and metric:
+        yield (
+            "data.refit: expected 'train' with minibatch.early_stopping.metric, as no validation rows "
+            f"are left to stop a fit to all rows. Received: 'all' and {metric!r}."
+        )
 
 
 def _table_faults(data: ConfigDict) -> Iterator[str]:

@@ -15,7 +15,7 @@ from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, tabular
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
-from tf_logreg.fit import learn, progress
+from tf_logreg.fit import learn, progress, refit
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.model.model import Model
 from tf_logreg.results import measurement
@@ -103,16 +103,20 @@ def _learn(table: Table, settings: ConfigDict, *, overwrite: bool = False, **whe
     clock = progress.Clock()
     dataset = _prepared(table, settings, devices, {})
     learn.check(settings, dataset, devices)
+    saved_rows, monitor = refit.dataset_of(settings, dataset, devices), Monitor()
     clock.lap("data")
-    fit = learn.learn(settings, dataset, devices, Monitor())
+    fit = learn.learn(settings, dataset, devices, monitor)
     clock.lap("fit")
-    model = outcome.with_rows(fit.model, dataset)
     metrics, _ = measurement.evaluate_model(
-        settings.evaluate, model.in_units(dataset.exponent), dataset.source, dataset.rows, devices
+        settings.evaluate, fit.model.in_units(dataset.exponent), dataset.source, dataset.rows, devices
     )
     clock.lap("evaluate")
-    result = outcome.record_of(fit, dataset, devices, metrics, clock.seconds)
-    return dataclasses.replace(model, result=result)
+    saved, measured = refit.refit(settings, fit, saved_rows, devices, monitor), None
+    if saved is not fit:
+        measured = outcome.measured_of(fit, dataset)
+        clock.lap("refit")
+    result = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured)
+    return dataclasses.replace(outcome.with_rows(saved.model, saved_rows), result=result)
 
 
 def _run(table: Table, settings: ConfigDict, workdir: str, *, overwrite: bool = False, **where) -> Model:

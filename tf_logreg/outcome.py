@@ -15,14 +15,22 @@ from tf_logreg.results import path as path_files
 from tf_logreg.results import record as records
 
 
-def record_of(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, seconds: dict) -> dict:
+def record_of(
+    fit: Fit,
+    dataset: Dataset,
+    devices: Devices,
+    metrics: dict,
+    seconds: dict,
+    measured: records.Measured | None = None,
+) -> dict:
     """Contents of `result.json`.
 
     Args:
-        fit: of `learn`.
+        fit: whose model is saved.
         dataset, devices: those of the fit.
         metrics: by role of the rows; {} where nothing was measured.
         seconds: by phase, 'fit' among them.
+        measured: the fit that was measured, where it is another; from `measured_of`.
     """
     trained, certificate = fit.trained, fit.trained.certificate
     reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
@@ -50,6 +58,7 @@ def record_of(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, secon
             weights_dtype=fit.model.dtype,
             dependence=trained.dependence,
             path=None if fit.path is None else path_files.summary(fit.path),
+            measured=measured,
             metrics=metrics,
             seconds=seconds,
             versions=_versions(),
@@ -57,9 +66,26 @@ def record_of(fit: Fit, dataset: Dataset, devices: Devices, metrics: dict, secon
             engine="devices" if fit.solver == "minibatch" else devices.engine,
             num_replicas=devices.replicas,
             num_workers=devices.workers.count,
-            communication=_communication(fit, devices, reductions, seconds["fit"]),
+            communication=_communication(
+                fit, devices, reductions, seconds["fit" if measured is None else "refit"]
+            ),
         )
     )
+
+
+def measured_of(fit: Fit, dataset: Dataset) -> records.Measured:
+    """The fields of `result.json` about a fit that was measured, where another one is saved."""
+    certificate = fit.trained.certificate
+    return {
+        "status": fit.status,
+        "num_rows": len(dataset.train),
+        **fit.penalty._asdict(),
+        "objective": fit.trained.objective,
+        "certified_gap": certificate.gap if certificate and fit.relative_gap is not None else None,
+        "relative_gap": fit.relative_gap,
+        "iterations": fit.trained.iterations,
+        "passes": fit.trained.passes,
+    }
 
 
 def with_rows(model: Model, dataset: Dataset) -> Model:

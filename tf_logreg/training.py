@@ -1,4 +1,4 @@
-"""A whole run, from top to bottom: data -> fit -> evaluate -> save -> export."""
+"""A whole run, from top to bottom: data -> fit -> evaluate (-> fit again, to all rows) -> save -> export."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings, make_strategy
 from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.export import saved_model
-from tf_logreg.fit import learn, progress
+from tf_logreg.fit import learn, progress, refit
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Fit
@@ -113,6 +113,7 @@ def run(
     if absent := outcome.absent_classes(dataset):
         log.warning("%s", absent)
     learn.check(config, dataset, devices)
+    saved_rows = refit.dataset_of(config, dataset, devices)
     start = _start(config, dataset, devices)
     clock.lap("data")
 
@@ -123,16 +124,19 @@ def run(
             return finished
         with _monitor(config, dataset, devices, run, record, overwrite) as monitor:
             fit = learn.learn(config, dataset, devices, monitor, start)
-        fit = dataclasses.replace(fit, model=outcome.with_rows(fit.model, dataset))
-        clock.lap("fit")
-
-        metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
-        clock.lap("evaluate")
+            clock.lap("fit")
+            metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
+            clock.lap("evaluate")
+            saved, measured = refit.refit(config, fit, saved_rows, devices, monitor), None
+        if saved is not fit:
+            measured = outcome.measured_of(fit, dataset)
+            clock.lap("refit")
+        saved = dataclasses.replace(saved, model=outcome.with_rows(saved.model, saved_rows))
 
         # Only the chief writes; when its disk fails, all workers raise the error.
-        devices.from_chief(lambda: _write_artefacts(run, fit, metrics, arrays))
+        devices.from_chief(lambda: _write_artefacts(run, saved, metrics, arrays))
         clock.lap("export")
-        found = outcome.record_of(fit, dataset, devices, metrics, clock.seconds)
+        found = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured)
         devices.from_chief(lambda: run.write_json("result.json", found))
     return found
 

@@ -19,6 +19,7 @@ TABLES = {
     "`result.json`": record.Result,
     "`metrics` of a split": record.Metrics,
     "`path`": record.Path,
+    "`measured`": record.Measured,
     "`dependence`": record.Dependence,
 }
 WORDS = {str: "text", int: "whole number", float: "number"}

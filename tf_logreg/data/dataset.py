@@ -22,6 +22,7 @@ class Dataset:
 
     Attributes:
         source: reads rows, each column in units of 2^exponent, so that nothing over- or underflows.
+        raw: the same rows in raw units.
         rows: int64 row ids by role: 'train' and, if there are any, 'validation' and 'test'.
         folds: of the training rows; none is held out without cross-validation.
         moments: list of F, of the rows that train with each fold held out. all_moments: of all training rows.
@@ -30,6 +31,7 @@ class Dataset:
     """
 
     source: Source
+    raw: Source
     rows: dict[str, np.ndarray]
     folds: make_folds.Folds
     moments: list[moments.Scan]
@@ -124,6 +126,7 @@ def of_rows(
     exponent = units.exponents(whole.largest)
     return Dataset(
         units.in_units(source, exponent),
+        source,
         rows,
         folds,
         [one.in_units(exponent) for one in beside],
@@ -131,6 +134,12 @@ def of_rows(
         exponent,
         files or {},
     )
+
+
+def with_all_rows(dataset: Dataset, settings: ConfigDict, devices: Devices) -> Dataset:
+    """The dataset whose training rows are all of its rows; arguments and errors as of `of_rows`."""
+    rows = {"train": np.sort(np.concatenate(list(dataset.rows.values())))}
+    return of_rows(dataset.raw, rows, settings, devices, files=dataset.files)
 
 
 def read_data(

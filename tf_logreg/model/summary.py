@@ -26,6 +26,11 @@ def lines(found: dict, model: Any = None) -> list[str]:
             f"  at most {found['certified_gap']:.1e} nats above the optimum, "
             f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
         )
+    if measured := found.get("measured"):
+        text.append(
+            f"  saved is the fit to all {found['num_rows']:,} rows (data.refit='all'); measured was the one "
+            f"to the {measured['num_rows']:,} training rows, {measured['status']}:"
+        )
     if found["path"] is not None:
         text.append(_choice(found["path"]))
     text.append(table(found["metrics"]))
@@ -70,6 +75,10 @@ def _of_model(found: dict, model: Any) -> list[str]:
         named = ", ".join(f"{name[:_MOST_CHARACTERS]} {effect:+.3g}" for name, effect in strongest)
         what = "log odds" if model.head.outputs == 1 else "the logit that it moves most"
         text.append(f"  largest effects of one standard deviation, in {what}: {named}.")
+    sizes = {role: values["num_rows"] for role, values in found["metrics"].items()}
+    if model.schema is not None and sizes.keys() > {"train"} and not found.get("measured"):
+        count = sum(sizes.values())
+        text.append(f"  data.refit='all' fits this model again to all {count:,} rows, once it is measured.")
     return text
 
 

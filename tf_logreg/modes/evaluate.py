@@ -53,6 +53,11 @@ def evaluate_run(
 
     # Each worker reads files of its own, any of which may be bad or missing.
     result, model, config, source, rows = devices.together(read)
+    if not other_data and result.get("measured"):
+        log.warning(
+            "data.refit='all': the model was fitted to all of these rows. What the fit to the training rows "
+            "alone gets on the others is in result.json."
+        )
     sizes = {role: len(ids) for role, ids in rows.items()}
     devices.same((sizes, source.feature_names, source.class_names), "data")
     if other_data and set(rows) == {"train"}:

@@ -77,9 +77,24 @@ class Path(TypedDict):
     iterations: int  # steps of the method, for all fits together
 
 
+class Measured(TypedDict):
+    """The fit to the training rows, which was measured, where another is saved (data.refit='all')."""
+
+    status: str  # these fields are as in `Result`
+    num_rows: int
+    l1: float
+    l2: float
+    C: float | None
+    objective: float | None
+    certified_gap: float | None
+    relative_gap: float | None
+    iterations: int
+    passes: float
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """Result of a finished run. With a path, every field but `path` is of the refit on all training rows."""
+    """Result of a finished run, of the model that is saved; `path` and `metrics` are of fits before it."""
 
     status: str  # how the fit ended: a value of `fit.result.Status`
     message: str  # the status explained, with the remedy
@@ -94,15 +109,16 @@ class Result:
     solver: str  # the method, or 'minibatch'
     iterations: int  # updates of the weights
     passes: float  # reads of the training rows
-    num_rows: int  # training rows
+    num_rows: int  # training rows; with data.refit='all' all rows
     num_features: int
     num_classes: int
     absent_classes: list[str]  # declared by the source, but without rows
     weights_dtype: str  # of what is saved, float32 or float64
     dependence: Dependence | None
     path: Path | None
+    measured: Measured | None  # the fit that `metrics` are of, where another one is saved
     metrics: dict[str, Metrics]  # by split: train, validation, test
-    seconds: dict[str, float]  # by phase: setup, data, fit, evaluate, export
+    seconds: dict[str, float]  # by phase: setup, data, fit, evaluate, refit where there is one, export
     versions: dict[str, str]  # of tf_logreg, tensorflow and keras
     strategy: str  # the class of the tf.distribute strategy, '' where there is none
     engine: str  # what made the passes over the rows, host or devices
