@@ -49,6 +49,9 @@ def get_config() -> ConfigDict:
     # The rows that the saved model is fitted to: 'train', the training rows; or 'all': once the model is
     # chosen and measured it is fitted again, to validation and test rows too. Features stay as they are.
     config.data.refit = "train"
+    # Where rows are kept that took long to make, or take more than a quarter of the free memory; '' for
+    # tf_logreg's own folder in ~/.cache, or in $XDG_CACHE_HOME. Nothing is ever deleted there.
+    config.data.cache_dir = ""
 
     # Tables (csv, parquet, table) only, docs/tables.md. The columns to predict and, if any, of row weights.
     config.data.label = ""

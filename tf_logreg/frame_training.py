@@ -1,9 +1,9 @@
-"""`tf_logreg.train`: a data frame and the name of its label -> a `Model`; or a config's whole run."""
+"""`tf_logreg.train`: a data frame or a `tf.data.Dataset` -> a `Model`; or a config's whole run."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 from tf_logreg import config as configs
 from tf_logreg import outcome
 from tf_logreg.data import dataset as datasets
-from tf_logreg.data import digest, tabular
+from tf_logreg.data import digest, labels, tabular, tf_dataset
+from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit import learn, progress, refit
@@ -27,19 +28,20 @@ if TYPE_CHECKING:
 
 
 def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict | None = None, **where) -> Any:
-    """Fits a data frame, or runs a config.
+    """Fits a data frame or a dataset, or runs a config.
 
     Args:
-        data: rows as a pandas or polars DataFrame, a pyarrow Table, or a dict of arrays or lists [n]; or a
-            config, as `tf_logreg.config.get_config()` describes it.
-        workdir: directory for the run's files; of a frame '' for none.
+        data: rows as a pandas or polars DataFrame, a pyarrow Table, or a dict of arrays or lists [n]; or as a
+            `tf.data.Dataset` of (features, label) or (features, label, weight), as `data.tf_dataset.read`
+            takes it; or a config, as `tf_logreg.config.get_config()` describes it.
+        workdir: directory for the run's files; of rows '' for none.
         label: of a frame, the column to predict.
-        config: of a frame, what else is asked for: penalties, data.columns, data.test_fraction, ...; None for
+        config: of rows, what else is asked for: penalties, data.test_fraction, data.columns, ...; None for
             the config `table`, whose l2 is chosen by five folds, and a fifth of the rows measured.
         **where: strategy, dtype, engine, overwrite, ... as `training.train_and_evaluate` takes them.
 
     Returns:
-        Of a frame the `Model`, whose `result` tells how it came about; of a config what `result.json` holds.
+        Of rows the `Model`, whose `result` tells how it came about; of a config what `result.json` holds.
 
     Raises:
         InputError: rows or settings that cannot be used.
@@ -53,32 +55,76 @@ def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict |
                 "label, config: expected none beside a config, which names its label. Received: one."
             )
         return training.train_and_evaluate(data, workdir, **where)
-    if not frames.is_frame(data):
+    if tf_dataset.is_dataset(data):
+        if label:
+            raise InputError(
+                "label: expected '' beside a tf.data.Dataset, whose elements have it in the second place. "
+                f"Received: {label!r}."
+            )
+        settings = _settings(config, "tf_dataset")
+        given = _of_dataset(data, settings)
+    elif frames.is_frame(data):
+        settings = _settings(config, "frame", label)
+        given = _of_frame(frames.table_of(data, "data"), settings)
+    else:
         raise InputError(
-            "data: expected a data frame (pandas, polars, pyarrow, a dict of columns) or a config. "
-            f"Received: {type(data).__name__}."
+            "data: expected a data frame (pandas, polars, pyarrow, a dict of columns), a tf.data.Dataset or "
+            f"a config. Received: {type(data).__name__}."
         )
-    table = frames.table_of(data, "data")
-    settings = _settings(config, label)
     if workdir:
-        return _run(table, settings, workdir, **where)
-    return _learn(table, settings, **where)
+        return _run(given, settings, workdir, **where)
+    return _learn(given, settings, **where)
 
 
-def _settings(config: ConfigDict | None, label: str) -> ConfigDict:
-    """The settings of a frame's fit, checked."""
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """Rows in memory.
+
+    Attributes:
+        prepare: (devices, digests) -> the rows, split, encoded and checked.
+        digests: identity of what they held, as `digest.of_arrays` gives it.
+    """
+
+    prepare: Callable[[Devices, dict], datasets.Dataset]
+    digests: Callable[[], dict]
+
+
+def _settings(config: ConfigDict | None, source: str, label: str = "") -> ConfigDict:
+    """The settings of a fit to rows in memory, checked."""
     settings = ConfigDict((configs.load("table") if config is None else config).to_dict())
-    settings.data.source, settings.data.args = "frame", {}
+    settings.data.source, settings.data.args = source, {}
     settings.data.label = label or settings.data.label
     configs.validate(settings)
     return settings
 
 
-def _prepared(table: Table, settings: ConfigDict, devices: Devices, files: dict) -> datasets.Dataset:
-    """The rows of a frame, split, encoded and checked."""
-    source, rows = tabular.read(table, settings, tabular.given_schema(settings.data))
-    source = datasets.with_offset_of(datasets.with_classes_of(source, settings), settings)
-    return datasets.of_rows(source, rows, settings, devices, files=files)
+def _of_frame(table: Table, settings: ConfigDict) -> _Given:
+    """The rows of a data frame."""
+
+    def prepare(devices: Devices, files: dict) -> datasets.Dataset:
+        source, rows = tabular.read(table, settings, tabular.given_schema(settings.data))
+        source = datasets.with_offset_of(datasets.with_classes_of(source, settings), settings)
+        return datasets.of_rows(source, rows, settings, devices, files=files)
+
+    def digests() -> dict:
+        return digest.of_arrays({name: _bytes(table, name) for name in table.columns.column_names})
+
+    return _Given(prepare, digests)
+
+
+def _of_dataset(dataset: Any, settings: ConfigDict) -> _Given:
+    """The rows of a `tf.data.Dataset`, which is read here, once."""
+    read = tf_dataset.read(dataset, settings.data.cache_dir)
+    arrays = {name: array for name, array in read._asdict().items() if array is not None}
+
+    def prepare(devices: Devices, files: dict) -> datasets.Dataset:
+        y, class_names = labels.encode(read.y)
+        x = read.x.reshape(len(y), -1)
+        place = "row {} of the dataset, counted from 0".format
+        source = from_arrays(x, y, class_names=class_names, weight=read.weight, place=place)
+        return datasets.of_source(source, settings, devices, files)
+
+    return _Given(prepare, lambda: digest.of_arrays(arrays))
 
 
 def _devices(
@@ -88,7 +134,7 @@ def _devices(
     device_memory_fraction: float = 0.5,
     engine: str = "auto",
 ) -> Devices:
-    """Where a frame is fitted: on the CPU without TensorFlow, unless batches or a strategy ask for it."""
+    """Where rows are fitted: on the CPU without TensorFlow, unless batches or a strategy ask for it."""
     if strategy is None and settings.solver.name == "minibatch":
         from tf_logreg.devices.strategies import make_strategy  # imports TensorFlow
 
@@ -96,12 +142,12 @@ def _devices(
     return Devices(strategy, dtype, device_memory_fraction, engine)
 
 
-def _learn(table: Table, settings: ConfigDict, *, overwrite: bool = False, **where) -> Model:
+def _learn(given: _Given, settings: ConfigDict, *, overwrite: bool = False, **where) -> Model:
     """A fit without files, so nothing is overwritten."""
     del overwrite
     devices = _devices(settings, **where)
     clock = progress.Clock()
-    dataset = _prepared(table, settings, devices, {})
+    dataset = given.prepare(devices, {})
     learn.check(settings, dataset, devices)
     saved_rows, monitor = refit.dataset_of(settings, dataset, devices), Monitor()
     clock.lap("data")
@@ -119,15 +165,13 @@ def _learn(table: Table, settings: ConfigDict, *, overwrite: bool = False, **whe
     return dataclasses.replace(outcome.with_rows(saved.model, saved_rows), result=result)
 
 
-def _run(table: Table, settings: ConfigDict, workdir: str, *, overwrite: bool = False, **where) -> Model:
+def _run(given: _Given, settings: ConfigDict, workdir: str, *, overwrite: bool = False, **where) -> Model:
     """`_learn` in a work directory, with all files of a run; a finished one is not repeated."""
     from tf_logreg import training  # imports TensorFlow, which saves the Keras model and the SavedModel
 
     devices = _devices(settings, **where)
-    files = digest.of_arrays({name: _bytes(table, name) for name in table.columns.column_names})
-    data = training.Data(
-        prepare=functools.partial(_prepared, table, settings, devices, files), digests=lambda _: files
-    )
+    files = given.digests()
+    data = training.Data(prepare=lambda: given.prepare(devices, files), digests=lambda _: files)
     result = training.run(settings, workdir, devices, data, overwrite=overwrite)
     return dataclasses.replace(directory.load(workdir), result=result)
 

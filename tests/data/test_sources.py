@@ -178,10 +178,11 @@ def test_faults_name_source_and_arguments():
         "sklearn",
         "synthetic",
         "table",
+        "tf_dataset",
         "tfds",
     ]
     assert (
-        "one of csv, frame, libsvm, npy, npz, parquet, sklearn, synthetic, table, tfds"
+        "one of csv, frame, libsvm, npy, npz, parquet, sklearn, synthetic, table, tf_dataset, tfds"
         in faults("excel", {})[0]
     )
     assert "no such argument" in faults("npz", {"path": "a", "colour": 1})[0]

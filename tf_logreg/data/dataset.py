@@ -142,6 +142,13 @@ def with_all_rows(dataset: Dataset, settings: ConfigDict, devices: Devices) -> D
     return of_rows(dataset.raw, rows, settings, devices, files=dataset.files)
 
 
+def of_source(source: Source, settings: ConfigDict, devices: Devices, files: dict) -> Dataset:
+    """The dataset of a source in memory, split as the config says; arguments and errors as of `of_rows`."""
+    source = with_offset_of(with_classes_of(source, settings), settings)
+    rows = split.split_rows(source, seed=settings.seed, **tabular.split_options(settings.data))
+    return of_rows(source, rows, settings, devices, files=files)
+
+
 def read_data(
     config: ConfigDict, class_names: tuple[str, ...] = (), outputs: int = 0, schema: Schema | None = None
 ) -> tuple[Source, dict[str, np.ndarray]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_logreg.errors import InputError
 
-_BLOCK_ROWS = 2**14
+_BLOCK_BYTES = 2**24
 
 
 def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, dict]:
@@ -51,8 +51,10 @@ def of_arrays(arrays: Mapping[str, np.ndarray]) -> dict:
     found = {}
     for name, array in arrays.items():
         digest = hashlib.sha256(repr((array.dtype.str, array.shape)).encode())
-        for start in range(0, len(array), _BLOCK_ROWS):
-            digest.update(np.ascontiguousarray(array[start : start + _BLOCK_ROWS]))
+        size = max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
+        for start in range(0, len(array), size):
+            block = np.ascontiguousarray(array[start : start + size])
+            digest.update(block.reshape(-1).view(np.uint8))
         found[name] = {"sha256": digest.hexdigest()}
     return {"version": 1, "files": found}
 

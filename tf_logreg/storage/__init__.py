@@ -8,6 +8,17 @@ An error of the disk is an InputError that names the file. Nothing that is read 
 
 from tf_logreg.storage.folder import Folder
 from tf_logreg.storage.npz import arrays, save_arrays
-from tf_logreg.storage.paths import local_path
+from tf_logreg.storage.paths import cache_dir, local_path
+from tf_logreg.storage.row_file import RowFile, appended, mapped, temporary
 
-__all__ = ["Folder", "arrays", "local_path", "save_arrays"]
+__all__ = [
+    "Folder",
+    "RowFile",
+    "appended",
+    "arrays",
+    "cache_dir",
+    "local_path",
+    "mapped",
+    "save_arrays",
+    "temporary",
+]

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+from typing import BinaryIO
 
 # Errors of a file system that cannot sync.
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS)
@@ -52,11 +53,16 @@ def replace(source: str, target: str) -> None:
 def sync_file(path: str) -> None:
     """Syncs a file to disk; raises errors that only appear now (EIO, ENOSPC)."""
     with open(path, "r+b") as file:
-        try:
-            os.fsync(file.fileno())
-        except OSError as error:
-            if error.errno not in _NO_SYNC:
-                raise
+        sync(file)
+
+
+def sync(file: BinaryIO) -> None:
+    """`sync_file` of an open file, whose buffers are empty."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 def sync_folder(path: str) -> None:

@@ -6,6 +6,17 @@ import re
 from tf_logreg.errors import InputError
 
 
+def cache_dir(text: str, field: str = "data.cache_dir") -> str:
+    """The folder for rows that took long to make; '' is tf_logreg's own in the user's folder of caches.
+
+    Raises:
+        InputError: as `local_path`.
+    """
+    return local_path(
+        text or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "tf_logreg"), field
+    )
+
+
 def local_path(text: str, field: str) -> str:
     """Converts a path that a user gave to one of this machine's file system; '' stays ''.
 
