@@ -22,6 +22,7 @@ def record_of(
     metrics: dict,
     seconds: dict,
     measured: records.Measured | None = None,
+    start: records.Start | None = None,
 ) -> dict:
     """Contents of `result.json`.
 
@@ -31,6 +32,7 @@ def record_of(
         metrics: by role of the rows; {} where nothing was measured.
         seconds: by phase, 'fit' among them.
         measured: the fit that was measured, where it is another; from `measured_of`.
+        start: what is known of the run that the fit started from; None without one.
     """
     trained, certificate = fit.trained, fit.trained.certificate
     reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
@@ -57,6 +59,7 @@ def record_of(
             absent_classes=list(dataset.source.absent_classes),
             weights_dtype=fit.model.dtype,
             dependence=trained.dependence,
+            start=start,
             path=None if fit.path is None else path_files.summary(fit.path),
             measured=measured,
             metrics=metrics,

@@ -126,6 +126,7 @@ def run(
             fit = learn.learn(config, dataset, devices, monitor, start)
             clock.lap("fit")
             metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
+            began = None if start is None else _record_of_start(config, start, dataset, devices)
             clock.lap("evaluate")
             saved, measured = refit.refit(config, fit, saved_rows, devices, monitor), None
         if saved is not fit:
@@ -136,7 +137,7 @@ def run(
         # Only the chief writes; when its disk fails, all workers raise the error.
         devices.from_chief(lambda: _write_artefacts(run, saved, metrics, arrays))
         clock.lap("export")
-        found = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured)
+        found = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured, began)
         devices.from_chief(lambda: run.write_json("result.json", found))
     return found
 
@@ -177,6 +178,16 @@ def _start(config: ConfigDict, dataset: Dataset, devices: Devices) -> Model | No
     folder = directory.of(config.solver.warm_start, "solver.warm_start")
     kernel, bias = devices.from_chief(lambda: coefficients.read_start(folder, *names, head))
     return Model(kernel, bias, *names, head)
+
+
+def _record_of_start(config: ConfigDict, start: Model, dataset: Dataset, devices: Devices) -> dict:
+    """What `result.json` says of the model that the fit started from."""
+    objective = learn.objective(config, dataset, devices, start)
+    metrics, _ = _measure(measurement.NO_AREAS, start, dataset, devices)
+    kept = {
+        role: {name: values[name] for name in ("log_loss", "accuracy")} for role, values in metrics.items()
+    }
+    return {"workdir": config.solver.warm_start, "objective": objective, "metrics": kept}
 
 
 @contextlib.contextmanager

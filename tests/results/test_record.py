@@ -21,6 +21,7 @@ TABLES = {
     "`path`": record.Path,
     "`measured`": record.Measured,
     "`dependence`": record.Dependence,
+    "`start`": record.Start,
 }
 WORDS = {str: "text", int: "whole number", float: "number"}
 
@@ -114,6 +115,9 @@ def test_of_an_older_version_only_what_is_printed_is_demanded(written):
     for numbers in older["metrics"].values():
         del numbers["pr_auc"], numbers["per_class"]
     assert record.faults(older, older=True) == []
+    del older["start"], older["measured"]
+    assert record.faults(older, older=True) == []
+    assert record.faults({**older, "start": {"workdir": "a"}}, older=True) == ["start.objective", "start.metrics"]
     del older["metrics"]["test"]["log_loss"], older["message"]
     assert sorted(record.faults(older, older=True)) == ["message", "metrics.test.log_loss"]
 

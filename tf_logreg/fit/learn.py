@@ -83,6 +83,23 @@ def explore(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: M
     return path.in_raw_units(dataset.exponent)
 
 
+def objective(settings: ConfigDict, dataset: Dataset, devices: Devices, model: Model) -> float | None:
+    """F of a model in raw units on the training rows, nats, in float64: what a full-batch fit minimises.
+
+    Args:
+        settings: a config that `learn` has fitted to this dataset.
+        dataset, devices: as of `learn`.
+        model: of the same features and classes, such as the start of the fit.
+
+    Returns:
+        None where the bias of a saved model is shifted for class weights, as it is then not the one fitted.
+    """
+    task = _task_of(settings, dataset, devices, Monitor())
+    if task.class_weight is not None and settings.correct_prior:
+        return None
+    return optimum.objective(task, optimum.columns_of(task.settings, dataset), model.in_units(dataset.exponent))
+
+
 def _check_engine(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
     """InputError where TensorFlow would have to read sparse rows."""
     if dataset.source.sparse and (settings.solver.name == "minibatch" or devices.engine != "host"):
@@ -90,14 +107,20 @@ def _check_engine(settings: ConfigDict, dataset: Dataset, devices: Devices) -> N
 
 
 def _task(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor) -> Task:
+    """The task of a fit that begins now, and in the log what its settings stand for."""
     _check_engine(settings, dataset, devices)
+    task = _task_of(settings, dataset, devices, _within(settings.solver.time_limit, devices, monitor))
+    if settings.C:
+        log.info("C=%g is l1=%.6g, l2=%.6g.", settings.C, task.settings.l1, task.settings.l2)
+    return dataclasses.replace(task, settings=_with_method(task.settings))
+
+
+def _task_of(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor) -> Task:
+    """The task with l1 and l2 for C, and the method as it is given."""
     head = heads.resolve(settings.model.output, dataset.num_classes)
     weights = _class_weight(settings, dataset, head)
-    given, settings = settings, penalties.of_mean(settings, _sum_of_weights(settings, dataset))
-    if given.C:
-        log.info("C=%g is l1=%.6g, l2=%.6g.", given.C, settings.l1, settings.l2)
-    monitor = _within(settings.solver.time_limit, devices, monitor)
-    return Task(_with_method(settings), dataset, devices, monitor, head, weights)
+    settings = penalties.of_mean(settings, _sum_of_weights(settings, dataset))
+    return Task(settings, dataset, devices, monitor, head, weights)
 
 
 def _by_minibatches(task: Task) -> Fit:

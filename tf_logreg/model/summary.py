@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_logreg.names import told_apart
 
+_ROLES = ("test", "validation", "train")  # the first that a run has is what its numbers are compared on
 _MOST_EFFECTS = 5
 _MOST_CHARACTERS = 40  # of a feature's name
 
@@ -31,6 +32,8 @@ def lines(found: dict, model: Any = None) -> list[str]:
             f"  saved is the fit to all {found['num_rows']:,} rows (data.refit='all'); measured was the one "
             f"to the {measured['num_rows']:,} training rows, {measured['status']}:"
         )
+    if found.get("start") is not None:
+        text.append(_start(found))
     if found["path"] is not None:
         text.append(_choice(found["path"]))
     text.append(table(found["metrics"]))
@@ -60,7 +63,7 @@ def shown(number: float | None, form: str) -> str:
 
 def _of_model(found: dict, model: Any) -> list[str]:
     """What the numbers are to be compared with, and the largest effects."""
-    role = next((name for name in ("test", "validation", "train") if name in found["metrics"]), None)
+    role = next((name for name in _ROLES if name in found["metrics"]), None)
     text = []
     if role is not None:
         values = found["metrics"][role]
@@ -105,6 +108,27 @@ def effects(model: Any, most: int = _MOST_EFFECTS) -> list[tuple[str, float]]:
     order = np.argsort(-np.abs(largest), kind="stable")[:most]
     names = told_apart(model.feature_names)
     return [(names[j], float(largest[j])) for j in order if largest[j]]
+
+
+def _start(found: dict) -> str:
+    """How far above the optimum the run that it started from had ended, and what that is worth."""
+    start, fit = found["start"], found.get("measured") or found
+    text = f"  started from {start['workdir']}"
+    if None not in (start["objective"], fit["objective"]):
+        above = start["objective"] - fit["objective"]
+        optimal = fit["status"] == "optimal"
+        if optimal and above <= fit["certified_gap"]:
+            text += ", which had ended at the optimum"
+        else:
+            share = f" ({abs(above) / fit['objective']:.1%})" if fit["objective"] > 0 else ""
+            side, what = "above" if above > 0 else "below", "the optimum" if optimal else "this fit"
+            text += f", which had ended {abs(above):.1e} nats{share} {side} {what}"
+    role = next(name for name in _ROLES if name in start["metrics"])
+    then, now = start["metrics"][role], found["metrics"][role]
+    return (
+        f"{text}: {role} log loss {shown(then['log_loss'], '.6f')} there, {shown(now['log_loss'], '.6f')} "
+        f"here; accuracy {shown(then['accuracy'], '.4f')} there, {shown(now['accuracy'], '.4f')} here."
+    )
 
 
 def _choice(path: dict) -> str:

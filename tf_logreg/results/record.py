@@ -55,6 +55,21 @@ class Dependence(TypedDict):
     features: list[str]  # with coefficients that are not identified, while predictions are
 
 
+class StartMetrics(TypedDict):
+    """Of a split, the metrics of the model that a fit started from."""
+
+    log_loss: float | None  # nats
+    accuracy: float | None
+
+
+class Start(TypedDict):
+    """The run that a fit started from, measured on the rows of the fit."""
+
+    workdir: str  # as solver.warm_start names it
+    objective: float | None  # F of its weights, nats, with the penalties of the fit
+    metrics: dict[str, StartMetrics]  # by split
+
+
 class Path(TypedDict):
     """Fits of every penalty with every fold held out; lists [N][F] over N penalties and F folds."""
 
@@ -115,6 +130,7 @@ class Result:
     absent_classes: list[str]  # declared by the source, but without rows
     weights_dtype: str  # of what is saved, float32 or float64
     dependence: Dependence | None
+    start: Start | None
     path: Path | None
     measured: Measured | None  # the fit that `metrics` are of, where another one is saved
     metrics: dict[str, Metrics]  # by split: train, validation, test
@@ -127,15 +143,19 @@ class Result:
     communication: float | None  # share of the fit's time, of several workers
 
 
-# Fields that are printed, which results of older versions have too.
+# Fields that are printed. Results of older versions have them too, but for those of _SINCE_0_10.
 _PRINTED = {
     Result: (
-        "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "path",
-        "communication", "num_workers", "num_features", "num_classes",
+        "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "start", "measured",
+        "path", "communication", "num_workers", "num_features", "num_classes",
     ),
+    Measured: ("status", "num_rows", "objective", "certified_gap"),
+    Start: ("workdir", "objective", "metrics"),
+    StartMetrics: ("log_loss", "accuracy"),
     Metrics: ("num_rows", "log_loss", "accuracy", "roc_auc"),
     Path: ("penalty", "chosen", "choice", "values", "scores"),
 }  # fmt: skip
+_SINCE_0_10 = ("start", "measured")
 
 
 def to_json(result: Result) -> dict:
@@ -172,7 +192,8 @@ def _faults(value: object, kind: type, name: str, older: bool) -> Iterator[str]:
         if not isinstance(value, dict):
             yield name
             return
-        fields, optional = typing.get_type_hints(kind), getattr(kind, "__optional_keys__", ())
+        fields = typing.get_type_hints(kind)
+        optional = {*getattr(kind, "__optional_keys__", ()), *(_SINCE_0_10 if older else ())}
         demanded = _PRINTED[kind] if older else fields
         inside = f"{name}." if name else ""
         for field in demanded:

@@ -100,6 +100,20 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     return _trained(outcome, certified, dataset, float(null.sum()))
 
 
+def objective(task: Task, columns: moments.Affine, model: Model) -> float:
+    """F of a model in the units of the dataset, nats; one read of the training rows, in float64.
+
+    Arguments are those of `fit`; a one-vs-rest model has the sum of its problems.
+    """
+    dataset = task.dataset
+    problems = _problems(task, None, columns)
+    certified = Certified(problems, dataset.source, dataset.train, columns, task.devices)
+    w, which = _start(model, problems, columns), np.arange(len(problems.l2))
+    smooth, _ = certified.exact(w, which)
+    kernel = problems.unpack(w)[:, :-1]
+    return float(smooth.sum() + (problems.l1[:, :, None] * np.abs(kernel)).sum())
+
+
 def placed(task: Task, columns: moments.Affine, engine: Engine | None = None) -> Engine:
     """Passes over the training rows for `fit`; arguments as there. `engine` may have made some already."""
     settings, dataset, devices, head = task.settings, task.dataset, task.devices, task.head
