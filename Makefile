@@ -45,7 +45,7 @@ lint: .venv/installed
 	$(VENV)ruff check .
 
 # A stamp is newer than what it was made from exactly when nothing needs to be installed. What `make run` needs comes
-# first, and is compiled when it is imported, not all of it now: that halves the time of the first `make run`.
+# first, and is compiled when it is imported, not all of it now: a third of the time less.
 .venv/program: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v}; try make PYTHON=python3.12 ..." if not (3, 11) <= v <= (3, 13) else 0)'
 	$(PYTHON) -m venv .venv

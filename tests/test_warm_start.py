@@ -53,7 +53,10 @@ def test_the_start_is_measured_as_its_own_run_was(fit, tmp_path, how, flags):
     for role, numbers in start["metrics"].items():
         assert numbers == pytest.approx({name: first["metrics"][role][name] for name in numbers}, rel=1e-5)
     above = start["objective"] - result["objective"]
-    assert f"{tmp_path}/batches, which had ended {above:.1e} nats ({above / result['objective']:.1%}) above the" in out
+    assert (
+        f"{tmp_path}/batches, which had ended {above:.1e} nats ({above / result['objective']:.1%}) above the"
+        in out
+    )
     assert f"test log loss {first['metrics']['test']['log_loss']:.6f} there" in out
     assert first["start"] is None
 

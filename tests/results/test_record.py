@@ -117,7 +117,10 @@ def test_of_an_older_version_only_what_is_printed_is_demanded(written):
     assert record.faults(older, older=True) == []
     del older["start"], older["measured"]
     assert record.faults(older, older=True) == []
-    assert record.faults({**older, "start": {"workdir": "a"}}, older=True) == ["start.objective", "start.metrics"]
+    assert record.faults({**older, "start": {"workdir": "a"}}, older=True) == [
+        "start.objective",
+        "start.metrics",
+    ]
     del older["metrics"]["test"]["log_loss"], older["message"]
     assert sorted(record.faults(older, older=True)) == ["message", "metrics.test.log_loss"]
 

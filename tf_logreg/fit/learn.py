@@ -97,7 +97,9 @@ def objective(settings: ConfigDict, dataset: Dataset, devices: Devices, model: M
     task = _task_of(settings, dataset, devices, Monitor())
     if task.class_weight is not None and settings.correct_prior:
         return None
-    return optimum.objective(task, optimum.columns_of(task.settings, dataset), model.in_units(dataset.exponent))
+    return optimum.objective(
+        task, optimum.columns_of(task.settings, dataset), model.in_units(dataset.exponent)
+    )
 
 
 def _check_engine(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:

@@ -146,8 +146,8 @@ class Result:
 # Fields that are printed. Results of older versions have them too, but for those of _SINCE_0_10.
 _PRINTED = {
     Result: (
-        "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "start", "measured",
-        "path", "communication", "num_workers", "num_features", "num_classes",
+        "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "start",
+        "measured", "path", "communication", "num_workers", "num_features", "num_classes",
     ),
     Measured: ("status", "num_rows", "objective", "certified_gap"),
     Start: ("workdir", "objective", "metrics"),
