@@ -36,6 +36,7 @@ def test_the_shipped_configs():
     assert sorted(configs.shipped()) == [
         "breast_cancer",
         "digits",
+        "imagenet",
         "iris",
         "libsvm",
         "linear_probe",

@@ -214,11 +214,9 @@ def from_json(values: dict) -> ConfigDict:
     def typed(values: dict, default: ConfigDict) -> dict:
         found = {**default, **values}
         for name, kind in default.items():
-            if isinstance(kind, tuple):
-                found[name] = tuple(found[name])
-            elif isinstance(kind, ConfigDict):
+            if isinstance(kind, ConfigDict):
                 found[name] = typed(values.get(name, {}), kind)
-        return found
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
     return ConfigDict(typed(values, get_config()))
 

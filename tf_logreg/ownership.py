@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 OWNER = ".owner"
 _SECONDS_BETWEEN_TRIES = 0.05
 _SECONDS_AT_LEAST = 0.2  # wait for an owner that is just ending
+_SECONDS_TO_SAY = 2.0  # of waiting, after which it is said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,8 @@ def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
     Raises:
         InputError: another process owns it, or it cannot be written.
     """
-    until = time.monotonic() + max(wait, _SECONDS_AT_LEAST)
+    began = time.monotonic()
+    until, is_said = began + max(wait, _SECONDS_AT_LEAST), False
     owner = Owner(folder, field, uuid.uuid4().hex)
     path = os.path.join(folder, OWNER)
     try:
@@ -86,6 +88,9 @@ def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
                     f"{field}: {folder!r} is in use by {_who(_read(path))}. "
                     "Wait for it, stop it, or give another directory."
                 )
+            if not is_said and time.monotonic() >= began + _SECONDS_TO_SAY:
+                log.info("%s is in use by %s: waiting for it.", folder, _who(_read(path)))
+                is_said = True
             time.sleep(_SECONDS_BETWEEN_TRIES)
     except OSError as error:
         raise InputError(f"{field}: cannot write to {folder!r}: {error.strerror or error}.") from None

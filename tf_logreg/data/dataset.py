@@ -164,7 +164,8 @@ def read_data(
     Raises:
         InputError: the data cannot be used.
     """
-    data, source, rows = config.data, load(config.data.source, **config.data.args), None
+    data, rows = config.data, None
+    source = load(data.source, cache_dir=data.cache_dir, **data.args)
     if data.source in TABLES:
         source, rows = tabular.read(source, config, schema or tabular.given_schema(data))
     for name in (data.group, data.time):

@@ -4,6 +4,7 @@ Two files with the same bytes are equal, whatever their times. Size and times on
 if they have not changed, the bytes are assumed unchanged.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -40,7 +41,7 @@ def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, di
         found[name] = {
             "sha256": before["sha256"]
             if before.get("stamp") == stamp and "sha256" in before
-            else _sha256(path),
+            else _sha256(os.path.abspath(path), *stamp),
             "stamp": stamp,
         }
     return found
@@ -76,7 +77,9 @@ def _stamp(path: str) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
-def _sha256(path: str) -> str:
+@functools.lru_cache(maxsize=2**14)
+def _sha256(path: str, *_) -> str:
+    """The digest of a file, which is read once while its stamp stays as it is."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,9 +1,10 @@
 """`load('npz', path=...)`: finds a source's module in `data/sources/` by its name.
 
-To add a source, add a file there. It holds `load(...) -> Source`, whose arguments with their types are what
-`data.args` takes. If it reads files, it holds `files(...)` too, their paths by name, so that a changed file
-is noticed; if it makes rows itself, a `VERSION` that rises when the same arguments give other rows. An
-argument that is a path has one of the names `_PATHS`.
+To add a source, add a file there. It holds `load(...) -> Source`, or `stream(...) -> Stream` for rows that
+are read only in their order. The arguments with their types are what `data.args` takes. If it reads files, it
+holds `files(...)` too, their paths by name, so that a changed file is noticed; if it makes rows itself, a
+`VERSION` that rises when the same arguments give other rows. An argument that is a path has one of the names
+`_PATHS`.
 """
 
 import importlib
@@ -13,7 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tf_logreg import storage
-from tf_logreg.data import sources
+from tf_logreg.data import kept_rows, sources
+from tf_logreg.data.stream import Stream
 
 if TYPE_CHECKING:  # it imports TensorFlow, which `known` must not need
     from tf_logreg.data.source import Source
@@ -65,17 +67,19 @@ def faults(name: str, args: Mapping) -> list[str]:
     return lines
 
 
-def load(source: str, **args) -> "Source | Table":
+def load(source: str, *, cache_dir: str = "", **args) -> "Source | Table":
     """Loads a source; one of `TABLES` gives a `Table`.
 
     Args:
         source: one of `known()`.
+        cache_dir: where rows are kept that took long to make (config `data.cache_dir`).
         **args: arguments of the source (config `data.args`), checked by `faults`.
 
     Raises:
         InputError: as documented in the source's module.
     """
-    return _loader(source)(**_local(args))
+    found = _loader(source)(**_local(args))
+    return kept_rows.source_of(found, cache_dir) if isinstance(found, Stream) else found
 
 
 def files(source: str, **args) -> dict[str, str]:
@@ -104,7 +108,9 @@ def _local(args: Mapping) -> dict:
 
 
 def _loader(name: str):
-    return _module(name).load
+    """The function of a source that gives a `Source`, a `Table` or a `Stream`."""
+    module = _module(name)
+    return module.stream if hasattr(module, "stream") else module.load
 
 
 def _module(name: str):

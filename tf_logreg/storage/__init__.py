@@ -9,7 +9,7 @@ An error of the disk is an InputError that names the file. Nothing that is read 
 from tf_logreg.storage.folder import Folder
 from tf_logreg.storage.npz import arrays, save_arrays
 from tf_logreg.storage.paths import cache_dir, local_path
-from tf_logreg.storage.row_file import RowFile, appended, mapped, temporary
+from tf_logreg.storage.row_file import RowFile, appended, mapped, size, temporary
 
 __all__ = [
     "Folder",
@@ -20,5 +20,6 @@ __all__ = [
     "local_path",
     "mapped",
     "save_arrays",
+    "size",
     "temporary",
 ]

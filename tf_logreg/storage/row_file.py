@@ -90,6 +90,11 @@ def temporary(folder: str, field: str) -> RowFile:
     return RowFile(file, os.path.join(folder, "rows"), field)
 
 
+def size(path: str) -> int:
+    """Bytes of a file; 0 if there is none."""
+    return os.path.getsize(path) if os.path.isfile(path) else 0
+
+
 def mapped(file, dtype: np.dtype, row_shape: tuple[int, ...]) -> np.ndarray:
     """The numbers of a file as rows [n, *row_shape]; `file` is open, or a path.
 

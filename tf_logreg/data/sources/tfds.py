@@ -1,19 +1,21 @@
 """Any classification set of TensorFlow Datasets, by name, or a folder that TFDS prepared.
 
-Rows are decoded once into host memory in their own dtype (one byte per pixel), so that they can be
-read by index. Images are flattened, and scaled to [0, 1] when they are read.
+Rows are decoded once, in their own dtype (one byte per pixel), into memory or files that are mapped into it,
+so that they can be read by index. Images are flattened, and scaled to [0, 1] when they are read.
 """
 
+import dataclasses
 import difflib
 import math
 import os
+from collections.abc import Callable, Iterator
 
 import numpy as np
-import psutil
+import tensorflow as tf
 
-from tf_logreg.data import labels
-from tf_logreg.data.arrays import from_arrays
-from tf_logreg.data.source import Source
+from tf_logreg import machine
+from tf_logreg.data import digest, images
+from tf_logreg.data.stream import Block, Stream
 from tf_logreg.errors import InputError, brief
 
 try:
@@ -24,50 +26,77 @@ except Exception as error:  # not only ImportError: protobuf raises its own Vers
         f"requirements again. Received: {type(error).__name__}: {brief(error)}"
     ) from error
 
-_READ_ROWS = 1024  # rows decoded at a time
+_BLOCK_BYTES, _MOST_ROWS = 2**22, 1024  # of rows that a core decodes at a time
 
 
-def load(name: str = "", data_dir: str = "", download: bool = True, folder: str = "") -> Source:
-    """Loads every labelled split of a data set.
+def stream(
+    name: str = "",
+    data_dir: str = "",
+    download: bool = True,
+    folder: str = "",
+    resize: tuple = (),
+    splits: tuple = (),
+    on_bad_lines: str = "error",
+) -> Stream:
+    """The labelled rows of a data set.
 
     Args:
         name: the set's name in TFDS ('mnist', 'fashion_mnist:3.*.*').
         data_dir: where TFDS keeps its sets; '' is TFDS's own default.
         download: prepare the set when data_dir does not hold it.
         folder: instead of a name, a folder that TFDS prepared (it holds dataset_info.json).
+        resize: height and width to which images are brought, whole, whatever their proportions; () for images
+            that all have one size.
+        splits: the splits that are read; () for all.
+        on_bad_lines: 'error' at an image that cannot be decoded, or 'skip' or 'warn': it is left out.
 
     Raises:
-        InputError: there is no such set or folder, it cannot be prepared, it has no label, its features
-            are not numbers of one shape, or its rows do not fit in memory.
+        InputError: there is no such set or folder, it cannot be prepared, it has no label, or its features
+            are neither images nor numbers of one shape.
     """
+    if on_bad_lines not in ("error", "skip", "warn"):
+        raise InputError(
+            f"data.args.on_bad_lines: expected 'error', 'skip' or 'warn'. Received: {on_bad_lines!r}."
+        )
     builder = _builder(name, data_dir, download, folder)
     x_key, y_key = _keys(builder)
     feature, target = builder.info.features[x_key], builder.info.features[y_key]
-    if feature.shape is None or None in feature.shape or not np.issubdtype(feature.np_dtype, np.number):
-        raise InputError(
-            f"data.args.name: expected features that are numbers of one shape. Received: "
-            f"{builder.info.name!r}, whose {x_key!r} is {feature}."
-        )
-
-    splits, start = {}, 0
-    for split, info in builder.info.splits.items():
-        splits[split] = range(start, start + info.num_examples)
-        start += info.num_examples
-    x, y = _read(builder, x_key, y_key, tuple(splits), start, feature)
+    shape = _row_shape(builder, x_key, resize)
     names = tuple(target.names) if isinstance(target, tfds.features.ClassLabel) and target.names else ()
-    y, class_names = labels.encode(y, names, indices=True)
+    set_name = builder.info.full_name
 
-    def place(row: int) -> str:
-        split = next(split for split, rows in splits.items() if row in rows)
-        return f"row {row - splits[split].start} of split {split!r} of {builder.info.full_name}"
+    def place(split: str, record: int) -> str:
+        return f"row {record} of split {split!r} of {set_name}"
 
-    is_image = isinstance(feature, tfds.features.Image) and x.dtype == np.uint8
-    return from_arrays(
-        x, y, class_names=class_names, splits=splits, unit=1 / 255 if is_image else 1.0, place=place
+    read = _Reader(builder, x_key, y_key, shape, bool(resize), len(names), place)
+
+    def made_from() -> dict:
+        paths = files(folder=str(builder.data_path))
+        return {
+            "set": set_name,
+            "features": [x_key, y_key],
+            "splits": list(_splits(builder, splits)),
+            "files": digest.summary({"version": 0, "files": digest.digests(paths, {})}),
+            "shape": shape,
+            "TensorFlow": tf.__version__ if read.is_image else "",  # whose decoders they were
+        }
+
+    return Stream(
+        name=set_name,
+        made_from=made_from,
+        splits={split: builder.info.splits[split].num_examples for split in _splits(builder, splits)},
+        blocks=read.blocks,
+        row_shape=shape,
+        dtype=np.dtype(feature.np_dtype),
+        y_dtype=np.dtype(target.np_dtype),
+        class_names=names,
+        place=place,
+        unit=1 / 255 if read.is_image else 1.0,
+        on_bad_lines=on_bad_lines,
     )
 
 
-def files(name: str = "", data_dir: str = "", download: bool = True, folder: str = "") -> dict[str, str]:
+def files(name: str = "", data_dir: str = "", folder: str = "", **_) -> dict[str, str]:
     """The files of the prepared set, by their names in its folder; none before it is prepared."""
     if name and not folder:
         try:
@@ -129,26 +158,111 @@ def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     )
 
 
-def _read(builder, x_key, y_key, splits, num_rows, feature) -> tuple[np.ndarray, np.ndarray]:
-    """All rows of the splits, one split after the other: x [n, p] in its own dtype, y [n]."""
-    num_features = math.prod(feature.shape)
-    needed, free = (
-        num_rows * num_features * np.dtype(feature.np_dtype).itemsize,
-        psutil.virtual_memory().available,
-    )
-    # Twice the size, because TensorFlow makes its own copy before the first array is freed.
-    if 2 * needed > free:
+def _splits(builder: tfds.core.DatasetBuilder, asked: tuple) -> tuple[str, ...]:
+    """Names of the splits to read."""
+    known = tuple(builder.info.splits)
+    unknown = [split for split in asked if split not in known]
+    if unknown or len(set(asked)) < len(asked):
         raise InputError(
-            f"data.args.name: {builder.info.name!r} has {num_rows} rows of {num_features} features. "
-            f"They take {2 * needed / 2**30:.1f} GiB to read; {free / 2**30:.1f} GiB are free."
+            f"data.args.splits: expected some of {', '.join(known)}, each once. Received: {asked!r}."
         )
-    x, y, row = np.empty((num_rows, num_features), feature.np_dtype), [], 0
-    for split in splits:
-        for block in tfds.as_numpy(builder.as_dataset(split=split, batch_size=_READ_ROWS)):
-            size = len(block[y_key])
-            x[row : row + size] = block[x_key].reshape(size, num_features)
-            y.append(block[y_key])
-            row += size
-    if row != num_rows:
-        raise InputError(f"data.args: {builder.info.full_name} promises {num_rows} rows and holds {row}.")
-    return x, np.concatenate(y) if y else np.empty(0, np.int64)
+    return tuple(asked) or known
+
+
+def _is_image(feature: tfds.features.FeatureConnector) -> bool:
+    """Whether it is an image of bytes, which we decode."""
+    return isinstance(feature, tfds.features.Image) and feature.np_dtype == np.uint8
+
+
+def _row_shape(builder: tfds.core.DatasetBuilder, x_key: str, resize: tuple) -> tuple[int, ...]:
+    """The shape of all rows' features; InputError where there is none."""
+    feature = builder.info.features[x_key]
+    described = f"{builder.info.name!r}, whose {x_key!r} is {feature}"
+    if resize:
+        sizes = [size for size in resize if isinstance(size, int) and size > 0]
+        if len(resize) != 2 or len(sizes) != 2:
+            raise InputError(
+                f"data.args.resize: expected (height, width), whole numbers > 0, or (). Received: {resize!r}."
+            )
+        if not _is_image(feature):
+            raise InputError(
+                f"data.args.resize: expected () with features that are no images of bytes. Received: "
+                f"{resize!r} for {described}."
+            )
+        return *resize, feature.shape[-1]
+    if _is_image(feature) and None in feature.shape:
+        raise InputError(
+            "data.args.resize: expected (height, width), (224, 224) for one, with images of any size. "
+            f"Received: () for {described}."
+        )
+    if feature.shape is None or None in feature.shape or not np.issubdtype(feature.np_dtype, np.number):
+        raise InputError(
+            f"data.args.name: expected features that are numbers of one shape. Received: {described}."
+        )
+    return tuple(feature.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Reads the blocks of a set; the fields are those of `stream`.
+
+    num_classes: 0 where labels are not indices of classes that the set declares.
+    """
+
+    builder: tfds.core.DatasetBuilder
+    x_key: str
+    y_key: str
+    shape: tuple[int, ...]
+    resize: bool
+    num_classes: int
+    place: Callable[[str, int], str]
+
+    @property
+    def is_image(self) -> bool:
+        """Whether rows are images of bytes, which are decoded here."""
+        return _is_image(self.builder.info.features[self.x_key])
+
+    def blocks(self, split: str, start: int) -> Iterator[Block]:
+        """The blocks of a split from a record on; images are decoded on all cores."""
+        if not self.is_image:
+            for found in self._raw(split, start, {}):
+                x = found[self.x_key].reshape(-1, *self.shape)
+                yield Block(len(x), x, found[self.y_key], {})
+            return
+        decode = images.decoder(self.shape, resize=self.resize)
+
+        def of_block(found: dict) -> Block:
+            x, bad = decode(found[self.x_key].tolist())
+            y = found[self.y_key]
+            bad = {place: f"an image that cannot be decoded ({why})" for place, why in bad.items()}
+            return Block(len(y), x, np.delete(y, list(bad)), bad)
+
+        skip = {self.x_key: tfds.decode.SkipDecoding()}
+        yield from machine.in_parallel(of_block, self._raw(split, start, skip))
+
+    def _raw(self, split: str, start: int, decoders: dict) -> Iterator[dict[str, np.ndarray]]:
+        """Features and labels as TFDS reads them, block by block, by their names."""
+        size = math.prod(self.shape) * np.dtype(self.builder.info.features[self.x_key].np_dtype).itemsize
+        rows = max(1, min(_MOST_ROWS, _BLOCK_BYTES // size))
+        decoding = tfds.decode.PartialDecoding({self.x_key, self.y_key}, decoders=decoders)
+        try:
+            found = self.builder.as_dataset(split=split, decoders=decoding)
+            for block in tfds.as_numpy(found.skip(start).batch(rows)):
+                self._check_labels(block[self.y_key], split, start)
+                start += len(block[self.y_key])
+                yield block
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"data.args: cannot read {self.place(split, start)}, or one of the {rows - 1} behind it: "
+                f"{brief(error.message)}"
+            ) from None
+
+    def _check_labels(self, y: np.ndarray, split: str, start: int) -> None:
+        """InputError at a label that is none, as in splits for competitions."""
+        bad = np.flatnonzero((y < 0) | (y >= self.num_classes)) if self.num_classes else ()
+        if len(bad):
+            others = tuple(other for other in self.builder.info.splits if other != split)
+            raise InputError(
+                f"y: expected 0..{self.num_classes - 1}, the index of a class. Received: {y[bad[0]]} in "
+                f"{self.place(split, start + int(bad[0]))}; data.args.splits={others!r} leaves the split out."
+            )
