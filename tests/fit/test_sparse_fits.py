@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.special
 from problems import objective, settings_of, solve_arrays, sparse_rows
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression as Peer
 
+from tf_logreg import LogisticRegression
 from tf_logreg.data import scan
 from tf_logreg.data.arrays import from_arrays
+from tf_logreg.data.moments import Affine
 from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import on_host
 from tf_logreg.errors import InputError
+from tf_logreg.fit.full_batch import copied_columns, working_columns
 from tf_logreg.fit.learn import learn
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
@@ -62,7 +66,7 @@ def test_the_optimum_is_scikit_learns(tmp_path, dtype):
     kernel, _, trained = solve_arrays(
         x, y, strategy=None, tmp_path=tmp_path, dtype=dtype, l2=1e-3, standardize=False, tol=1e-10
     )
-    peer = LogisticRegression(C=1 / (1e-3 * len(y)), solver="newton-cg", tol=1e-10).fit(x, y)
+    peer = Peer(C=1 / (1e-3 * len(y)), solver="newton-cg", tol=1e-10).fit(x, y)
     theirs = objective(x.toarray(), y, peer.coef_.T, peer.intercept_, l2=1e-3)
     assert abs(trained.objective - theirs) < 1e-9
     np.testing.assert_allclose(kernel, peer.coef_.T, atol=1e-4)
@@ -213,3 +217,49 @@ def test_rows_without_any_value(tmp_path, penalty):
     assert trained.status is Status.OPTIMAL
     assert not kernel.any()
     assert bias == pytest.approx(np.log(0.25))
+
+
+def copied(x, columns, *, sparse):
+    """All columns of x: sparse, or laid out."""
+    rows = np.arange(x.shape[0])
+    source = from_sparse(x, (rows % 2).astype(np.int32), class_names=("a", "b"))
+    read = copied_columns.reader(source, rows, columns, None)
+    return read(np.arange(x.shape[1]), sparse, not sparse)
+
+
+def test_columns_that_stay_sparse_are_centred_on_paper():
+    rng = np.random.default_rng(3)
+    x = sparse_rows(rng, 60, 20, 0.05)
+    columns = Affine(rng.normal(size=20), rng.uniform(0.5, 2, 20))
+    sparse, dense = (copied(x, columns, sparse=one) for one in (True, False))
+    assert scipy.sparse.issparse(sparse.rows.x)
+    w, weight, sums = rng.normal(size=(1, 21, 1)), rng.uniform(size=60), rng.normal(size=60)
+    centred = dense.rows.x
+    given = sparse.given(w.copy())
+    np.testing.assert_allclose(sparse.rows.x @ given[0, :-1] + given[0, -1], centred @ w[0], atol=1e-13)
+    of_columns = np.append(sparse.rows.x.T @ sums, sums.sum())[None, :, None]
+    np.testing.assert_allclose(sparse.of_training(of_columns)[0, :, 0], centred.T @ sums, atol=1e-13)
+    np.testing.assert_allclose(sparse.gram(weight), centred.T @ (weight[:, None] * centred), atol=1e-13)
+
+
+def test_columns_that_are_far_from_zero_or_full_are_laid_out_or_not_copied():
+    x = sparse_rows(np.random.default_rng(3), 60, 20, 0.05)
+    far = Affine(np.full(20, 1e3), np.ones(20))
+    assert copied(x, far, sparse=True) is None
+    assert copied(x, far, sparse=False).mean is None
+    full = scipy.sparse.csr_array(np.ones((60, 20)))
+    assert copied(full, Affine(np.zeros(20), np.ones(20)), sparse=True) is None
+
+
+def test_more_columns_than_a_laid_out_hessian_takes_are_worked_on_as_they_are(monkeypatch):
+    monkeypatch.setattr(working_columns, "_MOST_COEFFICIENTS", 100)
+    x, y, weight = planted(7, num_rows=1500, num_features=1200, density=0.005)
+    l1 = 1e-3
+    found = LogisticRegression(C=1 / (l1 * weight.sum()), l1_ratio=1, tol=1e-11).fit(x, y, weight)
+    chosen = found.coef_[0] != 0
+    assert found.status_ == "optimal"
+    assert chosen.sum() > 100
+    probability = scipy.special.expit(x @ found.coef_[0] + found.intercept_[0])
+    gradient = x.T @ ((probability - y) * weight / weight.sum())
+    assert np.abs(gradient + l1 * np.sign(found.coef_[0]))[chosen].max() < 1e-6 * l1
+    assert np.abs(gradient[~chosen]).max() <= l1 * (1 + 1e-6)

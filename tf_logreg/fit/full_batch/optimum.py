@@ -14,16 +14,16 @@ from tf_logreg.engines import load as engines
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError
 from tf_logreg.exact import certificate, host, separation, sums
-from tf_logreg.fit.full_batch import goal as goals
 from tf_logreg.fit.full_batch import (
+    copied_columns,
     loop,
     penalized,
     polish,
     row_space,
     sample,
     sampled_start,
-    working_columns,
 )
+from tf_logreg.fit.full_batch import goal as goals
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.result import Status, Trained
 from tf_logreg.fit.task import Task
@@ -147,7 +147,7 @@ def _problems(task: Task, engine: Engine, columns: moments.Affine) -> penalized.
         len(dataset.train),
         positive=head.positive,
         sample=sample.sampled_rows(dataset.source, dataset.train, columns, None),
-        columns=working_columns.reader(dataset.source, dataset.train, columns, None),
+        columns=copied_columns.reader(dataset.source, dataset.train, columns, None),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_logreg import machine
 from tf_logreg.engines.engine import Engine, Sums
-from tf_logreg.fit.full_batch import preconditioners, requests, working_columns
+from tf_logreg.fit.full_batch import copied_columns, preconditioners, requests, working_columns
 from tf_logreg.fit.full_batch import sample as samples
 from tf_logreg.objective import records
 from tf_logreg.solvers import core
@@ -57,7 +57,7 @@ class Penalized:
     positive: np.ndarray = None
     alike: np.ndarray = None
     sample: Callable[[], samples.Rows] | None = None
-    columns: working_columns.Reader | None = None
+    columns: copied_columns.Reader | None = None
     passes: np.ndarray = None
     sums: Sums | None = None
     made: collections.Counter = dataclasses.field(default_factory=collections.Counter)

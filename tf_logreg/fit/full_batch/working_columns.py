@@ -5,108 +5,53 @@ A penalty with l1 leaves few coefficients, so a method works on these and looks 
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tf_logreg.data import host_rows
-from tf_logreg.data.moments import Affine
-from tf_logreg.data.source import Source
-from tf_logreg.objective import host_sums, records
+from tf_logreg.objective import host_sums
 from tf_logreg.solvers import core
 
 _MOST_COEFFICIENTS = 2000  # of which the Hessian is factored
+_MOST_SPARSE = 4000  # of which it is factored where their columns stay sparse
 _COLUMNS_A_ROW = 2  # coefficients a row beyond which the Hessian of those that move is made alone
 _MOST_ELEMENTS = 2**25  # of a copy: 256 MiB
 _NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
-# Indices of features [f] -> rows with x [n, f + 1] float64 in training columns, one after another in memory,
-# the last of ones.
-Reader = Callable[[np.ndarray], records.Rows]
 
-
-def reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None) -> Reader | None:
-    """A function that copies some columns of all rows; None where the rows are not in memory.
-
-    Args:
-        source: where rows are read. rows: int64 [n], the ids of the training rows.
-        columns: the map from raw to training columns.
-        folds: int32 [n] the fold of each row, or None.
-    """
-    if source.host is None:
-        return None
-
-    if source.sparse:
-        return _sparse_reader(source, rows, columns, folds)
-
-    def read(features: np.ndarray) -> records.Rows:
-        x = np.empty((len(features) + 1, len(rows)))
-        y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
-        offset = np.empty((len(rows), source.offset_columns))
-        start = 0
-        for batch in host_rows.host_batches(source, rows):
-            part = slice(start, start + len(batch.y))
-            taken = batch.x.take(features, axis=1).astype(float, copy=False)
-            taken -= columns.shift[features]
-            taken *= columns.scale[features]
-            x[:-1, part] = taken.T
-            y[part], weight[part], offset[part] = batch.y, batch.weight, batch.offset
-            start = part.stop
-        x[-1] = 1
-        return records.Rows(x.T, y, weight, offset if offset.any() else None, folds)
-
-    return read
-
-
-def _sparse_reader(source: Source, rows: np.ndarray, columns: Affine, folds: np.ndarray | None) -> Reader:
-    """The same of sparse rows, whose columns are laid out one after another when some are asked for first."""
-
-    @functools.cache
-    def by_column() -> tuple:
-        batch = source.host(rows)
-        return batch, batch.x.tocsc()
-
-    def read(features: np.ndarray) -> records.Rows:
-        batch, given = by_column()
-        x = np.empty((len(features) + 1, len(rows)))
-        x[:-1] = given[:, features].T.toarray()
-        x[:-1] -= columns.shift[features, None]
-        x[:-1] *= columns.scale[features, None]
-        x[-1] = 1
-        offset = batch.offset.astype(float)
-        return records.Rows(x.T, batch.y, batch.weight, offset if offset.any() else None, folds)
-
-    return read
-
-
-def bytes_of_copy(num_rows: int, size: int) -> float:
+def bytes_of_copy(num_rows: int, size: int, *, sparse: bool) -> float:
     """Bytes of a copy, of its columns times roots of curvatures, and of Hessians, for `size` coefficients.
 
     A system of rows has five arrays of the copy's size at once, one of columns six of a Hessian's.
     """
-    return 8.0 * (5 * min(num_rows * size, _MOST_ELEMENTS) + 6 * min(size, _MOST_COEFFICIENTS) ** 2)
+    most = _MOST_SPARSE if sparse else _MOST_COEFFICIENTS
+    return 8.0 * (5 * min(num_rows * size, _MOST_ELEMENTS) + 6 * min(size, most) ** 2)
 
 
 def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions | None:
     """Problem k of a `Penalized` as a function of some of its coefficients; None where they are too many.
 
     Args:
-        problems: whose `columns` are a `Reader`; the part of the columns that is read counts as a pass.
+        problems: whose `columns` are a `copied_columns.Reader`; the part that is read counts as a pass.
         coordinates: [j] ascending, which of the P coefficients.
     """
     (p, m), count = problems.shape, len(coordinates)
     wide = m == 1 and count > problems.num_rows
     by_root = wide and count > _COLUMNS_A_ROW * problems.num_rows
-    few = by_root or count <= _MOST_COEFFICIENTS
-    if not few or problems.num_rows * count > _MOST_ELEMENTS:
+    may_be_sparse = problems.engine.sparse and m == 1 and not wide and count <= _MOST_SPARSE
+    dense_fits = (by_root or count <= _MOST_COEFFICIENTS) and problems.num_rows * count <= _MOST_ELEMENTS
+    if not dense_fits and not may_be_sparse:
         return None
     feature, output = np.divmod(coordinates, m)
     features, place = np.unique(feature[feature < p], return_inverse=True)
     place = np.concatenate([place, np.full(count - len(place), len(features))])
-    whole = problems.columns(features)
+    copied = problems.columns(features, may_be_sparse, dense_fits)
+    if copied is None:
+        return None
+    is_sparse, whole = copied.mean is not None, copied.rows
     problems.passes[k] += len(features) / p
-    rows, record = whole._replace(x=whole.x[:, :-1]), problems.record(np.array([k]))
+    rows = whole if is_sparse else whole._replace(x=whole.x[:, :-1])
+    record = problems.record(np.array([k]))
     l1, l2 = (problems.per_coefficient(one[[k]])[:, coordinates] for one in (problems.l1, problems.l2))
 
     def unpack(u: np.ndarray) -> np.ndarray:
@@ -115,8 +60,8 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         return w
 
     def value_and_gradient(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
-        weight, loss, sums = host_sums.value_and_gradient(unpack(u), record, rows)
-        mean = problems.of_data(sums, weight)[:, place, output]
+        weight, loss, sums = host_sums.value_and_gradient(copied.given(unpack(u)), record, rows)
+        mean = problems.of_data(copied.of_training(sums), weight)[:, place, output]
         return loss / weight + (l2 / 2 * np.square(u)).sum(axis=1), mean + l2 * u
 
     @functools.cache
@@ -126,8 +71,11 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         return whole.x.T[:count] if one_each else whole.x.T[place]
 
     def hessian(u: np.ndarray, _) -> np.ndarray:
-        total, (weight,), (chances,) = host_sums.curvatures(unpack(u), record, rows)
-        found = _hessian(columns(), weight / total, chances, output)
+        total, (weight,), (chances,) = host_sums.curvatures(copied.given(unpack(u)), record, rows)
+        if is_sparse:
+            found = copied.gram(weight / total * chances[0])[np.ix_(place, place)]
+        else:
+            found = _hessian(columns(), weight / total, chances, output)
         found[np.diag_indices(count)] += l2[0]
         return found[None]
 

@@ -15,7 +15,7 @@ from tf_logreg.data import folds as make_folds
 from tf_logreg.data import moments
 from tf_logreg.engines.engine import Engine
 from tf_logreg.fit import class_weight, penalties
-from tf_logreg.fit.full_batch import optimum, sample, working_columns
+from tf_logreg.fit.full_batch import copied_columns, optimum, sample
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.fit.path.scores import Scored
 from tf_logreg.fit.task import Task
@@ -116,7 +116,7 @@ def problems_of(
         # The folds of a penalty have about the same Hessian; with one against the rest, those of a class.
         alike=np.repeat(np.arange(points), together) * sides + positive,
         sample=task.sampled,
-        columns=working_columns.reader(dataset.source, dataset.train, task.columns, dataset.folds.fold),
+        columns=copied_columns.reader(dataset.source, dataset.train, task.columns, dataset.folds.fold),
     )
 
 
