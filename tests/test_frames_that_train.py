@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tf_logreg
@@ -95,3 +96,49 @@ def test_a_fit_is_timed_and_its_rows_cannot_be_read_again(tmp_path):
     assert (model.kernel == tf_logreg.train(FRAME, label="y", config=config).kernel).all()
     with pytest.raises(InputError, match=r"Received: 'frame', a data frame"):
         evaluate.evaluate_run(str(tmp_path / "run"), strategy=tf_logreg.make_strategy())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array([3, 10]), np.array([False, True]), np.array([0.0, 1.0]), np.array(["no", "yes"])],
+    ids=["whole numbers", "booleans", "floats", "words"],
+)
+def test_labels_come_back_as_they_went_in(labels):
+    """A model that gives '1' for 1 is wrong in every row of a comparison, in silence."""
+    frame = {**FRAME, "x": FRAME["x"] + 3 * FRAME["y"], "y": labels[FRAME["y"]]}
+    model = train(frame)
+    found = model.predict(frame)
+    assert found.dtype.kind == labels.dtype.kind
+    assert (found == frame["y"]).mean() > 0.8
+    again = schema_file.of_json(schema_file.to_json(model.schema), "schema.json")
+    assert again.label_type == model.schema.label_type
+
+
+def test_the_positive_class_chooses_no_other_labels():
+    model = train({**FRAME, "x": FRAME["x"] + 3 * FRAME["y"]}, positive_class="0")
+    assert model.class_names == ("1", "0")
+    assert set(model.predict(FRAME)) == {0, 1}
+
+
+def test_a_number_cannot_say_that_there_is_no_prediction():
+    model = train(FRAME)
+    with pytest.raises(InputError, match=r"x: expected finite features.*in row 1, counted from 0"):
+        model.predict(np.array([[0.0, 0.0], [np.nan, 0.0]]))
+
+
+def test_a_column_that_tells_the_label_is_warned_of_in_python_too(caplog):
+    frame = {**FRAME, "told": FRAME["y"] + 0.01 * FRAME["x"]}
+    model = train(frame)
+    (record,) = [one for one in caplog.records if "a leak?" in one.message]
+    assert record.levelname == "WARNING"
+    assert "told: a leak?" in model.summary()
+    with pytest.warns(UserWarning, match="'told': a leak?"):
+        tf_logreg.LogisticRegression().fit(
+            pd.DataFrame({"told": frame["told"], "word": ["a", "b"] * 40}), frame["y"]
+        )
+
+
+def test_a_choice_by_folds_refuses_words_and_says_what_takes_them():
+    frame = pd.DataFrame({"x": FRAME["x"], "word": ["a", "b"] * 40})
+    with pytest.raises(InputError, match=r"X: expected numbers.*'word'.*tf_logreg\.train"):
+        tf_logreg.LogisticRegressionCV().fit(frame, FRAME["y"])

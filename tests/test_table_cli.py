@@ -114,6 +114,32 @@ def test_what_is_left_out_or_doubtful_is_said(command, files, tmp_path, caplog):
     assert "To look at: id: an identifier?" in caplog.text
 
 
+def test_what_training_had_not_seen_is_said_where_other_rows_are_measured(
+    command, files, run, tmp_path, caplog
+):
+    caplog.set_level("INFO", "tf_logreg")
+    tail = PETS.column_names.index("tail")
+    pyarrow.parquet.write_table(
+        PETS.set_column(tail, "tail", pa.array([1e6] * len(PETS))), tmp_path / "a.parquet"
+    )
+    code, _, err = command("--mode=evaluate", f"--data={tmp_path}/a.parquet", f"--workdir={run}")
+    assert code == 0, err
+    assert f"The rows of the schema had not: tail: {len(PETS)} rows outside training's" in caplog.text
+
+
+def test_a_strength_on_the_command_line_is_the_one_that_is_fitted(command, files, tmp_path, caplog):
+    caplog.set_level("INFO", "tf_logreg")
+    common = f"--data={files}/pets.csv", "--label=animal"
+    code, _, err = command(*common, f"--workdir={tmp_path}/a", "--config.l2=1e-3")
+    assert code == 0, err
+    assert "path.penalty=l2 is not looked at: the command line gives l2." in caplog.text
+    result = json.loads((tmp_path / "a/result.json").read_text())
+    assert result["path"] is None
+    code, _, err = command(*common, f"--workdir={tmp_path}/b", "--config.l2=1e-3", "--config.cv.folds=3")
+    assert code == 2
+    assert "l2: expected 0.0 with path.penalty='l2'" in err
+
+
 def test_measured_on_another_file(command, files, run):
     code, out, err = command("--mode=evaluate", f"--data={files}/pets.parquet", f"--workdir={run}")
     assert code == 0, err

@@ -224,9 +224,11 @@ def from_json(values: dict) -> ConfigDict:
 def settle(config: ConfigDict, given: Collection[str]) -> None:
     """Settles what a config file leaves open to a penalty that the command line asks for, and says so.
 
-    Of C on one side, l1 and l2 on the other, what the command line gives counts. With a path the single
-    strength of the penalty that it tries is not looked at, and 5 folds choose where there are neither folds
-    nor validation rows. A file of test or validation rows is their split, unless it is said what is.
+    Of C on one side, l1 and l2 on the other, what the command line gives counts. A strength that the command
+    line gives ends the path of the config file that tries others, and folds without a path are none. With a
+    path the single strength of the penalty that it tries is not looked at, and 5 folds choose where there are
+    neither folds nor validation rows. A file of test or validation rows is their split, unless it is said
+    what is.
     From Python nothing is settled: `validate` says what contradicts.
 
     Args:
@@ -235,6 +237,7 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
     """
     if any(faults.structure_faults(config, get_config())):
         return  # `validate` names them
+    _settle_path(config, given)
     penalty, data = config.path.penalty, config.data
     for name in ("C", "l1", "l2"):
         others = ("l1", "l2") if name == "C" else ("C",)
@@ -260,6 +263,19 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
     if penalty and not chooses and "cv.folds" not in given:
         log.info("cv.folds=5, as there are no validation rows to choose by.")
         config.cv.folds = 5
+
+
+def _settle_path(config: ConfigDict, given: Collection[str]) -> None:
+    """Ends a path of the config file, and its folds, where the command line gives the strength itself."""
+    penalty = config.path.penalty
+    tried = ("l1", "l2", "C") if penalty == "elastic_net" else (penalty, "C")
+    strengths = [name for name in tried if name in given and config[name]]
+    if penalty and strengths and not any(name.startswith(("path.", "cv.")) for name in given):
+        log.info("path.penalty=%s is not looked at: the command line gives %s.", penalty, strengths[0])
+        config.path.penalty = ""
+    if not config.path.penalty and config.cv.folds and "cv.folds" not in given:
+        log.info("cv.folds=%d is not looked at: one strength is fitted.", config.cv.folds)
+        config.cv.folds = 0
 
 
 def check_structure(config: ConfigDict) -> None:

@@ -19,7 +19,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from tf_logreg.arguments import attributes, inputs, messages, parameters, scoring, splits
+from tf_logreg.arguments import attributes, inputs, messages, parameters, scoring, splits, word_columns
 from tf_logreg.errors import InputError
 from tf_logreg.estimator import LogisticRegression, monitor_of
 from tf_logreg.fit.result import Status
@@ -168,6 +168,7 @@ class LogisticRegressionCV(LogisticRegression):
         """
         _raise_for_params(params, self, "fit")
         parameters.check(self)
+        word_columns.refuse_words(X)
         grid = Grid.of(self.Cs, self.l1_ratios)
         source, labels = inputs.rows_of(self, X, y, sample_weight)
         routed = self._routed("fit", sample_weight, params)

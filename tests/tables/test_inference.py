@@ -9,7 +9,7 @@ import pytest
 from table_schemas import RNG, N, Y, all_kinds, schema_of
 
 from tf_logreg.errors import InputError
-from tf_logreg.tables import kinds, overrides, schema_file
+from tf_logreg.tables import kinds, leaks, overrides, schema_file
 from tf_logreg.tables.overrides import Override, parse
 
 
@@ -87,7 +87,21 @@ def test_a_column_that_tells_the_label_is_a_leak():
     assert "a leak?" in notes_of(Y + 0.1 * RNG.normal(size=N))
     assert "a leak?" in notes_of(np.array(["no", "yes"])[Y])
     assert "a leak?" not in notes_of(Y + RNG.normal(size=N))
+    assert "--config.data.columns.a=ignore leaves it out" in notes_of(np.array(["no", "yes"])[Y])
     assert "a leak?" not in notes_of([f"w{k}" for k in RNG.integers(0, 30, N)])
+
+
+def test_a_level_that_tells_the_label_is_a_leak():
+    """How a tip is known, when only those by card are written down."""
+    rng = np.random.default_rng(5)
+    cash = rng.random(2000) < 0.4
+    y = np.where(cash, rng.random(2000) < 0.001, rng.random(2000) < 0.5).astype(int)
+    found = leaks.notes(None, kinds.Words(np.where(cash, 0, 1), ("cash", "card")), y)
+    assert len(found) == 1
+    assert found[0].startswith(f"a leak? of the rows with 'cash', {cash.mean():.0%} of all, all but 0.")
+    assert not leaks.notes(None, kinds.Words((rng.random(2000) < 0.4).astype(int), ("card", "cash")), y)
+    rare = (rng.random(2000) < 0.05).astype(int)  # most levels are of one class then
+    assert not leaks.notes(None, kinds.Words(np.where(cash, 0, 1), ("cash", "card")), rare * ~cash)
 
 
 @pytest.mark.parametrize(

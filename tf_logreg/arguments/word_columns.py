@@ -12,7 +12,7 @@ from tf_logreg.arguments import inputs
 from tf_logreg.data.source import Source
 from tf_logreg.errors import InputError
 from tf_logreg.model.model import Model
-from tf_logreg.tables import encoding, frames, inference, kinds, values
+from tf_logreg.tables import encoding, frames, inference, kinds, leaks, values
 from tf_logreg.tables.schema import Schema
 
 
@@ -49,7 +49,23 @@ def encoded(estimator: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Sc
     if ignored:
         reasons = ", ".join(f"{column.name!r} ({column.kind.why})" for column in ignored)
         warnings.warn(f"X: columns that are left out: {reasons}.", UserWarning, stacklevel=4)
+    told = [f"{c.name!r}: {note}" for c in schema.columns for note in c.seen.notes if leaks.MARK in note]
+    if told:
+        warnings.warn(f"X: {'; '.join(told)}.", UserWarning, stacklevel=4)
     return encoding.encode(schema, table), schema
+
+
+def refuse_words(x: Any) -> None:
+    """InputError for a frame with a column of words, where they cannot be taken."""
+    if not has_words(x):
+        return
+    schema = frames.table_of(x, "X").columns.schema
+    word = next((field.name for field in schema if values.type_of(field.type) == "word"), None)
+    if word is not None:
+        raise InputError(
+            f"X: expected numbers. Received: words in column {word!r}. LogisticRegression takes frames with "
+            "words, and tf_logreg.train chooses their penalty by folds."
+        )
 
 
 def has_words(x: Any) -> bool:

@@ -31,6 +31,11 @@ def labelled(table: Table, data: ConfigDict) -> tuple[np.ndarray, tuple[str, ...
     return _labels(table, data.label)
 
 
+def label_type(table: Table, data: ConfigDict) -> str:
+    """'integer', 'number', 'boolean' or 'word': of the labels, as the table has them."""
+    return values.type_of(table.columns[data.label].type)
+
+
 def _check_roles(columns: pa.Table, data: ConfigDict) -> None:
     """InputError where a named column is not there, or has two roles."""
     for role in ROLES:

@@ -19,7 +19,7 @@ from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.source import Source
 from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.errors import InputError
-from tf_logreg.tables import encoding, inference, kinds, overrides, schema_file
+from tf_logreg.tables import drift, encoding, inference, kinds, leaks, overrides, schema_file
 from tf_logreg.tables.schema import Schema
 from tf_logreg.tables.table import Table
 
@@ -66,7 +66,8 @@ def read(
             schema = inferred()  # of the rows that are left
     if not is_given:
         _say(schema)
-    schema = dataclasses.replace(schema, label=data.label)  # a given one may be of another label
+    # A given one may be of another label.
+    schema = dataclasses.replace(schema, label=data.label, label_type=named_columns.label_type(table, data))
     if not schema.feature_names:
         hints = "; ".join(note for column in schema.columns for note in column.seen.notes)
         raise InputError(
@@ -74,6 +75,8 @@ def read(
             f"{hints and ': '}{hints}."
         )
     x = encoding.encode(schema, columns, sparse=_LAYOUTS[data.layout])
+    if is_given:
+        _say_new(schema, columns)
     make = from_arrays if isinstance(x, np.ndarray) else from_sparse
     source = make(x, y, class_names=class_names, feature_names=schema.feature_names, **rest)
     return dataclasses.replace(source, schema=schema), rows
@@ -83,13 +86,23 @@ def _say(schema: Schema) -> None:
     """Logs which columns are left out, and the hints and warnings of a schema, as far as they are few."""
     ignored = [f"{c.name!r} ({c.kind.why})" for c in schema.columns if isinstance(c.kind, kinds.Ignored)]
     notes = [f"{column.name}: {note}" for column in schema.columns for note in column.seen.notes]
+    notes.sort(key=lambda note: leaks.MARK not in note)
     if ignored:
         more = f", ... ({len(ignored)} in all)" if len(ignored) > _MOST_SAID else ""
         log.info("Columns that are left out: %s%s.", ", ".join(ignored[:_MOST_SAID]), more)
     for note in notes[:_MOST_SAID]:
-        log.info("To look at: %s", note)
+        # Warnings are seen from Python too, where nobody has asked for a log.
+        log.log(logging.WARNING if leaks.MARK in note else logging.INFO, "To look at: %s", note)
     if len(notes) > _MOST_SAID:
         log.info("To look at: %d columns more; --mode=describe names them.", len(notes) - _MOST_SAID)
+
+
+def _say_new(schema: Schema, columns: pa.Table) -> None:
+    """Logs what the rows have that those of the schema had not."""
+    found = drift.Drift(schema)
+    found.add(columns)
+    for line in found.lines():
+        log.info("The rows of the schema had not: %s", line)
 
 
 def described(table: Table, config: ConfigDict) -> tuple[Schema, np.ndarray, np.ndarray, tuple[str, ...]]:

@@ -18,6 +18,8 @@ from tf_logreg.tables.schema import Schema
 from tf_logreg.tables.table import Table
 
 BIAS = "(bias)"  # name of the bias among the features
+# What the names of classes are, by the type of the label's column.
+_LABELS = {"integer": int, "number": float, "boolean": {"False": False, "True": True}.__getitem__}
 MOST_LAID_OUT = 100_000  # features of a model of sparse rows that also takes them as dense rows
 
 
@@ -115,12 +117,34 @@ class Model:
         return self.head.probabilities(self.logits(x))
 
     def predict(self, x: Any) -> np.ndarray:
-        """The name of the most probable class, [n]; '' where a feature is NaN or infinite.
+        """The most probable class, [n]: its name, or of a table its label as the table has it.
 
-        Args and errors are those of `logits`.
+        '' where a feature is NaN or infinite.
+
+        Args are those of `logits`.
+
+        Raises:
+            InputError: as `logits`; or the labels are numbers, and a row has no prediction.
         """
-        # Index -1, for rows without a prediction, finds the '' at the end.
-        return np.array([*self.class_names, ""])[self.head.classes(self.logits(x))]
+        index, labels = self.head.classes(self.logits(x)), self._labels
+        if labels.dtype.kind == "U":
+            # Index -1, for rows without a prediction, finds the '' at the end.
+            return np.array([*self.class_names, ""])[index]
+        if (index < 0).any():
+            raise InputError(
+                "x: expected finite features, as labels that are numbers have none for 'no prediction'. "
+                f"Received: others in row {int((index < 0).argmax())}, counted from 0."
+            )
+        return labels[index]
+
+    @property
+    def _labels(self) -> np.ndarray:
+        """Of the classes, [C]: names, or the table's numbers or booleans if no other names were given."""
+        made = _LABELS.get(self.schema.label_type, str) if self.schema is not None else str
+        try:
+            return np.array([made(name) for name in self.class_names])
+        except (KeyError, ValueError, OverflowError):
+            return np.array(self.class_names)
 
     def evaluate(self, frame: Any, label: str = "") -> dict[str, float | int | None]:
         """Mean log loss in nats, accuracy and, of two classes, ROC AUC of the rows of a frame.

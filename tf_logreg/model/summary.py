@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_logreg.names import told_apart
+from tf_logreg.tables import leaks
 
 _ROLES = ("test", "validation", "train")  # the first that a run has is what its numbers are compared on
 _MOST_EFFECTS = 5
@@ -74,15 +75,36 @@ def _of_model(found: dict, model: Any) -> list[str]:
             share = values["label/mean"]
             name = told_apart(model.class_names)[1]
             text.append(f"  positive class: {name!r}, {shown(share, '.1%')} of the {role} rows.")
+            text += _of_decisions(values, name)
     if strongest := effects(model):
         named = ", ".join(f"{name[:_MOST_CHARACTERS]} {effect:+.3g}" for name, effect in strongest)
-        what = "log odds" if model.head.outputs == 1 else "the logit that it moves most"
+        what = "the logit that it moves most"
+        if model.head.outputs == 1:
+            what = f"log odds of {told_apart(model.class_names)[1]!r}"
         text.append(f"  largest effects of one standard deviation, in {what}: {named}.")
     sizes = {role: values["num_rows"] for role, values in found["metrics"].items()}
     if model.schema is not None and sizes.keys() > {"train"} and not found.get("measured"):
         count = sum(sizes.values())
         text.append(f"  data.refit='all' fits this model again to all {count:,} rows, once it is measured.")
-    return text
+    return text + [f"  {note}" for note in _leaks(model)]
+
+
+def _of_decisions(values: dict, name: str) -> list[str]:
+    """How far the second of two classes can be trusted where it is the more probable one."""
+    per_class = values.get("per_class") or {}
+    precision, recall = (per_class.get(what, [None, None])[1] for what in ("precision", "recall"))
+    if precision is None or recall is None:
+        return []
+    return [
+        f"  called {name!r} from probability 0.5 on: precision {precision:.1%}, recall {recall:.1%}; "
+        f"PR AUC {shown(values.get('pr_auc'), '.4f')}."
+    ]
+
+
+def _leaks(model: Any) -> list[str]:
+    """What was noted of columns that tell the label, where the model uses them."""
+    columns = () if model.schema is None else model.schema.used
+    return [f"{c.name}: {note}" for c in columns for note in c.seen.notes if note.startswith(leaks.MARK)]
 
 
 def baseline(values: dict) -> float | None:

@@ -28,7 +28,7 @@ def describe(schema: Schema, shares: dict[str, float], num_rows: int) -> str:
     lines.insert(1, "-" * min(max(map(len, lines)), shutil.get_terminal_size((120, 24)).columns))
     notes = [f"  {column.name}: {note}" for column in schema.columns for note in column.seen.notes]
     count = len(schema.feature_names)
-    lines += ["", f"{num_rows:,} rows; {count:,} features of {len(schema.columns)} columns."]
+    lines += ["", f"{num_rows:,} training rows; {count:,} features of {len(schema.columns)} columns."]
     if shares:
         classes = ", ".join(f"{_cut(name)} {share:.1%}" for name, share in list(shares.items())[:10])
         more = f", ... ({len(shares)} classes)" if len(shares) > 10 else ""

@@ -64,7 +64,8 @@ def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, labe
         override = rules.overrides.get(name)
         kind, notes = (_overruled(values, override, rules), []) if override else _kind(values, rules)
         if not isinstance(kind, kinds.Ignored) and values.type != "other":
-            notes += leaks.notes(values.numbers, values.words, y)
+            found = leaks.notes(values.numbers, values.words, y)
+            notes += [f"{note} {_say(values.name, 'ignore')} leaves it out" for note in found]
         seen = dataclasses.replace(seen_of(values), notes=tuple(notes))
         return Column(name, values.type, kind, seen, examples_of(values))
 

@@ -102,12 +102,13 @@ class Schema:
     Attributes:
         columns: all of the table but those that data.label, weight, offset, group and time name.
         crosses: further features.
-        label: the column of the classes.
+        label: the column of the classes. label_type: of its values, as a column's.
     """
 
     columns: tuple[Column, ...]
     crosses: tuple[Cross, ...] = ()
     label: str = ""
+    label_type: str = "word"
 
     @functools.cached_property
     def used(self) -> tuple[Column, ...]:

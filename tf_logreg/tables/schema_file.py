@@ -38,6 +38,7 @@ def to_json(schema: Schema) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "label": schema.label,
+        "label_type": schema.label_type,
         "columns": columns,
         "crosses": crosses,
     }
@@ -82,7 +83,9 @@ def of_json(found: Any, where: str) -> Schema:
         crosses = tuple(
             Cross(tuple(map(str, one["columns"])), _kind(one)) for one in found.get("crosses", ())
         )
-        schema = Schema(columns, crosses, str(found.get("label", "")))
+        schema = Schema(columns, crosses, str(found.get("label", "")), found.get("label_type", "word"))
+        if schema.label_type not in TYPES:
+            raise ValueError(f"label_type is {schema.label_type!r}, none of {', '.join(TYPES)}")
         _check_names(schema)
         return schema
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
