@@ -12,7 +12,7 @@ from csv_texts import columns, read, write
 from tf_logreg.data import load as sources
 from tf_logreg.data.sources import csv
 from tf_logreg.errors import InputError
-from tf_logreg.tables import csv_faults, csv_files, csv_form, csv_stream
+from tf_logreg.tables import csv_faults, csv_form, csv_reader, csv_stream
 
 
 @pytest.fixture(autouse=True)
@@ -120,9 +120,9 @@ def test_more_text_than_memory(monkeypatch):
 
 
 def test_long_rows(monkeypatch):
-    monkeypatch.setattr(csv_files, "_BLOCK", 1000)
+    monkeypatch.setattr(csv_reader, "_BLOCK", 1000)
     monkeypatch.setattr(csv_form, "_SAMPLE", 1000)
-    for module in (csv_files, csv_form, csv_faults):
+    for module in (csv_reader, csv_form, csv_faults):
         monkeypatch.setattr(module, "MOST_ROW", 50_000)
     assert columns("a,b\n1,2\n" + "x" * 20_000 + ",2\n")["a"][1] == "x" * 20_000
     assert columns("a" * 20_000 + ",b\n1,2\n")["b"] == [2]

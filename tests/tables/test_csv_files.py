@@ -14,7 +14,7 @@ from csv_texts import columns, read, write
 from tf_logreg.data import load as sources
 from tf_logreg.data.sources import csv
 from tf_logreg.errors import InputError
-from tf_logreg.tables import csv_files, csv_stream
+from tf_logreg.tables import csv_reader, csv_stream
 
 
 @pytest.fixture(autouse=True)
@@ -215,7 +215,7 @@ def test_words_in_columns_of_numbers(said):
 
 @pytest.mark.parametrize("block", [40, 1000, 10**6])
 def test_types_do_not_depend_on_blocks(monkeypatch, block):
-    monkeypatch.setattr(csv_files, "_BLOCK", block)
+    monkeypatch.setattr(csv_reader, "_BLOCK", block)
     rng = random.Random(0)
     text = "a,b,c,d\n" + "".join(
         f'{row},{row if row < 900 else 0.5},"x\n{row}",{rng.random()}\n' for row in range(1000)

@@ -196,7 +196,7 @@ def _whole_rows(
     schema: Schema, columns: pa.Table, rows: dict[str, np.ndarray], policy: str, table: Table
 ) -> dict[str, np.ndarray]:
     """The rows that lack no value of a used column; InputError at the first that does with 'error'."""
-    encoding.check_columns(schema, columns)
+    encoding.check_columns(schema, columns.column_names)
     lacks, used = np.zeros(len(columns), bool), np.concatenate(list(rows.values()))
     for column in schema.used:
         missing = encoding.missing_of(columns, column)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tf_logreg import storage
-from tf_logreg.data import load
+from tf_logreg.data.sources import table
 from tf_logreg.errors import InputError
 from tf_logreg.model.model import Model
 from tf_logreg.results import workdir as directory
 from tf_logreg.tables import encoding
+from tf_logreg.tables.blocks import Blocks
 from tf_logreg.tables.drift import Drift
+from tf_logreg.tables.schema import Schema
 from tf_logreg.tables.table import Table
 
 if TYPE_CHECKING:
@@ -65,36 +69,58 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
         raise InputError(
             f"--output: expected a name that ends in {', '.join(_ENDINGS)}. Received: {output!r}."
         )
-    table = _read(path).with_words(model.schema.word_columns)
-    encoding.check_columns(model.schema, table.columns)
-    _check_kept(table, wanted, model)
     drift, counts = Drift(model.schema), np.zeros(len(model.class_names), np.int64)
 
-    def blocks():
-        for start in range(0, max(len(table.columns), 1), _BLOCK_ROWS):
-            block = table.columns.slice(start, _BLOCK_ROWS)
+    def scored_blocks() -> Iterator[pa.Table]:
+        for block in rows.of_rows(_BLOCK_ROWS):
             drift.add(block)
             scored, chosen = _scored(model, block, wanted)
             counts[:] += np.bincount(chosen[chosen >= 0], minlength=len(counts))
             yield scored
 
     parent, name = os.path.split(storage.local_path(output, "--output"))
-    storage.Folder(parent or ".", "--output").write_with(name, lambda aside: _write(blocks(), aside))
+    with _naming_the_flag():
+        rows = _rows(path, model, wanted)
+        storage.Folder(parent or ".", "--output").write_with(
+            name, lambda aside: _write(scored_blocks(), aside)
+        )
     lines = _summary(model, counts, drift, output)
     if offset := directory.read_record(folder)["config"]["data"].get("offset"):
         lines.append(f"The run's data.offset={offset!r} is not added: these are the model's own answers.")
     return "\n".join(lines)
 
 
-def _read(path: str) -> Table:
-    """The rows to score; errors name the flag."""
+@contextlib.contextmanager
+def _naming_the_flag() -> Iterator[None]:
+    """Errors about the rows to score name the flag."""
     try:
-        return load.load("table", path=path)
+        yield
     except InputError as error:
         raise InputError(str(error).replace("data.args.path", "--input", 1)) from None
 
 
-def _check_kept(table: Table, wanted: Wanted, model: Model) -> None:
+def _rows(path: str, model: Model, wanted: Wanted) -> Blocks:
+    """The rows to score, with the columns that the model uses and those to keep."""
+    rows = table.blocks(path, dict.fromkeys(wanted.keep, "") | expected_types(model.schema))
+    encoding.check_columns(model.schema, rows.names)
+    _check_kept(rows.names, wanted, model)
+    return rows
+
+
+def expected_types(schema: Schema) -> dict[str, str]:
+    """By used column what is expected of a CSV file, which does not say types: see `csv_blocks.read`."""
+    expected = {}
+    for column in schema.used:
+        if column.type == "word":  # codes such as '1E5' look like numbers where they are alone
+            expected[column.name] = "words"
+        elif column.kind.takes == "numbers":
+            expected[column.name] = "dates" if column.type == "date" else "numbers"
+        else:
+            expected[column.name] = ""
+    return expected
+
+
+def _check_kept(names: tuple[str, ...], wanted: Wanted, model: Model) -> None:
     """InputError for a column to keep that is not there, or is called as one of the output's own."""
     own = ["class", *(f"P({name})" for name in model.class_names), *["explanation"] * bool(wanted.explain)]
     for name in wanted.keep:
@@ -103,8 +129,8 @@ def _check_kept(table: Table, wanted: Wanted, model: Model) -> None:
                 f"--keep: expected other columns than those of the output ({', '.join(own[:20])}). Received: "
                 f"{name!r}."
             )
-        if name not in table.columns.column_names:
-            known = ", ".join(table.columns.column_names[:20])
+        if name not in names:
+            known = ", ".join(names[:20])
             raise InputError(f"--keep: expected columns of the input ({known}). Received: {name!r}.")
 
 

@@ -62,8 +62,8 @@ def open_quote(path: str, layout: Layout, form: Form) -> InputError:
     )
 
 
-def explained(error: str, path: str, layout: Layout, form: Form, bad: list) -> InputError:
-    """What Arrow found wrong."""
+def explained(error: str, path: str, layout: Layout, form: Form, bad: list, before: int = 0) -> InputError:
+    """What Arrow found wrong in rows that stand behind `before` others."""
     is_long = "straddl" in error  # longer than a block of Arrow's
     if layout.quote and (is_long or bad):
         row = _row_of_open_quote(path, layout, form)
@@ -75,7 +75,7 @@ def explained(error: str, path: str, layout: Layout, form: Form, bad: list) -> I
             f"{path!r}."
         )
     if found := _CONVERSION.search(error):
-        return _not_of_type(found, path, layout)
+        return _not_of_type(found, path, layout, before)
     if bad:
         one = bad[-1]
         return InputError(
@@ -86,10 +86,10 @@ def explained(error: str, path: str, layout: Layout, form: Form, bad: list) -> I
     return InputError(f"data.args.path: cannot read {path!r}: {brief(error)}.")
 
 
-def _not_of_type(found: re.Match, path: str, layout: Layout) -> InputError:
+def _not_of_type(found: re.Match, path: str, layout: Layout, before: int) -> InputError:
     """A value that is not of the type that the user forces on its column."""
     column, row, kind, what, value = found.groups()
-    where = f"row {row} of {path}" if row else path
+    where = f"row {before + int(row)} of {path}" if row else path
     name = layout.names[int(column)]
     if "UTF8" in what:
         return InputError(
@@ -110,7 +110,7 @@ def _row_of_open_quote(path: str, layout: Layout, form: Form) -> int:
     quote, separator = re.escape(layout.quote), re.escape(layout.separator)
     closed = re.compile(f"(?:^|(?<={separator})){quote}(?:[^{quote}]|{quote}{quote})*{quote}")
     opened = re.compile(f"(?:^|{separator}){quote}")
-    stream = Stream(path, form.encoding, skip=layout.skip)
+    stream = Stream(path, form.encoding, skip=layout.skip, must_fit=False)
     row, begun, length = 0, 0, 0
     for line in io.TextIOWrapper(_Buffered(stream), "utf-8", "replace", newline=""):
         if begun:

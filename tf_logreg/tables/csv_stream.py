@@ -124,11 +124,13 @@ class Stream:
 
     path, encoding: of the file; a mark at its beginning counts more than `encoding`.
     skip: number of bytes, the header's, that are left out at the beginning.
+    must_fit: whether more text than fits in memory is an error.
     """
 
     path: str
     encoding: str = "utf-8"
     skip: int = 0
+    must_fit: bool = True
 
     def __post_init__(self):
         """Opens the file and leaves out what is to be skipped."""
@@ -201,7 +203,7 @@ class Stream:
                 "the file is in UTF-16, give data.args.encoding='utf-16-le' or 'utf-16-be'."
             )
         self._bytes += len(data)
-        if self._bytes > self._limit:
+        if self.must_fit and self._bytes > self._limit:
             raise InputError(
                 f"data.args.path: expected text that fits in memory, {self._limit / 2**30:.2f} GiB of it. "
                 f"Received: more in {self.path!r}; read fewer files, or on a larger machine."

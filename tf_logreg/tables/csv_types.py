@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _HEAD = 1000  # values that say whether a column has numbers or words
 _MANY_NUMBERS = 0.9  # share of numbers among words that is worth a warning
 _NUMBER = r"^[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*$|^[ \t]*[+-]?(?i:inf|infinity|nan)[ \t]*$"
+_LEADING_ZERO = r"^[ \t]*0\d"
 _TIME = r"^[ \t]*\d{4}-\d\d-\d\d([ T]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?[ \t]*$"
 
 
@@ -26,6 +27,63 @@ def is_words(column: pa.ChunkedArray) -> bool:
     import pyarrow as pa
 
     return column.type == pa.string() and column.null_count < len(column)
+
+
+def leading_zeros(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which of some words begin with 0 and another digit."""
+    import pyarrow.compute as pc
+
+    return pc.match_substring_regex(column, _LEADING_ZERO)
+
+
+def arrow_type(kind: str) -> pa.DataType:
+    """One of `csv_form.TYPES` as Arrow has it."""
+    import pyarrow as pa
+
+    return {
+        "timestamp": pa.timestamp("us"),
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+    }[kind]
+
+
+def joined(first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    """The type that Arrow finds in a column in whose parts it finds these."""
+    import pyarrow as pa
+
+    if first == second or second == pa.null():
+        return first
+    if first == pa.null():
+        return second
+    if {first, second} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    for zone in (None, "UTC"):
+        fine = [pa.timestamp("s", zone), pa.timestamp("ns", zone)]
+        order = fine if zone else [pa.date32(), *fine]
+        if first in order and second in order:
+            return max(first, second, key=order.index)
+    return pa.string()
+
+
+def is_far(column: pa.ChunkedArray) -> bool:
+    """Whether some of its times are before 1677 or after 2262, where nanoseconds end."""
+    import pyarrow as pa
+
+    if not pa.types.is_date(column.type) and not pa.types.is_timestamp(column.type):
+        return False
+    try:
+        column.cast(pa.timestamp("ns", getattr(column.type, "tz", None)))
+    except pa.ArrowInvalid:
+        return True
+    return False
+
+
+def first_other(column: pa.ChunkedArray, what: str, decimal: str) -> int:
+    """The first row whose word is none of 'numbers' or 'dates'; -1 where all are."""
+    import pyarrow.compute as pc
+
+    return pc.index(_matches(column, _NUMBER if what == "numbers" else _TIME, decimal), False).as_py()
 
 
 def _matches(column: pa.ChunkedArray, pattern: str, decimal: str) -> pa.ChunkedArray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MORE = 0.05  # of missing values than in training, which are worth a line
 _MOST_NAMED = 3
+_MOST_COUNTED = 100_000  # distinct words of a column: those that come after them are not named
 
 
 @dataclasses.dataclass
@@ -28,6 +29,7 @@ class Drift:
         """Begins at zero."""
         self._missing = dict.fromkeys((column.name for column in self.schema.used), 0)
         self._outside = dict(self._missing)
+        self._unseen_rows = dict(self._missing)
         self._unseen: dict[str, dict[str, int]] = {name: {} for name in self._missing}
 
     def add(self, table: pa.Table) -> None:
@@ -50,7 +52,9 @@ class Drift:
         known, unseen = set(column.kind.levels), self._unseen[column.name]
         for word, times in zip(found.words, count.tolist(), strict=True):
             if word not in known and times:
-                unseen[word] = unseen.get(word, 0) + times
+                self._unseen_rows[column.name] += times
+                if word in unseen or len(unseen) < _MOST_COUNTED:
+                    unseen[word] = unseen.get(word, 0) + times
 
     def lines(self) -> list[str]:
         """A line for each column with something new; [] when there is nothing."""
@@ -61,8 +65,7 @@ class Drift:
                 names = sorted(unseen, key=lambda word: (-unseen[word], word))
                 more = ", ..." * (len(names) > _MOST_NAMED)
                 shown = ", ".join(repr(name[:40]) for name in names[:_MOST_NAMED])
-                count = sum(unseen.values())
-                what = f"{count:,} rows with levels that training had not, or rarely"
+                what = f"{self._unseen_rows[column.name]:,} rows with levels that training had not, or rarely"
                 found.append(f"{column.name}: {what}: {shown}{more}")
             if outside:
                 found.append(f"{column.name}: {outside:,} rows outside training's {column.range}")

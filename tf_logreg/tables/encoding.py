@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +42,7 @@ def encode(
     Raises:
         InputError: a column is missing, or its values are of another type than in training.
     """
-    check_columns(schema, table)
+    check_columns(schema, table.column_names)
     sparse = _is_sparse(schema, len(table)) if sparse is None else sparse
     starts = range(0, max(len(table), 1), _BLOCK_ROWS)
     blocks = list(
@@ -70,14 +70,14 @@ def _is_sparse(schema: Schema, num_rows: int) -> bool:
     return 4 * num_rows * count > _SMALL and given < _DENSE * count
 
 
-def check_columns(schema: Schema, table: pa.Table) -> None:
+def check_columns(schema: Schema, there: Sequence[str]) -> None:
     """InputError where a used column is not there, with the names that are like it."""
     for column in schema.used:
-        if column.name not in table.column_names:
-            near = describe(names.near(column.name, table.column_names))
+        if column.name not in there:
+            near = describe(names.near(column.name, there))
             raise InputError(
                 f"data: expected the column {column.name!r}, which the model uses. Received: "
-                f"{len(table.column_names)} columns without it{near and ', but ' + near}."
+                f"{len(there)} columns without it{near and ', but ' + near}."
             )
 
 

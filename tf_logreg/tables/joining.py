@@ -30,15 +30,17 @@ class Part:
 
     columns: pyarrow.Table, in plain types or null.
     skipped: numbers of rows that were left out, counted from 1, in ascending order.
+    before: number of rows of the file before these.
     """
 
     file: File
     columns: pa.Table
     skipped: Sequence[int] = ()
+    before: int = 0
 
     def place(self, row: int) -> str:
         """'row 17 of adult.csv' of its row 16."""
-        number = row + 1
+        number = self.before + row + 1
         for skipped in self.skipped:
             number += skipped <= number
         return f"row {number} of {self.file.path}"
@@ -71,17 +73,17 @@ def join(
     import pyarrow as pa
 
     parts = [part for some in splits.values() for part in some]
-    _add_partitions(parts)
-    _check_names(parts)
+    add_partitions(parts)
+    check_names(parts)
     names = parts[0].columns.column_names
     columns = []
     for name in names:
         try:
-            kind = _common(parts, name)
+            kind = common_type(parts, name, _is_known)
         except MixedTypesError as mixed:
             settle(parts, mixed)
-            kind = _common(parts, name)
-        chunks = [chunk for part in parts for chunk in _as(part.columns.column(name), kind).chunks]
+            kind = common_type(parts, name, _is_known)
+        chunks = [chunk for part in parts for chunk in in_type(part.columns.column(name), kind).chunks]
         columns.append(plain_column(pa.chunked_array(chunks, type=kind)))
     starts = [0, *itertools.accumulate(part.columns.num_rows for part in parts)]
 
@@ -106,16 +108,18 @@ def _ranges(splits: Mapping[str, Sequence[Part]]) -> dict[str, range]:
     for split, parts in splits.items():
         stop = start + sum(part.columns.num_rows for part in parts)
         if start == stop:
-            field = "path" if split == "train" else f"{split}_path"
-            raise InputError(
-                f"data.args.{field}: expected rows. Received: none in "
-                f"{describe((part.file.path for part in parts), 5)}."
-            )
+            raise no_rows("path" if split == "train" else f"{split}_path", parts)
         found[split], start = range(start, stop), stop
     return found
 
 
-def _check_names(parts: list[Part]) -> None:
+def no_rows(field: str, parts: Sequence[Part]) -> InputError:
+    """Files without a row, as an argument names them."""
+    files = describe((part.file.path for part in parts), 5)
+    return InputError(f"data.args.{field}: expected rows. Received: none in {files}.")
+
+
+def check_names(parts: list[Part]) -> None:
     """InputError where a file has other columns than the first."""
     names = parts[0].columns.column_names
     for part in parts[1:]:
@@ -132,7 +136,7 @@ def _check_names(parts: list[Part]) -> None:
             )
 
 
-def _add_partitions(parts: list[Part]) -> None:
+def add_partitions(parts: list[Part]) -> None:
     """Adds a column for each folder 'name=value': int64 if all its values are, else string."""
     import pyarrow as pa
 
@@ -160,20 +164,30 @@ def _is_whole(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19 and (text == "0" or text[0] != "0")
 
 
-def _common(parts: list[Part], name: str) -> pa.DataType:
-    """The type for all parts; a column without a value goes with any."""
+def _is_known(part: Part, name: str) -> bool:
+    """Whether some row has a value in a column."""
+    column = part.columns.column(name)
+    return column.null_count < len(column)
+
+
+def common_type(parts: list[Part], name: str, is_known: Callable[[Part, str], bool]) -> pa.DataType:
+    """The type of a column for all parts; where it has no value (`is_known`) it goes with any.
+
+    Raises:
+        MixedTypesError: types that do not go together.
+    """
     import pyarrow as pa
 
+    types = [part.columns.schema.field(name).type for part in parts]
+    typed = [kind for kind in types if kind != pa.null()]
+    if len(set(typed)) <= 1:  # a column of words that are all missing stays one of words
+        return typed[0] if typed else pa.null()
     kinds: dict[pa.DataType, Part] = {}
-    for part in parts:
-        column = part.columns.column(name)
-        if column.null_count < len(column):
-            kinds.setdefault(column.type, part)
+    for part, kind in zip(parts, types, strict=True):
+        if kind != pa.null() and is_known(part, name):
+            kinds.setdefault(kind, part)
     if not kinds:
-        # Typed columns first: a column of words that are all missing stays one of words.
-        return next(
-            (kind for part in parts if (kind := part.columns.column(name).type) != pa.null()), pa.null()
-        )
+        return typed[0]
     if set(kinds) == {pa.int64(), pa.float64()}:
         return pa.float64()
     if len(kinds) > 1:
@@ -181,7 +195,8 @@ def _common(parts: list[Part], name: str) -> pa.DataType:
     return next(iter(kinds))
 
 
-def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+def in_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column in the type from `common_type`."""
     import pyarrow as pa
 
     if column.type == kind:

@@ -6,6 +6,8 @@ the size of the file, the memory and the rows that come, and every text and list
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import psutil
@@ -38,21 +40,34 @@ def read(path: str, validation_path: str, test_path: str) -> Table:
 
 def _part(file: File) -> joining.Part:
     """The rows of a file."""
+    with opened(file.path) as parquet:
+        # The columns of the file alone: not what pandas noted about an index.
+        table = parquet.read(use_pandas_metadata=False)
+        table.validate(full=True)
+        check_rows(table.num_rows, parquet, file.path)
+        return joining.Part(file, plain(table, but_null=True))
+
+
+@contextlib.contextmanager
+def opened(path: str, *, by_groups: bool = False) -> Iterator[pq.ParquetFile]:
+    """A file whose footer is checked, while it is read.
+
+    Args:
+        by_groups: whether each group of rows must fit in memory, instead of the file.
+
+    Raises:
+        InputError: the footer says what cannot be; or for what Arrow raises in the block.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = file.path
     # A damaged file can raise any of these, even from a length of text.
     faults = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, UnicodeError, TypeError)
     try:
         _check_magic(path)
         with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
-            _check_footer(parquet, path)
-            # The columns of the file alone: not what pandas noted about an index.
-            table = parquet.read(use_pandas_metadata=False)
-            rows = parquet.metadata.num_rows
-        table.validate(full=True)
-        columns = plain(table, but_null=True)
+            _check_footer(parquet, path, by_groups)
+            yield parquet
     except InputError:
         raise
     except faults as error:
@@ -60,12 +75,15 @@ def _part(file: File) -> joining.Part:
             f"data.args.path: expected a whole Parquet file. Received: {path!r}, which cannot be read: "
             f"{brief(error, 200) or type(error).__name__}."
         ) from None
-    if table.num_rows != rows:
+
+
+def check_rows(count: int, parquet: pq.ParquetFile, path: str) -> None:
+    """InputError where other rows came than the footer says."""
+    if count != parquet.metadata.num_rows:
         raise InputError(
-            f"data.args.path: expected {rows} rows, as the footer of {path!r} says. Received: "
-            f"{table.num_rows}."
+            f"data.args.path: expected {parquet.metadata.num_rows} rows, as the footer of {path!r} says. "
+            f"Received: {count}."
         )
-    return joining.Part(file, columns)
 
 
 def _check_magic(path: str) -> None:
@@ -91,7 +109,7 @@ def _check_magic(path: str) -> None:
         )
 
 
-def _check_footer(parquet: pq.ParquetFile, path: str) -> None:
+def _check_footer(parquet: pq.ParquetFile, path: str, by_groups: bool = False) -> None:
     """InputError where a footer says what cannot be, or more than fits in memory."""
     metadata = parquet.metadata
     names = parquet.schema_arrow.names
@@ -111,7 +129,8 @@ def _check_footer(parquet: pq.ParquetFile, path: str) -> None:
             f"{metadata.num_rows} rows in all, and {rows} in its {len(groups)} groups."
         )
     limit = psutil.virtual_memory().available * MEMORY_SHARE
-    needed = max(sum(group.total_byte_size for group in groups), rows * len(names) / 8)
+    sizes = [max(group.total_byte_size, group.num_rows * len(names) / 8) for group in groups]
+    needed = max(sizes, default=0) if by_groups else sum(sizes)
     if needed > limit:
         raise InputError(
             f"data.args.path: expected columns that fit in memory, {limit / 2**30:.2f} GiB of it. Received: "

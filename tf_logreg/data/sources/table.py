@@ -1,10 +1,13 @@
 """CSV or Parquet, by the ending of a path or the prefix `csv:` or `parquet:` before it."""
 
 import inspect
+from collections.abc import Mapping
 
 from tf_logreg.data.sources import csv, parquet
 from tf_logreg.errors import InputError
-from tf_logreg.tables import csv_files, parquet_files, paths
+from tf_logreg.tables import csv_blocks, csv_files, parquet_blocks, parquet_files, paths
+from tf_logreg.tables.blocks import Blocks
+from tf_logreg.tables.csv_form import Form
 from tf_logreg.tables.table import Table
 
 _FORMATS = {"csv": csv, "parquet": parquet}
@@ -36,6 +39,22 @@ def load(path: str, validation_path: str = "", test_path: str = "", **form) -> T
 
 
 load.__signature__ = inspect.signature(csv.load)  # what data.args takes
+
+
+def blocks(path: str, columns: Mapping[str, str]) -> Blocks:
+    """The rows of files block by block, in memory that does not grow with them.
+
+    Args:
+        path: as of `load`.
+        columns: those that are read, and what is expected of a CSV file's: see `csv_blocks.read`.
+
+    Raises:
+        InputError: as of `load`; also while blocks are read.
+    """
+    name, files = _format({"path": path, "validation_path": "", "test_path": ""})
+    if name == "csv":
+        return csv_blocks.read(files["path"], Form(), columns)
+    return parquet_blocks.read(files["path"], columns)
 
 
 def files(path: str, validation_path: str = "", test_path: str = "", **_) -> dict[str, str]:
