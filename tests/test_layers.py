@@ -25,12 +25,12 @@ ALLOWED = {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
     },
     "frame_training": {
-        "training", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
+        "notebook", "training", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
     },
-    "estimator_cv": {"estimator", "search", "arguments", "fit", "data", "model", "errors"},
+    "estimator_cv": {"notebook", "estimator", "search", "arguments", "fit", "data", "model", "errors"},
     "search": {"arguments", "outcome", "fit", "data", "model", "devices", "errors"},
     "estimator": {
-        "arguments", "outcome", "training", "results", "fit", "tables", "data", "model", "devices", "storage", "signals", "machine",
+        "notebook", "arguments", "outcome", "training", "results", "fit", "tables", "data", "model", "devices", "storage", "signals", "machine",
         "errors",
     },
     "arguments": {"config", "fit", "tables", "data", "model", "devices", "errors"},
@@ -41,7 +41,7 @@ ALLOWED = {
     "config": {"faults", "storage", "errors"},
     "faults": {"data", "fit", "solvers", "storage"},
     "fit": {
-        "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "machine", "signals",
+        "notebook", "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "machine", "signals",
         "names", "errors",
     },
     "results": {"export", "tables", "data", "model", "objective", "devices", "storage", "machine", "errors"},
@@ -60,6 +60,7 @@ ALLOWED = {
     "signals": set(),
     "machine": set(),
     "names": {"errors"},
+    "notebook": set(),
     "errors": set(),
 }  # fmt: skip
 MODULES = sorted(

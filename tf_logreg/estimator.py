@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from tf_logreg import machine, outcome
+from tf_logreg import machine, notebook, outcome
 from tf_logreg.arguments import attributes, inputs, messages, parameters, word_columns
 from tf_logreg.data import digest
 from tf_logreg.data.source import Source
@@ -59,7 +59,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     warm_start : bool, default=False
         Whether a further call of fit starts at the coefficients of the last; not with a workdir.
     verbose : int, default=0
-        Whether progress is printed.
+        Whether progress and what is logged are printed.
     standardize : bool, default=False
         Whether penalties act on columns of deviation one.
     penalty_factor : array-like of shape (n_features,), default=None
@@ -191,10 +191,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         if offset is not None:
             settings.data.offset = "offset"
         devices = parameters.devices_of(self.strategy, inputs.dtype_of(self.dtype, source, x))
-        if self.workdir is None:
-            model, result = self._learn(settings, source, devices)
-        else:
-            model, result = self._run(settings, source, devices)
+        with notebook.log_lines(bool(self.verbose)):
+            road = self._learn if self.workdir is None else self._run
+            model, result = road(settings, source, devices)
         self.classes_ = labels.classes
         attributes.set_attributes(self, model, result, inputs.dtype_of("auto", source, x))
         if result["status"] != Status.OPTIMAL:

@@ -19,6 +19,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+from tf_logreg import notebook
 from tf_logreg.arguments import attributes, inputs, messages, parameters, scoring, splits, word_columns
 from tf_logreg.errors import InputError
 from tf_logreg.estimator import LogisticRegression, monitor_of
@@ -185,7 +186,8 @@ class LogisticRegressionCV(LogisticRegression):
         passed = scoring.is_pass(self.scoring, asked, weighted=sample_weight is not None)
         metric, sign = scoring.PASSES[self.scoring] if passed else ("log_loss", -1)
         try:
-            found = search.explore(metric)
+            with notebook.log_lines(bool(self.verbose)):
+                found = search.explore(metric)
         except InputError:
             inputs.check_values(self, source)
             raise

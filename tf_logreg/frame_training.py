@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import outcome
+from tf_logreg import notebook, outcome
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, labels, tabular, tf_dataset
 from tf_logreg.data.arrays import from_arrays
@@ -18,6 +18,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit import learn, progress, refit
 from tf_logreg.fit.monitor import Monitor
+from tf_logreg.model import page
 from tf_logreg.model.model import Model
 from tf_logreg.results import measurement
 from tf_logreg.results import workdir as directory
@@ -41,20 +42,28 @@ def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict |
         **where: strategy, dtype, engine, overwrite, ... as `training.train_and_evaluate` takes them.
 
     Returns:
-        Of rows the `Model`, whose `result` tells how it came about; of a config what `result.json` holds.
+        Of rows the `Model`, whose `result` tells how it came about; of a config what `result.json` holds. A
+        notebook shows either as a table, and what is logged and the progress while it waits.
 
     Raises:
         InputError: rows or settings that cannot be used.
         RunError: the fit diverged.
+        InterruptError: with a workdir, SIGINT or SIGTERM arrived; the same call goes on.
     """
-    if isinstance(data, ConfigDict):
+    with notebook.log_lines(notebook.is_running()):
+        if not isinstance(data, ConfigDict):
+            return _of_rows(data, workdir, label, config, **where)
         from tf_logreg import training  # imports TensorFlow
 
         if label or config is not None:
             raise InputError(
                 "label, config: expected none beside a config, which names its label. Received: one."
             )
-        return training.train_and_evaluate(data, workdir, **where)
+        return page.Result(training.train_and_evaluate(data, workdir, **where))
+
+
+def _of_rows(data: Any, workdir: str, label: str, config: ConfigDict | None, **where) -> Model:
+    """`train` for all but a config."""
     if tf_dataset.is_dataset(data):
         if label:
             raise InputError(

@@ -1,13 +1,16 @@
-"""Progress of a run: a bar on a terminal, otherwise a line in the log at intervals."""
+"""Progress of a run: a bar on a terminal and in a notebook, otherwise a line in the log at intervals."""
 
 import contextlib
 import logging
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
+
+from tf_logreg import notebook
 
 log = logging.getLogger(__name__)
 
@@ -47,25 +50,24 @@ def lines(target: float) -> Iterator[Show]:
 
 @contextlib.contextmanager
 def gap_bar(target: float, interval: float = 10.0) -> Iterator[Show]:
-    """A bar on a terminal.
+    """A bar on a terminal or in a notebook.
 
     The bar shows progress in the logarithm of the gap, from the largest gap seen to the target.
 
     Args:
         target: the gap at which a fit ends, in nats.
-        interval: seconds between lines in the log without a terminal.
+        interval: seconds between lines in the log without a bar.
     """
     last, most = time.perf_counter(), None
     bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
-    hidden = not sys.stderr.isatty()
-    with tqdm(total=1.0, bar_format=bar_format, disable=hidden, leave=False) as tqdm_bar:
+    with _tqdm(total=1.0, bar_format=bar_format, leave=False) as tqdm_bar:
 
         def show(passes: float, objective: float, gap: float) -> None:
             nonlocal last, most
             ratio = max(float(gap), 1e-300) / max(float(target), 1e-300)  # of Python floats: it may be inf
             if math.isfinite(ratio):
                 most = max(most or 0.0, ratio)
-            if not hidden:
+            if not tqdm_bar.disable:
                 tqdm_bar.set_postfix(objective=f"{objective:.6f}", gap=f"{gap:.1e}", passes=f"{passes:.0f}")
                 if most is not None and most > 1:
                     done = 1 - max(math.log(ratio), 0.0) / math.log(most)
@@ -83,10 +85,10 @@ def bar(steps: int, interval: float = 10.0) -> Iterator[Callable[[int, float, fl
 
     Args:
         steps: number of steps in total.
-        interval: seconds between lines in the log without a terminal; the last step is always logged.
+        interval: seconds between lines in the log without a bar; the last step is always logged.
     """
     last = time.perf_counter()
-    with tqdm(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False) as tqdm_bar:
+    with _tqdm(total=steps, unit="step", leave=notebook.is_running()) as tqdm_bar:
 
         def show(step: int, objective: float, rows_per_second: float) -> None:
             nonlocal last
@@ -100,3 +102,13 @@ def bar(steps: int, interval: float = 10.0) -> Iterator[Callable[[int, float, fl
                 )
 
         yield show
+
+
+def _tqdm(**options) -> tqdm:
+    """A bar, hidden where nobody would see it; a widget in a notebook that has them."""
+    if not notebook.is_running():
+        return tqdm(disable=not sys.stderr.isatty(), **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without widgets the bar is text, which does as well
+        from tqdm.auto import tqdm as widget
+    return widget(**options)

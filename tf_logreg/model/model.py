@@ -169,6 +169,12 @@ class Model:
 
         return "\n".join(summary.lines(self.result, self)) if self.result else ""
 
+    def _repr_html_(self) -> str | None:
+        """`summary` as a notebook shows it, with the picture of a path; None without a `result`."""
+        from tf_logreg.model import page
+
+        return page.of(self.result, self) if self.result else None
+
     def describe(self) -> str:
         """What each raw column is and became, as text; '' of a model of arrays."""
         if self.schema is None:

@@ -21,6 +21,11 @@ def lines(found: dict, model: Any = None) -> list[str]:
         found: what `result.json` holds.
         model: the `Model` of the run, for its classes and largest effects; None to say nothing of them.
     """
+    return [*fit_lines(found), table(found["metrics"]), *measured_lines(found, model)]
+
+
+def fit_lines(found: dict) -> list[str]:
+    """How the fit ended, and what it rests on."""
     objective = shown(found["objective"], ".6f")
     text = [f"{found['status']}: {found['message']}. Objective {objective} nats."]
     if found["certified_gap"] is not None:
@@ -37,9 +42,12 @@ def lines(found: dict, model: Any = None) -> list[str]:
         text.append(_start(found))
     if found["path"] is not None:
         text.append(_choice(found["path"]))
-    text.append(table(found["metrics"]))
-    if model is not None:
-        text += _of_model(found, model)
+    return text
+
+
+def measured_lines(found: dict, model: Any = None) -> list[str]:
+    """What the metrics are to be compared with, and the largest effects; arguments are those of `lines`."""
+    text = [] if model is None else _of_model(found, model)
     if found["communication"] is not None:
         share = f"{found['communication']:.0%}"
         text.append(f"  {found['num_workers']} workers; communication took about {share} of the fit.")

@@ -94,7 +94,7 @@ def summary(path) -> record.Path:
 
 def picture(path) -> Figure:
     """The score and the number of non-zero coefficients against the strength."""
-    from tf_logreg.results import figures  # imports matplotlib
+    from tf_logreg.model import figures  # imports matplotlib
 
     ratios = tuple(dict.fromkeys(path.l1_ratio.tolist()))
     return figures.path(

@@ -1,5 +1,9 @@
 """Pictures of a model, as matplotlib figures."""
 
+import io
+import re
+
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -67,13 +71,11 @@ def path(
     if len(ratios) > 1:
         axis.legend(fontsize="small")
     axis.axvline(values[choice], color="black", linestyle="--", linewidth=0.8)
-    # The axis runs from the strongest: the label goes towards the middle, and stays in the picture.
-    side = (
-        {"xytext": (6, 18), "ha": "left"} if 2 * choice < len(values) else {"xytext": (-6, 18), "ha": "right"}
-    )
+    # Above the axes it covers no line. They run from the strongest: the label goes towards the middle.
+    side = "left" if 2 * choice < len(values) else "right"
     axis.annotate(
-        f"chosen: {penalty} = {values[choice]:.3g}", (values[choice], mean[choice]), **side,
-        textcoords="offset points", arrowprops={"arrowstyle": "-", "linewidth": 0.6},
+        f"chosen: {penalty} = {values[choice]:.3g}", (values[choice], 1), xytext=(0, 3), ha=side,
+        xycoords=axis.get_xaxis_transform(), textcoords="offset points",
     )  # fmt: skip
     smallest = values[values > 0].min(initial=np.inf)
     axis.set_xscale("symlog" if (values == 0).any() else "log", **(
@@ -86,3 +88,16 @@ def path(
     other.set_ylim(bottom=0)
     other.set_ylabel("non-zero coefficients", color="tab:orange")
     return figure
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an SVG element for a page: letters are text, and no style reaches beyond it."""
+    text, no_metadata = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", metadata=no_metadata)
+    element = text.getvalue().partition("<svg")[2]  # what stands before it is for files of their own
+    element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", element, flags=re.DOTALL)
+    # Fewer bytes: a tenth of a point is fine enough, and lines need no ends.
+    element = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), element)
+    element = re.sub(r">\s+<", "><", re.sub(r"\s+", " ", element))
+    return f'<svg style="stroke-linejoin: round; stroke-linecap: butt; max-width: 100%"{element}'
