@@ -183,6 +183,9 @@ def rules_of(config: ConfigDict, columns: list[str]) -> inference.Rules:
         with_reference=data.coding == "reference" or (data.coding == "auto" and not penalised),
         overrides=overrides.overrides(data.columns.to_dict(), columns),
         crosses=overrides.crosses(data.crosses, columns),
+        words=frozenset(
+            one.rpartition(":")[0] for one in data.args.get("types", ()) if one.endswith(":string")
+        ),
     )
 
 

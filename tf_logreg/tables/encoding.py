@@ -12,7 +12,7 @@ import scipy.sparse
 from tf_logreg import machine, names
 from tf_logreg.errors import InputError
 from tf_logreg.names import describe
-from tf_logreg.tables import kinds
+from tf_logreg.tables import dates, kinds
 from tf_logreg.tables.schema import Column, Cross, Schema
 from tf_logreg.tables.table import dictionary
 
@@ -162,6 +162,7 @@ def numbers_of(table: pa.Table, column: Column) -> np.ndarray:
     if array.null_count == len(array):
         return np.full(len(array), np.nan)
     if column.type == "date":
+        array = _times(column, array)
         if not pa.types.is_timestamp(array.type):
             _refuse(column, array.type, "dates")
         # As whole numbers, microseconds from 1684 to 2255 are exact in float64.
@@ -171,6 +172,20 @@ def numbers_of(table: pa.Table, column: Column) -> np.ndarray:
     ):
         _refuse(column, array.type, "numbers")
     return _plain(array)
+
+
+def _times(column: Column, array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values of a column of dates, which a frame may have as texts."""
+    import pyarrow as pa
+
+    if not pa.types.is_string(array.type):
+        return array
+    times = dates.of_texts(array)
+    if times is None and (other := dates.first_other(array)):
+        raise InputError(
+            f"data: expected dates in column {column.name!r}, as in training. Received: {other[:50]!r}."
+        )
+    return array if times is None else times
 
 
 def _plain(array: pa.ChunkedArray) -> np.ndarray:

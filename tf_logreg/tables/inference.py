@@ -36,6 +36,7 @@ class Rules:
         max_levels: most levels of a column.
         with_reference: whether the most frequent level has no feature, so that nothing is collinear.
         overrides: by column. crosses: asked for.
+        words: columns whose texts are words, also where all of them are dates.
     """
 
     min_count: int = 5
@@ -43,6 +44,14 @@ class Rules:
     with_reference: bool = False
     overrides: Mapping[str, Override] = dataclasses.field(default_factory=dict)
     crosses: tuple[AskedCross, ...] = ()
+    words: frozenset[str] = frozenset()
+
+    def takes_words(self, name: str) -> bool:
+        """Whether someone says that a column has words, whatever they look like."""
+        crossed = any(name in cross.columns for cross in self.crosses)
+        override = self.overrides.get(name)
+        kind = override.kind if override else ""
+        return name in self.words or crossed or kind in ("categorical", "hashed", "text")
 
 
 def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, label: str = "") -> Schema:
@@ -60,8 +69,8 @@ def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, labe
     """
 
     def column(name: str) -> Column:
-        values = values_of(table, name, weight)
         override = rules.overrides.get(name)
+        values = values_of(table, name, weight, as_words=rules.takes_words(name))
         kind, notes = (_overruled(values, override, rules), []) if override else _kind(values, rules)
         if not isinstance(kind, kinds.Ignored) and values.type != "other":
             found = leaks.notes(values.numbers, values.words, y)

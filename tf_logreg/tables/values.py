@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_logreg.tables import encoding, kinds
+from tf_logreg.tables import dates, encoding, kinds
 from tf_logreg.tables.schema import Column, Seen
 
 if TYPE_CHECKING:
@@ -76,9 +76,16 @@ def type_of(arrow: Any) -> str:
     return "other"
 
 
-def values_of(table: pa.Table, name: str, weight: np.ndarray) -> Values:
-    """A column's values."""
+def values_of(table: pa.Table, name: str, weight: np.ndarray, *, as_words: bool = False) -> Values:
+    """A column's values; with `as_words` texts are words even where all of them are dates."""
     found = type_of(table.schema.field(name).type)
+    if (
+        found == "word"
+        and not as_words
+        and table[name].null_count < len(table)
+        and dates.are_dates(table[name])
+    ):
+        found = "date"
     bare = Column(name, found, kinds.Ignored())
     if found == "number" and _is_whole(encoding.numbers_of(table, bare)):
         found = "integer"  # with holes they are floats in pandas: a column is the same, wherever it was read
