@@ -82,7 +82,7 @@ BAD_FLAGS = {
     "too late for more CPUs": (["--config=digits", "--num_virtual_cpus=9"], "has started with 4"),
     "unknown source": (
         ["--config=digits", "--config.data.source=excel"],
-        "one of csv, frame, libsvm, npz, parquet, sklearn, synthetic, table, tfds",
+        "one of csv, frame, libsvm, npy, npz, parquet, sklearn, synthetic, table, tf_dataset, tfds",
     ),
     "unknown source argument": (["--config=digits", "--config.data.args.path=x"], "no such argument"),
     "unknown data set": (["--config=digits", "--config.data.args.name=adult"], "breast_cancer, digits"),

@@ -1,5 +1,6 @@
 """Tables on the command line: described, trained on, measured, scored; and what is refused."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -129,6 +130,42 @@ def test_what_training_had_not_seen_is_said_where_other_rows_are_measured(
     code, _, err = command("--mode=evaluate", f"--data={tmp_path}/a.parquet", f"--workdir={run}")
     assert code == 0, err
     assert f"The rows of the schema had not: tail: {len(PETS)} rows outside training's" in caplog.text
+
+
+def test_standard_errors_of_a_table(command, files, tmp_path, caplog):
+    caplog.set_level("INFO", "tf_logreg")
+    left_out = [f"--config.data.columns.{name}=ignore" for name in ("coat", "vet", "id")]
+    asked = "--config.inference.cov_type=HC0", "--config.inference.tests=('wald','lr')"
+    code, out, err = command(
+        f"--data={files}/pets.csv", "--label=animal", f"--workdir={tmp_path}/run", *left_out, *asked
+    )
+    assert code == 0, err
+    assert "path.penalty=l2, data.test_fraction=0.2 of the config file are not looked at" in caplog.text
+    model = tf_logreg.load(str(tmp_path / "run"))
+    found = model.inference
+    for name, std_error in zip(found.features, found.std_error[:, 0], strict=True):
+        assert f"{name[:32]}" in out
+        assert f"{std_error:.5g}" in out
+    with open(tmp_path / "run/coefficients.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line["std_error"]) for line in lines] == found.std_error[:, 0].tolist()
+    assert [float(line["coefficient"]) for line in lines[:-1]] == model.kernel[:, 0].tolist()
+    result = json.loads((tmp_path / "run/result.json").read_text())["inference"]
+    assert result["tests"]["lr"]["ears"]["df"] == 3
+    assert result["statistics"]["aic"] == pytest.approx(2 * found.rank - 2 * found.log_likelihood)
+    assert model.summary() in out
+
+
+def test_separated_rows_have_no_standard_errors(command, files, tmp_path):
+    code, out, err = command(
+        f"--data={files}/pets.csv",
+        "--label=animal",
+        f"--workdir={tmp_path}/run",
+        "--config.inference.cov_type=HC0",
+    )
+    assert code == 0, err
+    assert "no standard errors, as the fit is separated, not optimal" in out
+    assert tf_logreg.load(str(tmp_path / "run")).inference is None
 
 
 def test_a_strength_on_the_command_line_is_the_one_that_is_fitted(command, files, tmp_path, caplog):

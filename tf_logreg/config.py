@@ -172,6 +172,22 @@ def get_config() -> ConfigDict:
     config.minibatch.early_stopping.patience = 3
     config.minibatch.early_stopping.restore_best = True
 
+    # Standard errors, tests and intervals of a fit without penalties, docs/inference.md.
+    config.inference = ConfigDict()
+    # '' for none; 'nonrobust', from the information matrix; 'HC0', the sandwich by row, or 'HC1', which is
+    # n / (n - k) times that; 'cluster', by data.group, times G / (G - 1); 'cluster_small', times
+    # (n - 1) / (n - k) too.
+    config.inference.cov_type = ""
+    # Of the intervals, in (0, 1).
+    config.inference.level = 0.95
+    # A row of weight 2 counts as two rows ('frequency'), or stands for two of the population ('sampling',
+    # for which only the robust kinds are right).
+    config.inference.weights = "frequency"
+    # The class that a softmax's coefficients are against; '' for the first.
+    config.inference.reference = ""
+    # Tests of each raw column of a table, or feature: 'wald', and with further fits 'lr' and 'score'.
+    config.inference.tests = ("wald",)
+
     config.checkpoint = ConfigDict()
     # Save the state when so many minibatch steps have passed since the last; 0 only when interrupted. A
     # full-batch fit saves after a pass when a second has gone by, or more where saving takes long.
@@ -237,6 +253,7 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
     """
     if any(faults.structure_faults(config, get_config())):
         return  # `validate` names them
+    _settle_inference(config, given)
     _settle_path(config, given)
     penalty, data = config.path.penalty, config.data
     for name in ("C", "l1", "l2"):
@@ -263,6 +280,26 @@ def settle(config: ConfigDict, given: Collection[str]) -> None:
     if penalty and not chooses and "cv.folds" not in given:
         log.info("cv.folds=5, as there are no validation rows to choose by.")
         config.cv.folds = 5
+
+
+def _settle_inference(config: ConfigDict, given: Collection[str]) -> None:
+    """Leaves out penalties and held-out rows of the config file where standard errors are asked for."""
+    if not config.inference.cov_type or "inference.cov_type" not in given:
+        return
+    dropped = []
+    for name in ("l1", "l2", "C"):
+        if config[name] and name not in given:
+            dropped.append(f"{name}={config[name]:g}")
+            config[name] = 0.0
+    if config.path.penalty and not any(name.startswith(("path.", "cv.")) for name in given):
+        dropped.append(f"path.penalty={config.path.penalty}")
+        config.path.penalty = ""
+    for name in ("validation_fraction", "test_fraction"):
+        if config.data[name] and f"data.{name}" not in given:
+            dropped.append(f"data.{name}={config.data[name]:g}")
+            config.data[name] = 0.0
+    if dropped:
+        log.info("inference.cov_type: %s of the config file are not looked at.", ", ".join(dropped))
 
 
 def _settle_path(config: ConfigDict, given: Collection[str]) -> None:

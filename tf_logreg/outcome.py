@@ -61,6 +61,7 @@ def record_of(
             dependence=trained.dependence,
             start=start,
             path=None if fit.path is None else path_files.summary(fit.path),
+            inference=_inference(fit),
             measured=measured,
             metrics=metrics,
             seconds=seconds,
@@ -73,6 +74,33 @@ def record_of(
                 fit, devices, reductions, seconds["fit" if measured is None else "refit"]
             ),
         )
+    )
+
+
+def _inference(fit: Fit) -> records.Inference | None:
+    """What is said of standard errors; None where they were not asked for."""
+    found = fit.model.inference
+    if found is None and not fit.no_inference:
+        return None
+    if found is None:
+        return records.Inference(
+            missing=fit.no_inference, cov_type="", level=0.0, reference="", undetermined="",
+            error=None, log_likelihood=None, null_log_likelihood=None, statistics={}, tests={},
+        )  # fmt: skip
+    return records.Inference(
+        missing="",
+        cov_type=found.cov_type,
+        level=found.level,
+        reference=found.reference,
+        undetermined=found.undetermined,
+        error=found.error,
+        log_likelihood=found.log_likelihood,
+        null_log_likelihood=found.null_log_likelihood,
+        statistics=found.statistics(),
+        tests={
+            name: {column: found.test(name, column) for column in columns}
+            for name, columns in found.tests.items()
+        },
     )
 
 

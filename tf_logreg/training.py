@@ -24,10 +24,10 @@ from tf_logreg.fit import learn, progress, refit
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Fit
-from tf_logreg.model import coefficients
+from tf_logreg.model import coefficients, inference
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
-from tf_logreg.results import events, measurement
+from tf_logreg.results import coefficients_csv, events, measurement
 from tf_logreg.results import path as path_files
 from tf_logreg.results import workdir as directory
 from tf_logreg.tables import schema_file
@@ -277,6 +277,9 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
     else:
         log.info("model.keras takes dense rows: it is left out with %d features.", len(model.kernel))
     coefficients.write(run, model)
+    coefficients_csv.write(run, model)
+    if model.inference is not None:
+        run.write_arrays(inference.NAME, inference.to_arrays(model.inference))
     if model.schema is not None:
         run.write_json(schema_file.NAME, schema_file.to_json(model.schema))
     run.write_arrays("metrics.npz", arrays)

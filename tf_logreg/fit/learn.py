@@ -13,7 +13,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import load as engines
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InterruptError, RunError
-from tf_logreg.fit import class_weight, penalties
+from tf_logreg.fit import class_weight, inference, penalties
 from tf_logreg.fit.full_batch import memory, optimum
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import choice
@@ -44,6 +44,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
         training.columns_of(settings, dataset)
         return
     method = optimum.method_name(settings.solver.name, l1=penalties.takes_l1(settings))
+    inference.check(settings, dataset, devices)
     optimum.penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     memory.check(method, head, dataset, devices, bias=settings.model.bias)
     if settings.path.penalty:
@@ -70,7 +71,7 @@ def learn(
     """
     task = _task(settings, dataset, devices, monitor)
     fit = _by_minibatches(task) if settings.solver.name == "minibatch" else _to_the_optimum(task, start)
-    return _checked(fit, dataset, devices)
+    return _checked(inference.with_inference(task.settings, fit, dataset, devices), dataset, devices)
 
 
 def explore(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor) -> Path:

@@ -84,6 +84,7 @@ class Fit:
         relative_gap: the certified gap over the null model's loss; None without a certified gap.
         penalty: of the model.
         path: `fit.path.path.Path` if a penalty was chosen, else None.
+        no_inference: why the model has no standard errors, which were asked for.
     """
 
     model: Model
@@ -94,3 +95,4 @@ class Fit:
     relative_gap: float | None
     penalty: Penalty
     path: Any = None
+    no_inference: str = ""

@@ -13,6 +13,7 @@ import scipy.sparse
 
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
+from tf_logreg.model.inference import Inference
 from tf_logreg.tables import description, encoding, frames
 from tf_logreg.tables.schema import Schema
 from tf_logreg.tables.table import Table
@@ -37,6 +38,7 @@ class Model:
         sparse: whether it was fitted to sparse rows, which its SavedModel then takes too.
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
         result: what `result.json` holds, of a model that was just fitted or loaded.
+        inference: standard errors, tests and intervals, where they were asked for.
         mean, deviation: [p] weighted, of the features in the training rows, where the files of the model take
             dense rows or raw columns; None where they are not known.
     """
@@ -50,6 +52,7 @@ class Model:
     dtype: str = "float32"
     sparse: bool = False
     schema: Schema | None = dataclasses.field(default=None, repr=False)  # pages
+    inference: Inference | None = dataclasses.field(default=None, repr=False)
     mean: np.ndarray | None = dataclasses.field(default=None, repr=False)
     deviation: np.ndarray | None = dataclasses.field(default=None, repr=False)
     result: dict | None = dataclasses.field(default=None, repr=False)
@@ -186,16 +189,26 @@ class Model:
 
         Returns:
             'feature', 'class' and 'coefficient', in raw units; the bias of each output comes last, as the
-            feature '(bias)'. A sigmoid's coefficients are those of class 1.
+            feature '(bias)'. A sigmoid's coefficients are those of class 1. 'per_deviation' is a coefficient
+            times its feature's standard deviation in the training rows, where these are known. With an
+            inference 'std_error', 'z', 'p_value', 'ci_low', 'ci_high' and 'odds_ratio' too, NaN for what the
+            rows do not determine; a softmax's are then those against the reference class, without that class.
         """
         outputs = self.class_names[1:] if self.head.outputs == 1 else self.class_names
         features = [*self.feature_names, *([BIAS] * self.has_bias)]
         weights = np.vstack([self.kernel, *([self.bias] * self.has_bias)])
-        return {
+        more = {}
+        if self.inference is not None:
+            outputs, weights, more = self.inference.outputs, self.inference.theta, self.inference.columns()
+        found = {
             "feature": [name for name in features for _ in outputs],
             "class": [name for _ in features for name in outputs],
             "coefficient": weights.ravel().tolist(),
         }
+        if self.deviation is not None:
+            deviation = np.append(self.deviation, [1.0] * self.has_bias)
+            found["per_deviation"] = (weights * deviation[:, None]).ravel().tolist()
+        return found | {name: values.ravel().tolist() for name, values in more.items()}
 
     def in_units(self, exponent: np.ndarray) -> "Model":
         """The same model for columns in units of 2^exponent, [p] int; unchanged if all are zero.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_logreg.model import inference_table
 from tf_logreg.names import told_apart
 from tf_logreg.tables import leaks
 
@@ -48,6 +49,10 @@ def fit_lines(found: dict) -> list[str]:
 def measured_lines(found: dict, model: Any = None) -> list[str]:
     """What the metrics are to be compared with, and the largest effects; arguments are those of `lines`."""
     text = [] if model is None else _of_model(found, model)
+    if model is not None and model.inference is not None:
+        text += ["  " + line for line in inference_table.lines(model.inference)]
+    if (said := found.get("inference")) and said["missing"]:
+        text.append(f"  {said['missing']}.")
     if found["communication"] is not None:
         share = f"{found['communication']:.0%}"
         text.append(f"  {found['num_workers']} workers; communication took about {share} of the fit.")

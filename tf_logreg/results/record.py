@@ -107,6 +107,29 @@ class Measured(TypedDict):
     passes: float
 
 
+class Test(TypedDict):
+    """Whether all coefficients of a raw column of a table, or of a feature, may be zero."""
+
+    chi2: float | None
+    df: int
+    p_value: float | None
+
+
+class Inference(TypedDict):
+    """Inference of a fit without penalties; the coefficients' own is in coefficients.csv."""
+
+    missing: str  # why there is none; '' where there is, else numbers are null
+    cov_type: str  # as inference.cov_type
+    level: float  # of the intervals
+    reference: str  # class that the coefficients are against
+    undetermined: str  # which coefficients the rows do not determine; '' for none
+    error: float | None  # by how many standard errors a coefficient may be off the optimum, at most about
+    log_likelihood: float | None  # nats
+    null_log_likelihood: float | None  # without features
+    statistics: dict[str, float | None]  # deviance, aic, bic, ...: `model.inference.Inference.statistics`
+    tests: dict[str, dict[str, Test]]  # by test, 'wald', 'lr', 'score', and by column
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
     """Result of a finished run, of the model that is saved; `path` and `metrics` are of fits before it."""
@@ -132,6 +155,7 @@ class Result:
     dependence: Dependence | None
     start: Start | None
     path: Path | None
+    inference: Inference | None  # where inference.cov_type asks for it
     measured: Measured | None  # the fit that `metrics` are of, where another one is saved
     metrics: dict[str, Metrics]  # by split: train, validation, test
     seconds: dict[str, float]  # by phase: setup, data, fit, evaluate, refit where there is one, export
@@ -147,15 +171,17 @@ class Result:
 _PRINTED = {
     Result: (
         "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "start",
-        "measured", "path", "communication", "num_workers", "num_features", "num_classes",
+        "measured", "path", "inference", "communication", "num_workers", "num_features", "num_classes",
     ),
     Measured: ("status", "num_rows", "objective", "certified_gap"),
+    Inference: ("missing", "undetermined", "cov_type", "level", "statistics"),
+    Test: ("chi2", "df", "p_value"),
     Start: ("workdir", "objective", "metrics"),
     StartMetrics: ("log_loss", "accuracy"),
     Metrics: ("num_rows", "log_loss", "accuracy", "roc_auc"),
     Path: ("penalty", "chosen", "choice", "values", "scores"),
 }  # fmt: skip
-_SINCE_0_10 = ("start", "measured")
+_SINCE_0_10 = ("start", "measured", "inference")
 
 
 def to_json(result: Result) -> dict:

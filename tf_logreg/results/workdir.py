@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
-from tf_logreg.model import coefficients
+from tf_logreg.model import coefficients, inference
 from tf_logreg.model.model import Model
 from tf_logreg.results import record as records
 from tf_logreg.results.changed_data import Digests, check_data
@@ -27,6 +27,8 @@ ARTEFACTS = (
     "selftest.txt",
     "plan.json",
     "coefficients.npz",
+    "coefficients.csv",
+    "inference.npz",
     "schema.json",
     "metrics.npz",
     "path.npz",
@@ -207,7 +209,23 @@ def read_model(folder: storage.Folder) -> tuple[dict, Model]:
     read_record(folder)
     result, found = read_result(folder), coefficients.read(folder)
     check_agreement(folder, result, found)
-    return result, _with_schema(folder, found)
+    return result, _with_inference(folder, result, _with_schema(folder, found))
+
+
+def _with_inference(folder: storage.Folder, result: dict, model: Model) -> Model:
+    """The model with its standard errors; InputError where their file is damaged or of another model."""
+    said = result.get("inference")
+    if said is None or said["missing"]:
+        return model
+    arrays, fault = folder.read_arrays(inference.NAME), ""
+    try:
+        found = inference.of_arrays(arrays)
+        fault = "" if len(found.theta) == len(model.kernel) + model.has_bias else "it is of another model"
+    except (KeyError, ValueError, TypeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+    if fault:
+        raise InputError(f"{folder.field}: cannot use {folder.where(inference.NAME)!r}: {fault}.")
+    return dataclasses.replace(model, inference=found)
 
 
 def _with_schema(folder: storage.Folder, model: Model) -> Model:

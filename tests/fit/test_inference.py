@@ -1,0 +1,268 @@
+"""Standard errors, tests and statistics of fits are those of statsmodels and of textbooks; else they are refused."""
+
+import itertools
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from problems import sparse_rows
+from sklearn import datasets
+
+from tf_logreg import config as configs
+from tf_logreg.data import arrays
+from tf_logreg.data import dataset as make
+from tf_logreg.data.sparse_arrays import from_sparse
+from tf_logreg.devices.devices import Devices
+from tf_logreg.errors import InputError
+from tf_logreg.exact import information
+from tf_logreg.exact.host import Block
+from tf_logreg.fit import learn
+from tf_logreg.fit.monitor import Monitor
+from tf_logreg.fit.result import Status
+from tf_logreg.model import inference as inferences
+
+PEER = dict(disp=0, tol=1e-14, maxiter=200, warn_convergence=False)
+DEVICES = Devices(dtype="float64")
+
+
+def fitted(x, y, *, weight=None, group=None, **asked):
+    """The fit, with what it says of its errors."""
+    config = configs.get_config()
+    bias = asked.pop("bias", True)
+    config.model.bias, config.solver.tol = bias, 1e-9
+    config.inference.update({"cov_type": "nonrobust", **asked})
+    config.data.group = "" if group is None else "group"
+    names = tuple(str(k) for k in range(y.max() + 1))
+    extras = {} if group is None else {"group": group}
+    kind = arrays.from_arrays if isinstance(x, np.ndarray) else from_sparse
+    source = kind(x, y.astype(np.int32), class_names=names, weight=weight, extras=extras)
+    dataset = make.of_rows(source, {"train": np.arange(len(y))}, config, DEVICES)
+    learn.check(config, dataset, DEVICES)
+    return learn.learn(config, dataset, DEVICES, Monitor())
+
+
+def spector():
+    found = sm.datasets.spector.load()
+    return np.asarray(found.exog), np.asarray(found.endog).astype(int)
+
+
+def cancer():
+    x, y = datasets.load_breast_cancer(return_X_y=True)
+    return x[:, [0, 1, 4, 5, 8, 9, 11, 14, 18, 19]], y
+
+
+def noisy_iris():
+    x, y = datasets.load_iris(return_X_y=True)
+    rng = np.random.default_rng(1)
+    return x, np.where(rng.random(150) < 0.3, rng.integers(0, 3, 150), y)
+
+
+def planted(classes, num_rows=2000, num_features=8):
+    rng = np.random.default_rng(classes)
+    x = rng.normal(size=(num_rows, num_features)) * rng.uniform(0.1, 30, num_features) + 5
+    logits = x @ (rng.normal(size=(num_features, classes)) / x.std(axis=0)[:, None])
+    return x, (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+
+
+@pytest.mark.parametrize("data", [spector, cancer, lambda: planted(2)], ids=["spector", "cancer", "planted"])
+def test_two_classes_are_statsmodels(data):
+    x, y = data()
+    found = fitted(x, y).model.inference
+    peer = sm.Logit(y, np.c_[x, np.ones(len(y))]).fit(**PEER)
+    for ours, theirs in (
+        (found.theta, peer.params),
+        (found.std_error, peer.bse),
+        (found.z, peer.tvalues),
+        (found.p_value, peer.pvalues),
+        (np.hstack(found.interval), peer.conf_int()),
+    ):
+        np.testing.assert_allclose(ours.reshape(theirs.shape), theirs, rtol=1e-6, atol=1e-12)
+    numbers = found.statistics()
+    ours = [found.log_likelihood, found.null_log_likelihood]
+    ours += [numbers[name] for name in ("aic", "bic", "llr", "llr_p_value", "mcfadden")]
+    theirs = [peer.llf, peer.llnull, peer.aic, peer.bic, peer.llr, peer.llr_pvalue, peer.prsquared]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert found.error < 1e-5
+
+
+@pytest.mark.parametrize("data", [noisy_iris, lambda: planted(4)], ids=["iris", "planted"])
+@pytest.mark.parametrize("reference", ["", "2"])
+def test_several_classes_are_statsmodels(data, reference):
+    x, y = data()
+    found = fitted(x, y, reference=reference).model.inference
+    order = {"": np.arange(y.max() + 1), "2": np.array([2, *np.delete(np.arange(y.max() + 1), 2)])}[reference]
+    peer = sm.MNLogit(np.argsort(order)[y], np.c_[x, np.ones(len(y))]).fit(**PEER)
+    assert found.outputs == tuple(str(k) for k in order[1:])
+    assert found.reference == str(order[0])
+    np.testing.assert_allclose(found.theta, peer.params, rtol=1e-6)
+    np.testing.assert_allclose(found.std_error, peer.bse, rtol=1e-6)
+    np.testing.assert_allclose(found.covariance, peer.cov_params(), rtol=1e-6)
+    np.testing.assert_allclose(found.log_likelihood, peer.llf, rtol=1e-9)
+
+
+@pytest.mark.parametrize("data", [spector, cancer], ids=["spector", "cancer"])
+def test_robust_errors_of_two_classes(data):
+    x, y = data()
+    n, k = len(y), x.shape[1] + 1
+    group = np.arange(n) % 9
+    design = np.c_[x, np.ones(n)]
+    rows = sm.Logit(y, design).fit(**PEER, cov_type="HC0").bse
+    clusters = dict(cov_type="cluster", cov_kwds={"groups": group})
+    by_group = sm.Logit(y, design).fit(**PEER, **clusters).bse  # with both factors
+    for cov_type, expected in (
+        ("HC0", rows),
+        ("HC1", rows * np.sqrt(n / (n - k))),
+        ("cluster_small", by_group),
+        ("cluster", by_group / np.sqrt((n - 1) / (n - k))),
+    ):
+        given = group if cov_type.startswith("cluster") else None
+        found = fitted(x, y, group=given, cov_type=cov_type).model.inference
+        np.testing.assert_allclose(found.std_error[:, 0], expected, rtol=1e-6, err_msg=cov_type)
+
+
+def test_robust_errors_of_several_classes_are_forty_lines_of_numpy():
+    x, y = noisy_iris()
+    group = np.arange(150) % 12
+    design = np.c_[x, np.ones(150)]
+    by_row, by_group = (
+        fitted(x, y, cov_type=cov_type, group=given).model.inference
+        for cov_type, given in (("HC0", None), ("cluster", group))
+    )
+    z = np.c_[np.zeros(150), design @ by_row.theta]
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    score = ((np.eye(3)[y] - p)[:, 1:, None] * design[:, None, :]).reshape(150, -1)
+    information = np.zeros((10, 10))
+    for row, chances in zip(design, p[:, 1:], strict=True):
+        information += np.kron(np.diag(chances) - np.outer(chances, chances), np.outer(row, row))
+    bread = np.linalg.inv(information)
+    np.testing.assert_allclose(by_row.covariance, bread @ score.T @ score @ bread, rtol=1e-6)
+    sums = np.array([score[group == g].sum(axis=0) for g in range(12)])
+    np.testing.assert_allclose(by_group.covariance, 12 / 11 * bread @ sums.T @ sums @ bread, rtol=1e-6)
+
+
+def test_weights_are_repetitions_or_those_of_a_sample():
+    x, y = spector()
+    weight = np.random.default_rng(0).integers(1, 4, len(y)).astype(float)
+    again = np.repeat(np.arange(len(y)), weight.astype(int))
+    for cov_type in ("nonrobust", "HC0", "HC1"):
+        weighted = fitted(x, y, weight=weight, cov_type=cov_type).model.inference
+        repeated = fitted(x[again], y[again], cov_type=cov_type).model.inference
+        np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-8)
+        assert weighted.statistics() == pytest.approx(repeated.statistics(), rel=1e-9)
+    # Weights of a sample have no unit.
+    one, other = (
+        fitted(x, y, weight=weight * factor, cov_type="HC0", weights="sampling").model.inference
+        for factor in (1, 4)
+    )
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-8)
+
+
+def test_likelihood_ratio_score_and_wald_tests_of_a_feature():
+    x, y = spector()
+    found = fitted(x, y, tests=("wald", "lr", "score")).model.inference
+    whole = sm.Logit(y, np.c_[x, np.ones(len(y))]).fit(**PEER)
+    for j in range(3):
+        fewer = sm.Logit(y, np.c_[np.delete(x, j, axis=1), np.ones(len(y))]).fit(**PEER)
+        name = f"feature_{j}" if f"feature_{j}" in found.tests["lr"] else list(found.tests["lr"])[j]
+        chi2, df = found.tests["lr"][name]
+        assert chi2 == pytest.approx(2 * (whole.llf - fewer.llf), rel=1e-6)
+        assert df == 1
+        assert found.tests["wald"][name][0] == pytest.approx(whole.tvalues[j] ** 2, rel=1e-6)
+        p = fewer.predict()
+        design = np.c_[x, np.ones(len(y))]
+        slope = design.T @ (y - p)
+        expected = slope @ np.linalg.solve(design.T @ (design * (p * (1 - p))[:, None]), slope)
+        assert found.tests["score"][name][0] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_columns_that_depend_on_each_other_have_no_errors_and_others_have_theirs(classes):
+    x, y = planted(classes, 500, 4)
+    whole = fitted(x, y).model.inference
+    found = fitted(np.c_[x, x[:, 0] - 2 * x[:, 1] + 1], y).model.inference
+    assert np.isnan(found.std_error[[0, 1, 4, 5]]).all()
+    np.testing.assert_allclose(found.std_error[[2, 3]], whole.std_error[[2, 3]], rtol=1e-6)
+    assert found.rank == whole.rank
+    assert "rows do not determine" in found.undetermined
+    assert found.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-9)
+
+
+def test_no_bias_and_sparse_rows():
+    x, y = planted(2, 400, 5)
+    found = fitted(x, y, bias=False).model.inference
+    peer = sm.Logit(y, x).fit(**PEER)
+    np.testing.assert_allclose(found.std_error[:, 0], peer.bse, rtol=1e-6)
+    assert found.null_log_likelihood == pytest.approx(400 * np.log(0.5))
+    rng = np.random.default_rng(0)
+    rows = sparse_rows(rng, 300, 6, 0.4)
+    y = rng.integers(0, 2, 300)
+    found, dense = fitted(rows, y).model.inference, fitted(rows.toarray(), y).model.inference
+    np.testing.assert_allclose(found.covariance, dense.covariance, rtol=1e-7)
+
+
+def test_separated_classes_have_no_errors_and_it_is_said():
+    x, y = planted(2, 60, 2)
+    x[:, 0] = y
+    fit = fitted(x, y)
+    assert fit.status is Status.SEPARATED
+    assert fit.model.inference is None
+    assert fit.no_inference.startswith("no standard errors, as the fit is separated")
+
+
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_blocks_and_workers_add_up(power):
+    x, y = noisy_iris()
+    weight = np.random.default_rng(0).uniform(0.5, 2, 150)
+    theta = np.random.default_rng(1).normal(size=(5, 2)) / 10
+    columns = information.Columns(np.arange(4), x.mean(axis=0), np.ones(4), True)
+
+    def block(at):
+        return Block(x[at], y[at], weight[at], np.zeros((len(x[at]), 1)), np.zeros(len(x[at]), int))
+
+    whole = information.of_rows([block(slice(None))], theta, columns, power=power)
+    parts = [block(slice(a, b)) for a, b in itertools.pairwise([0, 40, 41, 150])]
+    for ours, theirs in zip(
+        vars(information.of_rows(parts, theta, columns, power=power)).values(),
+        vars(whole).values(),
+        strict=True,
+    ):
+        if theirs is not None:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-10)
+
+
+def test_an_inference_comes_back_from_its_file():
+    found = fitted(*spector(), tests=("wald", "lr")).model.inference
+    again = inferences.of_arrays(inferences.to_arrays(found))
+    assert inferences.to_arrays(again).keys() == inferences.to_arrays(found).keys()
+    for name, values in inferences.to_arrays(found).items():
+        np.testing.assert_array_equal(inferences.to_arrays(again)[name], values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l2": 1e-3}, "l1, l2, C: expected none with inference.cov_type"),
+        ({"class_weight": "balanced"}, "class_weight: expected none"),
+        ({"solver.name": "minibatch"}, "solver.name: expected none"),
+        ({"inference.cov_type": "HC3"}, "inference.cov_type: expected one of nonrobust"),
+        ({"inference.cov_type": "cluster"}, "data.group: expected the column of the groups"),
+        ({"inference.weights": "sampling"}, "expected a robust kind"),
+        ({"inference.level": 1.0}, "inference.level: expected a share"),
+        ({"inference.tests": ("f",)}, "inference.tests: expected some of wald, lr, score"),
+    ],
+)
+def test_refused(changes, message):
+    config = configs.get_config()
+    config.inference.cov_type = "nonrobust"
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=message):
+        configs.validate(config)
+
+
+def test_refused_with_the_data():
+    x, y = noisy_iris()
+    with pytest.raises(InputError, match=r"inference\.reference: expected one of"):
+        fitted(x, y, reference="setosa")
+    with pytest.raises(InputError, match=r"inference\.reference: expected '0', the first of two classes"):
+        fitted(x, (y > 1).astype(int), reference="1")

@@ -1,0 +1,345 @@
+"""Inference of a fit without penalties: its optimum by Newton's method in float64, and standard errors there.
+
+A coefficient that is off by delta raises n times the objective by about delta^2 / (2 se^2), so it is within
+sqrt(2 n gap) standard errors of the optimum. Newton steps go on until n times the gap is at most 1e-12.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tf_logreg.data import host_rows, moments, shards
+from tf_logreg.data.dataset import Dataset
+from tf_logreg.devices.devices import Devices
+from tf_logreg.errors import InputError
+from tf_logreg.exact import information
+from tf_logreg.exact.host import Block
+from tf_logreg.fit.full_batch import optimum
+from tf_logreg.fit.result import Fit, Status
+from tf_logreg.model import head as heads
+from tf_logreg.model.inference import Inference
+from tf_logreg.model.model import BIAS
+from tf_logreg.names import describe
+
+log = logging.getLogger(__name__)
+
+_GAP = 1e-12  # of n times the objective
+_MOST_STEPS = 30
+_MATRICES = 6  # of the information's size, in memory at once beside those of each core
+_TAKES_PART = 1e-4  # of a column in a combination that the rows do not determine
+
+
+def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
+    """Checks before a fit that its standard errors can be had.
+
+    Raises:
+        InputError: they cannot, and why.
+    """
+    asked, head = settings.inference, heads.resolve(settings.model.output, dataset.num_classes)
+    if not asked.cov_type:
+        return
+    if head.is_one_vs_rest:
+        raise InputError(
+            "inference.cov_type: expected one model of all classes. Received: model.output='one_vs_rest', "
+            "whose models are fitted to the same rows: take 'softmax'."
+        )
+    names = dataset.source.class_names
+    if asked.reference and asked.reference not in names:
+        raise InputError(
+            f"inference.reference: expected one of {describe(names)}. Received: {asked.reference!r}."
+        )
+    if asked.reference and head.num_classes == 2 and asked.reference != names[0]:
+        raise InputError(
+            f"inference.reference: expected {names[0]!r}, the first of two classes (data.positive_class "
+            f"chooses the other). Received: {asked.reference!r}."
+        )
+    size = (dataset.num_features + settings.model.bias) * (head.num_classes - 1)
+    needed, free = 8.0 * _MATRICES * size**2, devices.host_memory
+    if needed > free:
+        raise InputError(
+            f"inference.cov_type: expected coefficients whose information matrix fits into memory. Received: "
+            f"{size:,} of them, which take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} GiB."
+        )
+
+
+class _Rows(NamedTuple):
+    """Where sums over the training rows come from: this worker's blocks, and all workers' sums."""
+
+    read: Callable[[], Iterator[Block]]
+    devices: Devices
+    num_groups: int  # 0 where rows have no groups
+
+    def sums(self, theta: np.ndarray, columns: information.Columns, power: int = 0) -> information.Sums:
+        """Sums at theta; `power` as in `information.of_rows`."""
+        groups = self.num_groups if power else 0
+        return information.of_rows(
+            self.read(), theta, columns, self.devices.gather, power=power, num_groups=groups
+        )
+
+
+class _Maximum(NamedTuple):
+    """Where the likelihood of some columns is largest."""
+
+    theta: np.ndarray
+    sums: information.Sums
+    inverse: np.ndarray
+    null: np.ndarray
+    gap: float  # of n times the objective, about
+
+
+def with_inference(settings: ConfigDict, fit: Fit, dataset: Dataset, devices: Devices) -> Fit:
+    """The fit at its optimum with its inference, where that was asked for.
+
+    Args:
+        settings: a config whose section inference says what is asked for; `check` has passed.
+        fit: of the dataset's training rows.
+        dataset, devices: as of the fit.
+
+    Returns:
+        The fit with polished coefficients, whose model has the inference; or as it is with the reason, where
+        it has no certified optimum.
+    """
+    asked = settings.inference
+    if not asked.cov_type:
+        return fit
+    if fit.status is not Status.OPTIMAL:
+        reason = f"no standard errors, as the fit is {fit.status}, not optimal: {fit.message}"
+        log.warning("inference: %s", reason)
+        return dataclasses.replace(fit, no_inference=reason)
+    names = dataset.source.class_names
+    reference = names.index(asked.reference) if asked.reference else 0
+    affine = optimum.columns_of(settings, dataset)
+    columns = information.Columns(
+        np.arange(dataset.num_features), affine.shift, affine.scale, settings.model.bias, reference
+    )
+    rows = _rows(settings, dataset, devices, columns.size * (len(names) - 1))
+    least = _least(columns.size * (len(names) - 1), dataset.source.x_dtype)
+    found = _maximum(rows, _theta(fit, columns, dataset), columns, least)
+    tests = _tests(asked.tests, rows, found, columns, dataset, least)
+    null = _restricted(rows, found, columns, np.arange(0), least)
+    inference = _inference(settings, rows, found, null, columns, dataset, tests)
+    if inference.undetermined:
+        log.warning("inference: %s", inference.undetermined)
+    return _polished(fit, found.theta, columns, dataset, inference)
+
+
+def _least(size: int, dtype: np.dtype) -> float:
+    """The share of a combination of columns that may be rounding, of the matrix or of the given numbers."""
+    return max(100 * size * float(np.finfo(np.float64).eps), (8 * float(np.finfo(dtype).eps)) ** 2)
+
+
+def _rows(settings: ConfigDict, dataset: Dataset, devices: Devices, size: int) -> _Rows:
+    """The training rows of this worker, with their groups."""
+    asked, source = settings.inference, dataset.source
+    group, num_groups = np.zeros(len(dataset.train), np.int64), 0
+    if asked.cov_type.startswith("cluster"):
+        of_row = np.asarray(source.extras[settings.data.group])[dataset.train]
+        values, group = np.unique(of_row, return_inverse=True)
+        num_groups = len(values)
+    team = devices.workers
+
+    def mine(array: np.ndarray) -> np.ndarray:
+        return shards.rows_of(array, team.replicas, devices.replicas)
+
+    elements = information.rows_in_block(source.numbers_a_row, size) * source.numbers_a_row
+    own, own_group = mine(dataset.train), mine(group)
+
+    def read() -> Iterator[Block]:
+        start = 0
+        for batch in host_rows.host_batches(source, own, elements):
+            stop = start + len(batch.y)
+            yield Block(batch.x, batch.y, batch.weight, batch.offset, own_group[start:stop])
+            start = stop
+
+    return _Rows(read, devices, num_groups)
+
+
+def _theta(fit: Fit, columns: information.Columns, dataset: Dataset) -> np.ndarray:
+    """The fit's coefficients [q, J] in the columns of `information`."""
+    model = fit.model.in_units(dataset.exponent)
+    kernel, bias = model.kernel, model.bias + columns.centre @ model.kernel
+    if kernel.shape[1] > 1:
+        kernel, bias = (a - a[..., [columns.reference]] for a in (kernel, bias))
+        kernel, bias = (np.delete(a, columns.reference, axis=-1) for a in (kernel, bias))
+    return np.vstack([kernel / columns.scale[:, None], *[bias] * columns.bias])
+
+
+def _maximum(rows: _Rows, theta: np.ndarray, columns: information.Columns, least: float) -> _Maximum:
+    """Newton's method from theta, until n times the gap is at most 1e-12 or rounding stops it."""
+    sums = rows.sums(theta, columns)
+    for _ in range(_MOST_STEPS):
+        inverse, null = information.inverse(sums.information, least)
+        step = inverse @ sums.score
+        gap = float(step @ sums.score) / 2
+        if gap <= _GAP:
+            break
+        taken, further = 1.0, theta + step.reshape(theta.shape[::-1]).T
+        after = rows.sums(further, columns)
+        while not after.loss <= sums.loss + 1e-12 * abs(sums.loss) and taken > 2.0**-20:
+            taken /= 2
+            further = theta + taken * step.reshape(theta.shape[::-1]).T
+            after = rows.sums(further, columns)
+        if taken <= 2.0**-20:
+            break
+        theta, sums = further, after
+    return _Maximum(theta, sums, inverse, null, gap)
+
+
+def _restricted(
+    rows: _Rows, found: _Maximum, columns: information.Columns, features: np.ndarray, least: float
+) -> _Maximum:
+    """The maximum with some features alone."""
+    fewer = dataclasses.replace(
+        columns, features=features, centre=columns.centre[features], scale=columns.scale[features]
+    )
+    kept = [*features, *[len(columns.features)] * columns.bias]
+    theta = found.theta[kept]
+    if not len(features):
+        theta = np.zeros_like(theta)
+    return _maximum(rows, theta, fewer, least)
+
+
+def _tests(
+    names: tuple[str, ...],
+    rows: _Rows,
+    found: _Maximum,
+    columns: information.Columns,
+    dataset: Dataset,
+    least: float,
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """The likelihood-ratio and score tests that are asked for, of each raw column of a table, or feature."""
+    tests = {name: {} for name in ("lr", "score") if name in names}
+    if not tests:
+        return tests
+    rank = len(found.sums.score) - len(found.null)
+    for name, features in groups(dataset.source).items():
+        rest = np.setdiff1d(columns.features, features)
+        fewer = _restricted(rows, found, columns, rest, least)
+        df = rank - (len(fewer.sums.score) - len(fewer.null))
+        if "lr" in tests:
+            tests["lr"][name] = 2 * (fewer.sums.loss - found.sums.loss), df
+        if "score" in tests:
+            theta = np.zeros_like(found.theta)
+            theta[[*rest, *[len(columns.features)] * columns.bias]] = fewer.theta
+            there = rows.sums(theta, columns)
+            inverse, _ = information.inverse(there.information, least)
+            tests["score"][name] = float(there.score @ inverse @ there.score), df
+    return tests
+
+
+def groups(source) -> dict[str, np.ndarray]:
+    """Indices of features by what is tested together: columns and crosses of a table, or single features."""
+    schema = source.schema
+    if schema is None:
+        return {name: np.array([j]) for j, name in enumerate(source.feature_names)}
+    names = [c.name for c in schema.columns] + [" x ".join(c.columns) for c in schema.crosses]
+    of_feature = np.asarray(schema.columns_of_features)
+    return {names[k]: np.flatnonzero(of_feature == k) for k in np.unique(of_feature)}
+
+
+def _inference(
+    settings: ConfigDict,
+    rows: _Rows,
+    found: _Maximum,
+    null: _Maximum,
+    columns: information.Columns,
+    dataset: Dataset,
+    tests: dict,
+) -> Inference:
+    """What is said, in raw units."""
+    asked, names = settings.inference, dataset.source.class_names
+    rank = len(found.sums.score) - len(found.null)
+    by_row = asked.weights == "sampling"
+    num_rows = float(len(dataset.train) if by_row else dataset.all_moments.weight_sum)
+    covariance = _covariance(asked.cov_type, rows, found, columns, num_rows, rank, power=2 if by_row else 1)
+    to_raw = _to_raw(columns, dataset.exponent)
+    whole = np.kron(np.eye(found.theta.shape[1]), to_raw)
+    covariance = whole @ covariance @ whole.T
+    unknown = _undetermined(found, whole, columns)
+    covariance[unknown] = covariance[:, unknown] = np.nan
+    outputs = tuple(np.delete(np.array(names, object), columns.reference))
+    inference = Inference(
+        theta=to_raw @ found.theta,
+        covariance=covariance,
+        outputs=outputs,
+        reference=names[columns.reference],
+        features=(*dataset.source.feature_names, *[BIAS] * columns.bias),
+        cov_type=asked.cov_type,
+        level=asked.level,
+        num_rows=num_rows,
+        log_likelihood=-found.sums.loss,
+        null_log_likelihood=-null.sums.loss,
+        rank=rank,
+        null_rank=len(null.sums.score) - len(null.null),
+        error=float(np.sqrt(2 * max(found.gap, 0.0))),
+    )
+    if "wald" in asked.tests:
+        wald = {name: inference.wald(at) for name, at in groups(dataset.source).items()}
+        tests = {"wald": wald, **tests}
+    return dataclasses.replace(inference, tests=tests)
+
+
+def _covariance(
+    cov_type: str,
+    rows: _Rows,
+    found: _Maximum,
+    columns: information.Columns,
+    num_rows: float,
+    rank: int,
+    *,
+    power: int,
+) -> np.ndarray:
+    """The covariance of theta, [J q, J q]: the inverse information, or the sandwich of products of scores."""
+    if cov_type == "nonrobust":
+        return found.inverse
+    meat = rows.sums(found.theta, columns, power).meat
+    sandwich = found.inverse @ meat @ found.inverse
+    if cov_type == "HC1":
+        return sandwich * num_rows / (num_rows - rank)
+    if cov_type.startswith("cluster"):
+        sandwich *= rows.num_groups / (rows.num_groups - 1)
+    if cov_type == "cluster_small":
+        sandwich *= (num_rows - 1) / (num_rows - rank)
+    return sandwich
+
+
+def _to_raw(columns: information.Columns, exponent: np.ndarray) -> np.ndarray:
+    """[q, q]: theta of one output -> its coefficients in raw units."""
+    found = np.diag([*np.ldexp(columns.scale, -exponent), *[1.0] * columns.bias])
+    if columns.bias:
+        found[-1, :-1] = -columns.centre * columns.scale
+    return found
+
+
+def _undetermined(found: _Maximum, whole: np.ndarray, columns: information.Columns) -> np.ndarray:
+    """[J q] bool: raw coefficients that take part in a direction along which the likelihood is flat."""
+    if not len(found.null):
+        return np.zeros(len(whole), bool)
+    size = np.sqrt(np.diag(found.sums.information))
+    flat = found.null / np.where(size > 0, size, 1)
+    unknown = np.abs(found.null) > _TAKES_PART
+    if columns.bias:
+        # A raw bias moves with the coefficients of columns that are not centred on zero.
+        biases = np.arange(columns.size - 1, len(whole), columns.size)
+        length = np.linalg.norm(flat, axis=1, keepdims=True)
+        unknown[:, biases] = np.abs(flat @ whole[biases].T) > _TAKES_PART * length
+    return unknown.any(axis=0)
+
+
+def _polished(
+    fit: Fit, theta: np.ndarray, columns: information.Columns, dataset: Dataset, inference: Inference
+) -> Fit:
+    """The fit with the coefficients theta."""
+    kernel = theta[: len(columns.features)]
+    bias = theta[-1] if columns.bias else np.zeros(theta.shape[1])
+    if fit.model.kernel.shape[1] > 1:
+        kernel, bias = (np.insert(a, columns.reference, 0.0, axis=-1) for a in (kernel, bias))
+        kernel, bias = (a - a.mean(axis=-1, keepdims=True) for a in (kernel, bias))
+    kernel, bias = moments.fold_out(kernel, bias, moments.Affine(columns.centre, columns.scale))
+    kernel = np.ldexp(kernel, -np.asarray(dataset.exponent)[:, None])
+    model = dataclasses.replace(fit.model, kernel=kernel, bias=bias, inference=inference)
+    return dataclasses.replace(fit, model=model)

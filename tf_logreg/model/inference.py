@@ -1,0 +1,162 @@
+"""Standard errors of a model without penalties, and what follows: tests, intervals, statistics of the fit."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import scipy.stats
+
+from tf_logreg.names import describe
+
+NAME = "inference.npz"
+_PLAIN = (
+    "theta", "covariance", "reference", "cov_type", "level", "num_rows", "log_likelihood",
+    "null_log_likelihood", "rank", "null_rank", "error",
+)  # fmt: skip
+_TESTS = ("test", "test_of", "chi2", "df")
+
+
+@dataclasses.dataclass(frozen=True)
+class Inference:
+    """What is known of how far coefficients are from those of the population.
+
+    Coefficients are theta [q, J] in raw units, the last row the bias where there is one: of a sigmoid its own
+    (J = 1), of a softmax those less the reference class's, without that class (J = C - 1).
+
+    Attributes:
+        theta: [q, J].
+        covariance: [J q, J q] of theta by output: place j * q + i. NaN for what the rows do not determine.
+        outputs: names of the J classes. reference: name of the class that they are against.
+        features: q names, the last '(bias)' where there is one.
+        cov_type: as inference.cov_type. level: of the intervals, in (0, 1).
+        num_rows: the sum of the weights, or the number of rows where weights are of a sample.
+        log_likelihood, null_log_likelihood: at theta, and without features, nats.
+        rank: number of coefficients that the rows determine. null_rank: of those of a model without features.
+        error: by how many standard errors a coefficient may be off, since the optimum is only near.
+        tests: by name of the test ('wald', 'lr', 'score') and column: chi squared, degrees of freedom.
+    """
+
+    theta: np.ndarray
+    covariance: np.ndarray
+    outputs: tuple[str, ...]
+    reference: str
+    features: tuple[str, ...]
+    cov_type: str
+    level: float
+    num_rows: float
+    log_likelihood: float
+    null_log_likelihood: float
+    rank: int
+    null_rank: int
+    error: float
+    tests: dict[str, dict[str, tuple[float, int]]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def std_error(self) -> np.ndarray:
+        """[q, J]."""
+        return np.sqrt(np.diag(self.covariance)).reshape(self.theta.shape[::-1]).T
+
+    @property
+    def z(self) -> np.ndarray:
+        """Coefficients over their standard errors, [q, J]."""
+        return self.theta / self.std_error
+
+    @property
+    def p_value(self) -> np.ndarray:
+        """[q, J], two-sided, of the normal distribution."""
+        return 2 * scipy.stats.norm.sf(np.abs(self.z))
+
+    @property
+    def interval(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ends [q, J] of the intervals of `level`."""
+        half = scipy.stats.norm.ppf((1 + self.level) / 2) * self.std_error
+        return self.theta - half, self.theta + half
+
+    @property
+    def undetermined(self) -> str:
+        """Which features have coefficients that the rows do not determine; '' for none."""
+        lacks = np.isnan(self.std_error).any(axis=1)
+        names = tuple(name for name, one in zip(self.features, lacks, strict=True) if one)
+        return f"the rows do not determine the coefficients of {describe(names)}" if names else ""
+
+    def wald(self, rows: np.ndarray) -> tuple[float, int]:
+        """Chi squared and its degrees of freedom, that the coefficients of some rows of theta are zero.
+
+        Args:
+            rows: indices in 0..q-1; what the data do not determine is left out.
+        """
+        q, outputs = self.theta.shape
+        at = (np.arange(outputs)[:, None] * q + rows).ravel()
+        at = at[np.isfinite(np.diag(self.covariance)[at])]
+        if not at.size:
+            return 0.0, 0
+        values, vectors = np.linalg.eigh(self.covariance[np.ix_(at, at)])
+        kept = values > values.max() * at.size * np.finfo(float).eps
+        along = vectors[:, kept].T @ self.theta.T.ravel()[at]
+        return float((along**2 / values[kept]).sum()), int(kept.sum())
+
+    def test(self, name: str, column: str) -> dict[str, float | int | None]:
+        """'chi2', 'df' and 'p_value' of a test of a column; None where it has no degree of freedom."""
+        chi2, df = self.tests[name][column]
+        p = float(scipy.stats.chi2.sf(chi2, df)) if df else None
+        return {"chi2": chi2 if df else None, "df": df, "p_value": p}
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """What a table of coefficients has beside them, [q, J] each, by name."""
+        low, high = self.interval
+        with np.errstate(over="ignore"):
+            odds = np.exp(self.theta)
+        return {
+            "std_error": self.std_error,
+            "z": self.z,
+            "p_value": self.p_value,
+            "ci_low": low,
+            "ci_high": high,
+            "odds_ratio": odds,
+        }
+
+    def statistics(self) -> dict[str, float | None]:
+        """Statistics of the fit as a whole, by name.
+
+        deviance and null_deviance are -2 log likelihood; df_model = rank less that of the null model;
+        llr, the likelihood ratio's chi squared, and its p-value; aic and bic (-2 ll + 2 k, + k log n);
+        mcfadden (1 - ll / ll_0) and nagelkerke (Biometrika 78, 1991) are pseudo R squared.
+        """
+        ll, null, n = self.log_likelihood, self.null_log_likelihood, self.num_rows
+        df = self.rank - self.null_rank
+        most = -np.expm1(2 * null / n)
+        return {
+            "deviance": -2 * ll,
+            "null_deviance": -2 * null,
+            "df_model": df,
+            "df_residual": n - self.rank,
+            "llr": 2 * (ll - null),
+            "llr_p_value": float(scipy.stats.chi2.sf(2 * (ll - null), df)) if df else None,
+            "aic": 2 * (self.rank - ll),
+            "bic": self.rank * float(np.log(n)) - 2 * ll,
+            "mcfadden": 1 - ll / null if null else None,
+            "nagelkerke": float(-np.expm1(2 * (null - ll) / n) / most) if most > 0 else None,
+        }
+
+
+def to_arrays(found: Inference) -> dict[str, np.ndarray]:
+    """As `inference.npz` holds it."""
+    tests = [
+        (name, column, *values) for name, columns in found.tests.items() for column, values in columns.items()
+    ]
+    arrays = {name: np.array(getattr(found, name)) for name in _PLAIN}
+    arrays |= {"outputs": np.array(found.outputs), "features": np.array(found.features)}
+    for k, name in enumerate(_TESTS):
+        arrays[name] = np.array([one[k] for one in tests])
+    return arrays
+
+
+def of_arrays(arrays: dict[str, np.ndarray]) -> Inference:
+    """Back from `to_arrays`; KeyError or ValueError where it is none of ours."""
+    plain = {name: arrays[name].item() if arrays[name].ndim == 0 else arrays[name] for name in _PLAIN}
+    tests: dict[str, dict[str, tuple[float, int]]] = {}
+    for name, column, chi2, df in zip(*(arrays[name].tolist() for name in _TESTS), strict=True):
+        tests.setdefault(name, {})[column] = (chi2, df)
+    names = {name: tuple(arrays[name].tolist()) for name in ("outputs", "features")}
+    return Inference(**plain, **names, tests=tests)
