@@ -20,6 +20,7 @@ from tf_logreg.fit import learn
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.model import inference as inferences
+from tf_logreg.model import summary
 
 PEER = dict(disp=0, tol=1e-14, maxiter=200, warn_convergence=False)
 DEVICES = Devices(dtype="float64")
@@ -266,3 +267,12 @@ def test_refused_with_the_data():
         fitted(x, y, reference="setosa")
     with pytest.raises(InputError, match=r"inference\.reference: expected '0', the first of two classes"):
         fitted(x, (y > 1).astype(int), reference="1")
+
+
+def test_a_notebook_shows_errors_in_columns():
+    model = fitted(*spector()).model
+    found = {"inference": {"missing": ""}}
+    text = summary.error_lines(found, model)
+    assert len({len(line) for line in text if line.startswith("    feature")}) <= 1
+    assert f"{model.inference.std_error[0, 0]:.5g}" in "\n".join(text)
+    assert summary.error_lines({"inference": {"missing": "no standard errors"}}) == ["  no standard errors."]

@@ -36,6 +36,7 @@ def of(found: dict, model: Any = None) -> str:
         _paragraph(summary.fit_lines(found)),
         _table(found["metrics"]) if found["metrics"] else "",
         _paragraph(summary.measured_lines(found, model)),
+        _aligned(summary.error_lines(found, model)),
         "" if found["path"] is None else _picture(found["path"]),
     ]
     return f"<div>{''.join(parts)}</div>"
@@ -43,6 +44,11 @@ def of(found: dict, model: Any = None) -> str:
 
 def _paragraph(lines: list[str]) -> str:
     return f"<p>{'<br/>'.join(html.escape(line.strip()) for line in lines)}</p>" if lines else ""
+
+
+def _aligned(lines: list[str]) -> str:
+    """Lines in columns."""
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>" if lines else ""
 
 
 def _table(metrics: dict[str, dict]) -> str:

@@ -22,7 +22,13 @@ def lines(found: dict, model: Any = None) -> list[str]:
         found: what `result.json` holds.
         model: the `Model` of the run, for its classes and largest effects; None to say nothing of them.
     """
-    return [*fit_lines(found), table(found["metrics"]), *measured_lines(found, model)]
+    parts = (
+        fit_lines(found),
+        [table(found["metrics"])],
+        measured_lines(found, model),
+        error_lines(found, model),
+    )
+    return [line for part in parts for line in part]
 
 
 def fit_lines(found: dict) -> list[str]:
@@ -49,14 +55,19 @@ def fit_lines(found: dict) -> list[str]:
 def measured_lines(found: dict, model: Any = None) -> list[str]:
     """What the metrics are to be compared with, and the largest effects; arguments are those of `lines`."""
     text = [] if model is None else _of_model(found, model)
-    if model is not None and model.inference is not None:
-        text += ["  " + line for line in inference_table.lines(model.inference)]
-    if (said := found.get("inference")) and said["missing"]:
-        text.append(f"  {said['missing']}.")
     if found["communication"] is not None:
         share = f"{found['communication']:.0%}"
         text.append(f"  {found['num_workers']} workers; communication took about {share} of the fit.")
     return text
+
+
+def error_lines(found: dict, model: Any = None) -> list[str]:
+    """Coefficients with their standard errors, in columns, where these were asked for; else []."""
+    if (said := found.get("inference")) and said["missing"]:
+        return [f"  {said['missing']}."]
+    if model is None or model.inference is None:
+        return []
+    return ["  " + line for line in inference_table.lines(model.inference)]
 
 
 def table(numbers: dict[str, dict]) -> str:
