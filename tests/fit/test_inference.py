@@ -273,6 +273,8 @@ def test_a_notebook_shows_errors_in_columns():
     model = fitted(*spector()).model
     found = {"inference": {"missing": ""}}
     text = summary.error_lines(found, model)
-    assert len({len(line) for line in text if line.startswith("    feature")}) <= 1
+    named = [line for line in text if line.split()[0] in model.feature_names]
+    assert len(named) == len(model.feature_names)
+    assert len({len(line) for line in named}) == 1
     assert f"{model.inference.std_error[0, 0]:.5g}" in "\n".join(text)
     assert summary.error_lines({"inference": {"missing": "no standard errors"}}) == ["  no standard errors."]
