@@ -62,14 +62,14 @@ BAD_FLAGS = {
     "unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|predict|describe|export"),
     "unknown strategy": (
         ["--config=digits", "--distribution_strategy=magic"],
-        "off|one_device|mirrored|multi_worker_mirrored|tpu",
+        "auto|off|one_device|mirrored|multi_worker_mirrored|tpu",
     ),
     "unknown reduction": (
         ["--config=digits", "--distribution_strategy=mirrored", "--all_reduce_alg=ring"],
         "--all_reduce_alg: expected nccl, hierarchical_copy for mirrored",
     ),
     "workers without their strategy": (
-        ["--config=digits", "--worker_hosts=a:1,b:2", "--task_index=0"],
+        ["--config=digits", "--worker_hosts=a:1,b:2", "--task_index=0", "--distribution_strategy=mirrored"],
         "expected --distribution_strategy=multi_worker_mirrored",
     ),
     "workers without an index": (

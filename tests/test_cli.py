@@ -130,7 +130,9 @@ def test_the_program_itself(tmp_path):
     )  # fmt: skip
     assert bad.returncode == 2
     assert bad.stdout == ""
-    assert bad.stderr == "l2: expected a finite number >= 0. Received: -1.0.\n"
+    devices, fault = bad.stderr.splitlines()
+    assert devices.endswith("Devices: 'auto' takes the CPU (no GPU and no TPU is here).")
+    assert fault == "l2: expected a finite number >= 0. Received: -1.0."
     shown = subprocess.run([sys.executable, "run.py", "--help"], capture_output=True, text=True, check=False)
     assert shown.returncode == 0
     for flag in ("--config", "--workdir", "--distribution_strategy", "--num_virtual_cpus", "--dtype"):

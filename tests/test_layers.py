@@ -27,7 +27,7 @@ ALLOWED = {
     "frame_training": {
         "notebook", "training", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
     },
-    "estimator_cv": {"notebook", "estimator", "search", "arguments", "fit", "data", "model", "errors"},
+    "estimator_cv": {"notebook", "estimator", "search", "arguments", "fit", "data", "model", "devices", "errors"},
     "search": {"arguments", "outcome", "fit", "data", "model", "devices", "errors"},
     "estimator": {
         "notebook", "arguments", "outcome", "training", "results", "fit", "tables", "data", "model", "devices", "storage", "signals", "machine",
@@ -158,8 +158,7 @@ FILE_FUNCTIONS = {
 OTHER_FILES = {
     "command_line_flags.py": {"pathlib"},  # a config file
     "config.py": {"pathlib"},  # the shipped configs
-    "arguments/parameters.py": {"glob.glob"},  # devices
-    "devices/strategies.py": {"glob.glob"},  # devices
+    "devices/hardware.py": {"glob.glob", "open", "os.listdir"},  # devices and locks of the system
     "data/digest.py": {"open"},
     "data/sources/libsvm.py": {"glob.glob", "open"},
     "tables/paths.py": {"glob.glob", "os.walk"},

@@ -152,6 +152,16 @@ def test_engines_that_do_not_read_sparse_rows_say_so(command, tmp_path, more):
     assert not (tmp_path / "run").exists()
 
 
+def test_devices_that_were_found_and_not_asked_for_are_left_where_rows_are_sparse(command, tmp_path):
+    write_rows(tmp_path / "rows.txt")
+    for name, found in (("one", []), ("two", ["--num_virtual_cpus=2"])):
+        code, _, err = command(*flags_of(tmp_path / "rows.txt", tmp_path / name, *found))
+        assert code == 0, err
+    one, two = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two"))
+    assert (two["engine"], two["num_replicas"]) == ("host", 1)
+    assert two["objective"] == one["objective"]
+
+
 def test_several_replicas_evaluate_what_one_fitted(command, trained):
     run, _ = trained
     code, _, err = command("--mode=evaluate", f"--workdir={run}", *SEVERAL)

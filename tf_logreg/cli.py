@@ -52,7 +52,12 @@ def run(values: flags.FlagValues) -> None:
             "gcp_project",
         )
     }
-    strategy = strategies.make_strategy(values.distribution_strategy, **where, job=_job(values))
+    kind = values.distribution_strategy
+    if (
+        values.mode == "export" and kind == "auto"
+    ):  # which computes nothing, and leaves a TPU to those that do
+        kind = "off"
+    strategy = strategies.make_strategy(kind, **where, job=_job(values))
     with workers.of(strategy).watched():
         _run_mode(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})
 
@@ -106,13 +111,17 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     team = workers.of(strategy)
     is_chief = team.is_chief
     if values.mode == "train":
-        found = training.train_and_evaluate(
+        devices = Devices(
+            strategy,
+            values.dtype,
+            values.device_memory_fraction,
+            values.engine,
+            found=values.distribution_strategy == values.engine == "auto",
+        )
+        found = training.run_config(
             values.config,
             values.workdir,
-            strategy=strategy,
-            dtype=values.dtype,
-            device_memory_fraction=values.device_memory_fraction,
-            engine=values.engine,
+            devices,
             overwrite=values.overwrite,
             record={"flags": {**where, "deterministic": values.deterministic}},
         )

@@ -72,9 +72,9 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
     flags.DEFINE_enum(
         "distribution_strategy",
-        "one_device",
+        "auto",
         choices.KINDS,
-        "Where replicas live.",
+        "Where replicas live. auto: a cluster's workers, else a TPU, else all GPUs, else the CPU.",
         case_sensitive=False,
         flag_values=values,
     )

@@ -19,7 +19,7 @@ from tf_logreg import machine, notebook, outcome
 from tf_logreg.arguments import attributes, inputs, messages, parameters, word_columns
 from tf_logreg.data import digest
 from tf_logreg.data.source import Source
-from tf_logreg.devices.devices import Devices
+from tf_logreg.devices.devices import Devices, devices_of
 from tf_logreg.fit import learn, progress
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
@@ -67,7 +67,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     output : {'auto', 'sigmoid', 'softmax', 'one_vs_rest'}, default='auto'
         'auto' is a sigmoid for two classes, a softmax for more.
     strategy : str or tf.distribute.Strategy, default='auto'
-        Where it runs: 'auto' takes this machine's accelerators, or its cores without TensorFlow; 'off',
+        Where it runs: 'auto' takes a TPU or all GPUs of this machine, or its cores without TensorFlow; 'off',
         'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu'; or a strategy.
     dtype : {'auto', 'float32', 'float64', 'bfloat16'}, default='auto'
         Of X while training; 'auto' is X's own floating dtype, float64 for other kinds.
@@ -190,7 +190,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         parameters.penalise(settings, self.C, l1_ratio, self.solver)
         if offset is not None:
             settings.data.offset = "offset"
-        devices = parameters.devices_of(self.strategy, inputs.dtype_of(self.dtype, source, x))
+        devices = devices_of(self.strategy, inputs.dtype_of(self.dtype, source, x))
+        devices = devices.for_rows(sparse=source.sparse)
         with notebook.log_lines(bool(self.verbose)):
             road = self._learn if self.workdir is None else self._run
             model, result = road(settings, source, devices)

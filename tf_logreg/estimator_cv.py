@@ -21,6 +21,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from tf_logreg import notebook
 from tf_logreg.arguments import attributes, inputs, messages, parameters, scoring, splits, word_columns
+from tf_logreg.devices.devices import devices_of
 from tf_logreg.errors import InputError
 from tf_logreg.estimator import LogisticRegression, monitor_of
 from tf_logreg.fit.result import Status
@@ -178,7 +179,9 @@ class LogisticRegressionCV(LogisticRegression):
         splits.check_classes(cut, labels.y, weight, labels.classes)
         settings = parameters.settings_of(self, source.class_names, labels.classes)
         settings.solver.name = parameters.method_of(self.solver, l1=any(grid.l1_ratios > 0))
-        devices = parameters.devices_of(self.strategy, inputs.dtype_of(self.dtype, source, X))
+        devices = devices_of(self.strategy, inputs.dtype_of(self.dtype, source, X)).for_rows(
+            sparse=source.sparse
+        )
         search = Search(settings, source, devices, cut, grid, monitor_of(self.verbose))
         if settings.class_weight == "balanced" and not search.head.is_one_vs_rest:
             settings.class_weight = balanced(source, labels, weight)

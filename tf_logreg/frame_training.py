@@ -14,7 +14,7 @@ from tf_logreg import notebook, outcome
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, labels, tabular, tf_dataset
 from tf_logreg.data.arrays import from_arrays
-from tf_logreg.devices.devices import Devices
+from tf_logreg.devices.devices import Devices, devices_of
 from tf_logreg.errors import InputError
 from tf_logreg.fit import learn, progress, refit
 from tf_logreg.fit.monitor import Monitor
@@ -39,7 +39,8 @@ def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict |
         label: of a frame, the column to predict.
         config: of rows, what else is asked for: penalties, data.test_fraction, data.columns, ...; None for
             the config `table`, whose l2 is chosen by five folds, and a fifth of the rows measured.
-        **where: strategy, dtype, engine, overwrite, ... as `training.train_and_evaluate` takes them.
+        **where: strategy, dtype, engine, overwrite, ... as `training.train_and_evaluate` takes them. 'auto'
+            is the default, and fits a frame without TensorFlow where there is no GPU and no TPU.
 
     Returns:
         Of rows the `Model`, whose `result` tells how it came about; of a config what `result.json` holds. A
@@ -136,19 +137,9 @@ def _of_dataset(dataset: Any, settings: ConfigDict) -> _Given:
     return _Given(prepare, lambda: digest.of_arrays(arrays))
 
 
-def _devices(
-    settings: ConfigDict,
-    strategy: Any = None,
-    dtype: str = "float32",
-    device_memory_fraction: float = 0.5,
-    engine: str = "auto",
-) -> Devices:
-    """Where rows are fitted: on the CPU without TensorFlow, unless batches or a strategy ask for it."""
-    if strategy is None and settings.solver.name == "minibatch":
-        from tf_logreg.devices.strategies import make_strategy  # imports TensorFlow
-
-        strategy = make_strategy()
-    return Devices(strategy, dtype, device_memory_fraction, engine)
+def _devices(settings: ConfigDict, **where) -> Devices:
+    """Where rows are fitted; batches need TensorFlow."""
+    return devices_of(**where, by_tensorflow=settings.solver.name == "minibatch")
 
 
 def _learn(given: _Given, settings: ConfigDict, *, overwrite: bool = False, **where) -> Model:
@@ -157,6 +148,7 @@ def _learn(given: _Given, settings: ConfigDict, *, overwrite: bool = False, **wh
     devices = _devices(settings, **where)
     clock = progress.Clock()
     dataset = given.prepare(devices, {})
+    devices = devices.for_rows(sparse=dataset.source.sparse)
     learn.check(settings, dataset, devices)
     saved_rows, monitor = refit.dataset_of(settings, dataset, devices), Monitor()
     clock.lap("data")

@@ -16,8 +16,8 @@ from tf_logreg.data import digest
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices import interrupt
 from tf_logreg.devices.choices import DTYPES
-from tf_logreg.devices.devices import Devices
-from tf_logreg.devices.strategies import check_surroundings, make_strategy
+from tf_logreg.devices.devices import Devices, devices_of
+from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError, InterruptError
 from tf_logreg.export import saved_model
 from tf_logreg.fit import learn, progress, refit
@@ -39,7 +39,7 @@ def train_and_evaluate(
     config: ConfigDict,
     workdir: str,
     *,
-    strategy: tf.distribute.Strategy | None = None,
+    strategy: tf.distribute.Strategy | str | None = "auto",
     dtype: str = "float32",
     device_memory_fraction: float = 0.5,
     engine: str = "auto",
@@ -52,8 +52,8 @@ def train_and_evaluate(
         config: as `tf_logreg.config.get_config()` describes it.
         workdir: directory for the run's files; a finished run of the same config is not repeated, an
             interrupted one is resumed from its newest checkpoint.
-        strategy: places the replicas; one device when None. With several workers each makes this call, and
-            only the first, the chief, writes.
+        strategy: places the replicas; or a kind of `make_strategy`, where 'auto', or None, takes all that is
+            here. With several workers each makes this call, and only the first, the chief, writes.
         dtype: of X while training: float32, float64 or bfloat16 (weights stay float32).
         device_memory_fraction: training rows that take at most this share of the devices' memory are
             placed there once; otherwise they are streamed.
@@ -72,7 +72,14 @@ def train_and_evaluate(
             `overwrite` resumes from it.
     """
     check_surroundings(strategy)
-    devices = Devices(strategy or make_strategy(), dtype, device_memory_fraction, engine)
+    devices = devices_of(strategy, dtype, device_memory_fraction, engine, by_tensorflow=True)
+    return run_config(config, workdir, devices, overwrite=overwrite, record=record)
+
+
+def run_config(
+    config: ConfigDict, workdir: str, devices: Devices, *, overwrite: bool = False, record: dict | None = None
+) -> dict:
+    """Runs a config on some devices; other arguments, result and errors are those of `train_and_evaluate`."""
     devices.together(lambda: _check(config, devices))
     data = Data(lambda: datasets.prepare(config, devices), lambda known: datasets.digests(config, known))
     return run(config, workdir, devices, data, overwrite=overwrite, record=record)
@@ -110,6 +117,7 @@ def run(
 
     # Bad data must fail here, before the directory is touched.
     dataset = data.prepare()
+    devices = devices.for_rows(sparse=dataset.source.sparse)
     if absent := outcome.absent_classes(dataset):
         log.warning("%s", absent)
     learn.check(config, dataset, devices)

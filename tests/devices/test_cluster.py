@@ -50,6 +50,20 @@ def test_tf_config_wins_and_may_have_a_chief():
     assert cluster.resolve("x:1,y:2", 0, "") == cluster.Cluster(("x:1", "y:2"), 0)
 
 
+def test_several_workers_are_those_of_a_flag_or_of_more_than_one_address():
+    task = {"type": "worker", "index": 0}
+    alone, two = (
+        json.dumps({"cluster": {"worker": hosts}, "task": task}) for hosts in (["a:1"], ["a:1", "b:2"])
+    )
+    assert cluster.has_several("x:1,y:2", 0, "")
+    assert cluster.has_several("", 0, "")
+    assert cluster.has_several("", -1, two)
+    assert not cluster.has_several("", -1, alone)
+    assert not cluster.has_several("", -1, "")
+    with pytest.raises(InputError, match="TF_CONFIG: expected JSON"):
+        cluster.has_several("", -1, "{")
+
+
 def test_a_port_in_use():
     with socket.socket() as taken:
         taken.bind(("", 0))

@@ -7,10 +7,8 @@ that nobody believes that they did something.
 from __future__ import annotations
 
 import functools
-import glob
 import math
 import numbers
-import os
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,6 @@ from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg.devices.choices import DTYPES, KINDS
-from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit.full_batch import optimum
 from tf_logreg.model import head as heads
@@ -85,10 +82,10 @@ def check(estimator: Any) -> None:
             "warm_start: expected False with workdir, which resumes what it holds. Received: True."
         )
     strategy = estimator.strategy
-    known = strategy.lower() in ("auto", *KINDS) if isinstance(strategy, str) else _is_strategy(strategy)
+    known = strategy.lower() in KINDS if isinstance(strategy, str) else _is_strategy(strategy)
     if not known:
         raise InputError(
-            f"strategy: expected 'auto', one of {', '.join(KINDS)}, or a tf.distribute.Strategy. "
+            f"strategy: expected one of {', '.join(KINDS)}, or a tf.distribute.Strategy. "
             f"Received: {strategy!r}."
         )
 
@@ -193,26 +190,6 @@ def class_weight_text(weights: Any, class_names: tuple[str, ...], labels: np.nda
     return ",".join(parts)
 
 
-def devices_of(strategy: Any, dtype: str) -> Devices:
-    """The devices of a fit.
-
-    Args:
-        strategy: 'auto' for this machine's accelerators, or its cores where it has none, without importing
-            TensorFlow; a kind of `make_strategy`; or a `tf.distribute.Strategy`.
-        dtype: one of DTYPES.
-
-    Raises:
-        InputError: the strategy cannot be had on this machine.
-    """
-    if strategy == "auto" and dtype != "bfloat16" and not _has_accelerator():
-        return Devices(None, dtype)
-    if isinstance(strategy, str):
-        from tf_logreg.devices import strategies  # imports TensorFlow
-
-        strategy = strategies.make_strategy(strategies.detect() if strategy == "auto" else strategy)
-    return Devices(strategy, dtype)
-
-
 def strategy_name(strategy: Any) -> str:
     """The kind of a strategy, by which it is pickled."""
     if isinstance(strategy, str):
@@ -233,13 +210,6 @@ def strategy_name(strategy: Any) -> str:
 def _defaults() -> ConfigDict:
     """The default config, to be copied: that takes a quarter of the time of making it."""
     return configs.get_config()
-
-
-@functools.cache
-def _has_accelerator() -> bool:
-    """Whether this machine has the device files of a GPU or a TPU, as the process found it."""
-    files = ("/dev/nvidia[0-9]*", "/dev/accel*", "/dev/vfio/[0-9]*")
-    return "TPU_NAME" in os.environ or any(glob.glob(pattern) for pattern in files)
 
 
 def _is_strategy(value: object) -> bool:

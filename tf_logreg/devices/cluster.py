@@ -53,6 +53,19 @@ def resolve(worker_hosts: str, task_index: int, tf_config: str) -> Cluster:
     return _checked(addresses, task_index, "--worker_hosts")
 
 
+def has_several(worker_hosts: str, task_index: int, tf_config: str) -> bool:
+    """Whether flags or TF_CONFIG, as for `resolve`, make this process one of several workers.
+
+    A TF_CONFIG of one worker alone, as Vertex AI sets it, does not.
+
+    Raises:
+        InputError: TF_CONFIG describes no cluster that contains this process.
+    """
+    if worker_hosts or task_index >= 0:
+        return True
+    return bool(tf_config) and len(_from_tf_config(tf_config).addresses) > 1
+
+
 def _from_tf_config(text: str) -> Cluster:
     try:
         found = json.loads(text)

@@ -2,15 +2,19 @@
 
 import dataclasses
 import functools
+import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tf_logreg.devices import placement
+from tf_logreg.devices import cluster, hardware, placement
 from tf_logreg.devices import workers as all_workers
 from tf_logreg.devices.choices import ENGINES
 from tf_logreg.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Devices:
             there once; otherwise they are streamed.
         engine: what makes the passes of a full-batch fit, one of `choices.ENGINES`. 'auto' becomes 'host'
             where the only device of each process is its CPU, else 'devices'.
+        found: whether strategy and engine were left to us.
 
     Raises:
         InputError: the engine cannot work on these devices or in this dtype.
@@ -34,6 +39,7 @@ class Devices:
     dtype: str = "float32"
     memory_fraction: float = 0.5
     engine: str = "auto"
+    found: bool = False
 
     def __post_init__(self):
         """Resolves the engine."""
@@ -69,6 +75,13 @@ class Devices:
         """Free memory of a host in bytes, the least over all workers."""
         return float(self.gather(np.array(placement.host_memory())).min())
 
+    def for_rows(self, *, sparse: bool) -> "Devices":
+        """The devices for rows of a kind: sparse ones are fitted on the host where nobody asked for more."""
+        if not sparse or not self.found or self.engine == "host" or self.workers.count > 1:
+            return self
+        log.info("Devices: the CPU after all, as the rows are sparse.")
+        return dataclasses.replace(self, strategy=None, engine="host")
+
     def has_room(self, num_rows: int, num_features: int) -> bool:
         """Whether a replica's share of X fits in `memory_fraction` of its device, on every worker."""
         return placement.has_room(self.strategy, num_rows, num_features, self.dtype, self.memory_fraction)
@@ -92,6 +105,47 @@ class Devices:
     def same(self, value: Any, what: str) -> None:
         """`Workers.same`: InputError on all workers if a worker's value differs from the chief's."""
         self.workers.same(value, what)
+
+
+def devices_of(
+    strategy: Any = "auto",
+    dtype: str = "float32",
+    device_memory_fraction: float = 0.5,
+    engine: str = "auto",
+    *,
+    by_tensorflow: bool = False,
+) -> Devices:
+    """The devices of a strategy, which may be given by its kind.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`; a kind of `make_strategy`; 'auto' or None for this machine's
+            accelerators, or the workers of its cluster. Without either they are its cores, and TensorFlow is
+            not imported.
+        dtype, device_memory_fraction, engine: as the attributes of `Devices`.
+        by_tensorflow: whether the fit needs TensorFlow anyway.
+
+    Raises:
+        InputError: the strategy cannot be had on this machine, or does not go with the dtype or the engine.
+    """
+    if strategy is not None and not isinstance(strategy, str):
+        return Devices(strategy, dtype, device_memory_fraction, engine)
+    kind = (strategy or "auto").lower()
+    by_tensorflow |= dtype == "bfloat16" or engine == "devices" or _has_accelerator()
+    by_tensorflow |= cluster.has_several("", -1, os.environ.get("TF_CONFIG", ""))
+    if kind == "auto" and not by_tensorflow:
+        return Devices(None, dtype, device_memory_fraction, engine)
+    from tf_logreg.devices import strategies  # imports TensorFlow
+
+    return Devices(
+        strategies.make_strategy(kind), dtype, device_memory_fraction, engine, found=kind == engine == "auto"
+    )
+
+
+@functools.cache
+def _has_accelerator() -> bool:
+    """Whether this process found device files of a GPU, or of a TPU with its library."""
+    found = hardware.look()
+    return bool(found.gpus) or found.has_tpu
 
 
 def _engine(devices: Devices) -> str:

@@ -1,8 +1,8 @@
 """Makes the `tf.distribute.Strategy` of a name."""
 
 import contextlib
-import glob
-import importlib.util
+import functools
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -11,23 +11,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_logreg.devices import cluster, meeting
+from tf_logreg.devices import cluster, hardware, meeting
 from tf_logreg.devices.choices import KINDS
 from tf_logreg.devices.tpu import tpu_strategy
 from tf_logreg.errors import InputError, brief
+
+log = logging.getLogger(__name__)
 
 _CONNECTING = 10  # seconds: TensorFlow's least time to connect, after a long meeting
 _MOST_REPLICAS = 64  # the number of virtual shards of the rows (data/shards.py)
 _LONGEST_WAIT = 1e6  # seconds, eleven days: a safe limit for the timeout of a socket
 ALL_REDUCE = {"mirrored": ("nccl", "hierarchical_copy"), "multi_worker_mirrored": ("ring", "nccl")}
-
-
-def detect() -> str:
-    """The kind that uses what this machine has: 'tpu', 'mirrored' for several GPUs, 'one_device'."""
-    chips = glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
-    if chips and importlib.util.find_spec("libtpu"):
-        return "tpu"
-    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
 
 
 def check_surroundings(strategy: tf.distribute.Strategy | None = None) -> None:
@@ -53,7 +47,7 @@ def check_surroundings(strategy: tf.distribute.Strategy | None = None) -> None:
 
 
 def make_strategy(
-    kind: str = "one_device",
+    kind: str = "auto",
     *,
     num_gpus: int = -1,
     num_virtual_cpus: int = 0,
@@ -69,9 +63,10 @@ def make_strategy(
     """Makes the strategy of a run.
 
     Args:
-        kind: one of KINDS, in any case. 'off' is TensorFlow's default strategy; 'one_device' the
-            first GPU or else the CPU; 'mirrored' all GPUs, or the logical CPUs; 'multi_worker_mirrored'
-            those of every worker; 'tpu' all cores, of every host of a slice.
+        kind: one of KINDS, in any case. 'auto' takes all that is here: the workers of a cluster, else the
+            cores of a TPU, else all GPUs, else the CPU, and logs what it took. 'off' is TensorFlow's default
+            strategy; 'one_device' the first GPU or else the CPU; 'mirrored' all GPUs, or the logical CPUs;
+            'multi_worker_mirrored' those of every worker; 'tpu' all cores, of every host of a slice.
         num_gpus: number of GPUs to use; -1 for all, 0 for none.
         num_virtual_cpus: split the CPU into this many logical devices, so that 'mirrored' runs
             anywhere; 0 leaves it whole. Must come before TensorFlow's first operation.
@@ -85,7 +80,18 @@ def make_strategy(
     Raises:
         InputError: an unknown kind, missing devices or workers, or a TPU that does not answer.
     """
-    kind = kind.lower()
+    kind, tf_config = kind.lower(), os.environ.get("TF_CONFIG", "")
+    if kind == "auto":
+        choice = hardware.choose(
+            hardware.look(),
+            lambda: len(tf.config.list_physical_devices("GPU")),
+            num_gpus=num_gpus,
+            num_virtual_cpus=num_virtual_cpus,
+            tpu=tpu,
+            several_workers=cluster.has_several(worker_hosts, task_index, tf_config),
+        )
+        kind = choice.kind
+        _say(choice)
     _check_flags(kind, all_reduce_alg, worker_hosts, task_index, startup_timeout)
     if kind == "tpu":
         return tpu_strategy(tpu, tpu_zone, gcp_project, startup_timeout)
@@ -98,7 +104,7 @@ def make_strategy(
     gpus = _gpus_to_use(num_gpus, several)
     if not several:
         return _strategy_of_one_machine(kind, gpus, num_virtual_cpus, all_reduce_alg)
-    workers = cluster.resolve(worker_hosts, task_index, os.environ.get("TF_CONFIG", ""))
+    workers = cluster.resolve(worker_hosts, task_index, tf_config)
     if num_gpus >= 0:
         tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:num_gpus], "GPU")
     job = {**(job or {}), "--all_reduce_alg": all_reduce_alg, "--num_gpus": gpus}
@@ -109,6 +115,11 @@ def make_deterministic(seed: int) -> None:
     """Makes the same command on the same devices give the same bits, at some cost on GPUs."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+@functools.cache  # a process with many fits says it once
+def _say(choice: hardware.Choice) -> None:
+    log.info("Devices: 'auto' takes %s%s.", choice.taken, f" ({choice.remark})" if choice.remark else "")
 
 
 def _check_flags(

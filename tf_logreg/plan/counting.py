@@ -45,7 +45,7 @@ def measure(config: ConfigDict, num_rows: int, num_features: int, num_classes: i
     """
     x, y = _planted(num_rows, num_features, num_classes)
     source, rows = from_arrays(x, y, class_names=tuple(map(str, range(num_classes)))), np.arange(num_rows)
-    devices = Devices(make_strategy(), dtype, engine="devices")  # Hessians are made as on a TPU
+    devices = Devices(make_strategy("one_device"), dtype, engine="devices")  # Hessians are made as on a TPU
     settings = config.copy_and_resolve_references()
     settings.solver.name = "auto" if config.solver.name == "minibatch" else config.solver.name
     settings.cv.folds, settings.path.penalty = 0, ""
