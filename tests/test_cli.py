@@ -21,7 +21,8 @@ def test_train_repeat_overwrite(command, tmp_path):
     # A fit that takes more than a second leaves a checkpoint of its end, too.
     files = {path.name for path in (tmp_path / "run").iterdir()} - {"checkpoints"}
     assert files == {
-        "config.json", "result.json", "coefficients.npz", "metrics.npz", "model.keras", "export", "events",
+        "config.json", "result.json", "coefficients.npz", "coefficients.csv", "metrics.npz", "model.keras",
+        "export", "events",
     }  # fmt: skip
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["status"] == "finished"

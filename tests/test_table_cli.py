@@ -132,6 +132,34 @@ def test_what_training_had_not_seen_is_said_where_other_rows_are_measured(
     assert f"The rows of the schema had not: tail: {len(PETS)} rows outside training's" in caplog.text
 
 
+def test_rows_are_scored_in_the_form_of_the_run_or_another(command, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60)
+    lines = [f"{a:.3f};{'yes' if b else 'no'}" for a, b in zip(x, x + rng.normal(size=60) > 0, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["x;y", *lines, "none;no"]) + "\n")
+    form = "--config.data.args.separator=;", "--config.data.args.missing=('none',)"
+    code, _, err = command(
+        f"--data={tmp_path}/a.csv", "--label=y", f"--workdir={tmp_path}/run", "--config.l2=1e-2", *form
+    )
+    assert code == 0, err
+    (tmp_path / "b.csv").write_text("id;x\n1;none\n2;0.5\n")
+    (tmp_path / "c.csv").write_text("id|x\n1|lost\n2|0.5\n")
+    other = "--config.data.args.separator=|", "--config.data.args.missing=('lost',)"
+    found = []
+    for name, more in (("b", ()), ("c", other)):
+        out = predict(
+            command,
+            tmp_path / "run",
+            tmp_path / f"{name}.csv",
+            tmp_path / f"s{name}.csv",
+            "--explain=1",
+            *more,
+        )
+        assert "explanation: by how much columns moved the log odds; + is towards 'yes'." in out
+        found.append((tmp_path / f"s{name}.csv").read_text())
+    assert found[0] == found[1]
+
+
 def test_standard_errors_of_a_table(command, files, tmp_path, caplog):
     caplog.set_level("INFO", "tf_logreg")
     left_out = [f"--config.data.columns.{name}=ignore" for name in ("coat", "vet", "id")]

@@ -83,7 +83,9 @@ def _of_table(values: flags.FlagValues) -> None:
     if values.mode == "describe":
         print(describe.describe(values.config, values.workdir))
         return
-    wanted = predict.Wanted(tuple(values.keep), values.explain)
+    given = values["config"].override_values
+    args = {name: value for name, value in values.config.data.args.items() if f"data.args.{name}" in given}
+    wanted = predict.Wanted(tuple(values.keep), values.explain, args)
     print(predict.predict(values.workdir, values.input, values.output, wanted))
 
 

@@ -195,6 +195,8 @@ def _with_table(argv: list[str]) -> list[str]:
                 given[name] = argument.partition("=")[2]
             elif previous in (f"--{name}", f"-{name}"):
                 given[name] = argument
+    if given.get("mode") == "predict" and "config" not in given:
+        return [argv[0], "--config=table", *argv[1:]]  # for the form of the rows to score
     if not given.get("data"):
         return argv
     more = [] if "config" in given else ["--config=table"]

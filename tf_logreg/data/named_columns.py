@@ -49,6 +49,8 @@ def _check_roles(columns: pa.Table, data: ConfigDict) -> None:
             raise InputError(
                 f"data.{role}: expected one of the {len(columns.column_names)} columns. "
                 f"Received: {name!r}.{did_you_mean(name, columns.column_names)}"
+                + " Rows without labels are scored by --mode=predict."
+                * (role == "label")
             )
     if data.label in (data.weight, data.offset):
         raise InputError(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tf_logreg import storage
+from tf_logreg.data import load
 from tf_logreg.data.sources import table
 from tf_logreg.errors import InputError
 from tf_logreg.model.model import Model
@@ -30,15 +31,17 @@ _ENDINGS = (".csv", ".csv.gz", ".parquet")
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What each row of the output has beside class and probabilities.
+    """What each row of the output has beside class and probabilities, and how the input is read.
 
     Attributes:
         keep: columns of the input.
         explain: how many columns are named that moved the row most from the average training row.
+        form: arguments of the source `csv` that differ from those of the run, as data.args has them.
     """
 
     keep: tuple[str, ...] = ()
     explain: int = 0
+    form: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
@@ -79,13 +82,17 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
             yield scored
 
     parent, name = os.path.split(storage.local_path(output, "--output"))
+    data = directory.read_record(folder)["config"]["data"]
     with _naming_the_flag():
-        rows = _rows(path, model, wanted)
+        rows = _rows(path, model, wanted, {**_form_of(data), **wanted.form})
         storage.Folder(parent or ".", "--output").write_with(
             name, lambda aside: _write(scored_blocks(), aside)
         )
     lines = _summary(model, counts, drift, output)
-    if offset := directory.read_record(folder)["config"]["data"].get("offset"):
+    if wanted.explain:
+        toward = repr(model.class_names[1]) if model.head.outputs == 1 else "the class that is named"
+        lines.append(f"explanation: by how much columns moved the log odds; + is towards {toward}.")
+    if offset := data.get("offset"):
         lines.append(f"The run's data.offset={offset!r} is not added: these are the model's own answers.")
     return "\n".join(lines)
 
@@ -99,9 +106,19 @@ def _naming_the_flag() -> Iterator[None]:
         raise InputError(str(error).replace("data.args.path", "--input", 1)) from None
 
 
-def _rows(path: str, model: Model, wanted: Wanted) -> Blocks:
+def _form_of(data: dict) -> dict[str, Any]:
+    """The form of CSV files that the run was told; types are those of its schema."""
+    args = data["args"] if data["source"] in load.TABLES else {}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in args.items()
+        if name not in ("path", "validation_path", "test_path", "types")
+    }
+
+
+def _rows(path: str, model: Model, wanted: Wanted, form: dict) -> Blocks:
     """The rows to score, with the columns that the model uses and those to keep."""
-    rows = table.blocks(path, dict.fromkeys(wanted.keep, "") | expected_types(model.schema))
+    rows = table.blocks(path, dict.fromkeys(wanted.keep, "") | expected_types(model.schema), **form)
     encoding.check_columns(model.schema, rows.names)
     _check_kept(rows.names, wanted, model)
     return rows

@@ -41,19 +41,20 @@ def load(path: str, validation_path: str = "", test_path: str = "", **form) -> T
 load.__signature__ = inspect.signature(csv.load)  # what data.args takes
 
 
-def blocks(path: str, columns: Mapping[str, str]) -> Blocks:
+def blocks(path: str, columns: Mapping[str, str], **form) -> Blocks:
     """The rows of files block by block, in memory that does not grow with them.
 
     Args:
         path: as of `load`.
         columns: those that are read, and what is expected of a CSV file's: see `csv_blocks.read`.
+        **form: the further arguments of the source `csv`; with Parquet they say nothing.
 
     Raises:
         InputError: as of `load`; also while blocks are read.
     """
     name, files = _format({"path": path, "validation_path": "", "test_path": ""})
     if name == "csv":
-        return csv_blocks.read(files["path"], Form(), columns)
+        return csv_blocks.read(files["path"], Form(**form), columns)
     return parquet_blocks.read(files["path"], columns)
 
 
