@@ -43,7 +43,7 @@ def test_a_work_directory_has_the_files_of_a_run(tmp_path):
     y = y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
     model = LogisticRegression(workdir=tmp_path / "run").fit(x, y)
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {
-        "config.json", "result.json", "coefficients.npz", "metrics.npz", "model.keras", "export",
+        "config.json", "result.json", "coefficients.npz", "coefficients.csv", "metrics.npz", "model.keras", "export",
     }  # fmt: skip
     assert model.result_ == json.loads((tmp_path / "run" / "result.json").read_text())
     loaded = tf_logreg.load(str(tmp_path / "run"))
