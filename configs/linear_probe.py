@@ -2,6 +2,7 @@
 
     python run.py --config=configs/linear_probe.py --config.data.args.path=my.npz --workdir=runs/probe
     python run.py --config=configs/linear_probe.py --config.data.source=tfds --config.data.args.name=set ...
+    ... --config.data.encoder=my.keras makes the embeddings of images first: docs/images.md.
 
 The grid is DINOv2's, 45 values of C from 1e-6 to 1e5 (Oquab et al., 2023; dinov2/eval/log_regression.py).
 A tenth of the training rows choose, unless `data.validation_split` or `cv.folds` says otherwise. Time and

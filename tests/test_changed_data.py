@@ -12,7 +12,7 @@ from problems import random_problem
 from tfds_sets import TinyDigits
 
 from tf_logreg import training
-from tf_logreg.data import dataset, digest
+from tf_logreg.data import dataset, digest, identity
 from tf_logreg.devices import interrupt
 from tf_logreg.errors import InputError, InterruptError
 
@@ -83,7 +83,7 @@ def test_an_unfinished_run_over_a_changed_file(small_config, strategies, tmp_pat
         training.train_and_evaluate(small_config, run, strategy=strategies["one_device"])
     # The checkpoint itself is of other data too, whatever config.json says.
     record = json.loads((tmp_path / "run" / "config.json").read_text())
-    record["data"] = dataset.digests(small_config, {})
+    record["data"] = identity.digests(small_config, {})
     (tmp_path / "run" / "config.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="checkpoint of another data"):
         training.train_and_evaluate(small_config, run, strategy=strategies["one_device"])

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "H=": "names two machines",
     "=tpu": "needs a TPU",
     "ls /dev": "lists a TPU's chips",
+    "--config=imagenet": "downloads 3.5 GB",
     "--config=mnist": "downloads; tests/test_wheel.py goes on to the network",
     "=my_set": "a placeholder for the reader's own set",
     "=STRATEGY": "a placeholder",

@@ -162,6 +162,7 @@ OTHER_FILES = {
     "data/digest.py": {"open"},
     "data/sources/libsvm.py": {"glob.glob", "open"},
     "tables/paths.py": {"glob.glob", "os.walk"},
+    "data/keras_file.py": {"keras.saving.load_model", "zipfile.ZipFile"},
     "data/npy_file.py": {"open"},
     "data/npz_file.py": {"np.load", "open", "zipfile.ZipFile"},
     "data/sources/tfds.py": {"os.walk"},
@@ -199,7 +200,13 @@ def test_no_module_loads_what_can_run_code():
     for path in MODULES:
         text = path.read_text()
         for word in ("load_model", "allow_pickle=True", "import pickle", "unsafe", "safe_mode=False"):
-            assert word not in text, f"{path}: {word}"
+            if (path.name, word) == (
+                "keras_file.py",
+                "load_model",
+            ):  # after a look at every class in the file
+                assert text.count(word) == text.count("load_model(path, compile=False, safe_mode=True)") == 1
+            else:
+                assert word not in text, f"{path}: {word}"
 
 
 MOST_LINES, MOST_PARAMETERS = 80, 9

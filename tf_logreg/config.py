@@ -49,6 +49,10 @@ def get_config() -> ConfigDict:
     # The rows that the saved model is fitted to: 'train', the training rows; or 'all': once the model is
     # chosen and measured it is fitted again, to validation and test rows too. Features stay as they are.
     config.data.refit = "train"
+    # A Keras model in front, whose vectors of the rows are the features: the path of a .keras file, or an
+    # application of Keras by its name ('ResNet50') with a file of weights; '' for none. docs/images.md.
+    config.data.encoder = ""
+    config.data.encoder_weights = ""
     # Where rows are kept that took long to make, or take more than a quarter of the free memory; '' for
     # tf_logreg's own folder in ~/.cache, or in $XDG_CACHE_HOME. Nothing is ever deleted there.
     config.data.cache_dir = ""

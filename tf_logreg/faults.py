@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ml_collections import ConfigDict
 
+from tf_logreg.data import encoders
 from tf_logreg.data import load as sources
 from tf_logreg.fit.minibatch import early_stopping
 from tf_logreg.fit.path import strengths
@@ -89,6 +90,9 @@ def _data_faults(config: ConfigDict) -> Iterator[str]:
             "cv.folds."
         )
     yield from _refit_faults(config)
+    yield from encoders.faults(data.encoder, data.encoder_weights)
+    if data.encoder and data.source in sources.TABLES:
+        yield f"data.encoder: expected '' with a table. Received: {data.encoder!r}."
     yield from _table_faults(data)
     if data.group and data.time:
         yield f"data.group, data.time: expected one of them. Received: {data.group!r}, {data.time!r}."

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from tf_logreg import config as configs
 from tf_logreg import notebook, outcome
 from tf_logreg.data import dataset as datasets
-from tf_logreg.data import digest, labels, tabular, tf_dataset
+from tf_logreg.data import digest, encoders, identity, labels, tabular, tf_dataset
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices, devices_of
 from tf_logreg.errors import InputError
@@ -25,10 +25,20 @@ from tf_logreg.results import workdir as directory
 from tf_logreg.tables import frames
 
 if TYPE_CHECKING:
+    import keras
+
     from tf_logreg.tables.table import Table
 
 
-def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict | None = None, **where) -> Any:
+def train(
+    data: Any,
+    workdir: str = "",
+    *,
+    label: str = "",
+    config: ConfigDict | None = None,
+    encoder: keras.Model | None = None,
+    **where,
+) -> Any:
     """Fits a data frame or a dataset, or runs a config.
 
     Args:
@@ -39,6 +49,8 @@ def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict |
         label: of a frame, the column to predict.
         config: of rows, what else is asked for: penalties, data.test_fraction, data.columns, ...; None for
             the config `table`, whose l2 is chosen by five folds, and a fifth of the rows measured.
+        encoder: a Keras model whose vectors of the rows are the features, in the place of data.encoder; not
+            with a frame.
         **where: strategy, dtype, engine, overwrite, ... as `training.train_and_evaluate` takes them. 'auto'
             is the default, and fits a frame without TensorFlow where there is no GPU and no TPU.
 
@@ -53,17 +65,19 @@ def train(data: Any, workdir: str = "", *, label: str = "", config: ConfigDict |
     """
     with notebook.log_lines(notebook.is_running()):
         if not isinstance(data, ConfigDict):
-            return _of_rows(data, workdir, label, config, **where)
+            return _of_rows(data, workdir, label, config, encoder, **where)
         from tf_logreg import training  # imports TensorFlow
 
         if label or config is not None:
             raise InputError(
                 "label, config: expected none beside a config, which names its label. Received: one."
             )
-        return page.Result(training.train_and_evaluate(data, workdir, **where))
+        return page.Result(training.train_and_evaluate(data, workdir, encoder=encoder, **where))
 
 
-def _of_rows(data: Any, workdir: str, label: str, config: ConfigDict | None, **where) -> Model:
+def _of_rows(
+    data: Any, workdir: str, label: str, config: ConfigDict | None, encoder: keras.Model | None, **where
+) -> Model:
     """`train` for all but a config."""
     if tf_dataset.is_dataset(data):
         if label:
@@ -72,8 +86,12 @@ def _of_rows(data: Any, workdir: str, label: str, config: ConfigDict | None, **w
                 f"Received: {label!r}."
             )
         settings = _settings(config, "tf_dataset")
-        given = _of_dataset(data, settings)
+        if encoder is not None:
+            settings = encoders.with_model(settings, encoder)
+        given = _of_dataset(data, settings, encoder)
     elif frames.is_frame(data):
+        if encoder is not None:
+            raise InputError("encoder: expected none with a data frame. Received: a model.")
         settings = _settings(config, "frame", label)
         given = _of_frame(frames.table_of(data, "data"), settings)
     else:
@@ -122,7 +140,7 @@ def _of_frame(table: Table, settings: ConfigDict) -> _Given:
     return _Given(prepare, digests)
 
 
-def _of_dataset(dataset: Any, settings: ConfigDict) -> _Given:
+def _of_dataset(dataset: Any, settings: ConfigDict, encoder: keras.Model | None) -> _Given:
     """The rows of a `tf.data.Dataset`, which is read here, once."""
     read = tf_dataset.read(dataset, settings.data.cache_dir)
     arrays = {name: array for name, array in read._asdict().items() if array is not None}
@@ -132,9 +150,16 @@ def _of_dataset(dataset: Any, settings: ConfigDict) -> _Given:
         x = read.x.reshape(len(y), -1)
         place = "row {} of the dataset, counted from 0".format
         source = from_arrays(x, y, class_names=class_names, weight=read.weight, place=place)
+        if settings.data.encoder:
+            source = dataclasses.replace(source, row_shape=read.x.shape[1:])
+            encoding, known = encoders.Encoding(devices.strategy, encoder), digest.of_arrays(arrays)
+            source = datasets.behind_encoder(source, settings, encoding, known)
         return datasets.of_source(source, settings, devices, files)
 
-    return _Given(prepare, lambda: digest.of_arrays(arrays))
+    def digests() -> dict:
+        return identity.with_encoder(digest.of_arrays(arrays), settings, encoder)
+
+    return _Given(prepare, digests)
 
 
 def _devices(settings: ConfigDict, **where) -> Devices:

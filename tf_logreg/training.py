@@ -6,13 +6,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 
+import keras
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg import outcome, storage
 from tf_logreg.data import dataset as datasets
-from tf_logreg.data import digest
+from tf_logreg.data import digest, encoders, identity
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices import interrupt
 from tf_logreg.devices.choices import DTYPES
@@ -45,6 +46,7 @@ def train_and_evaluate(
     engine: str = "auto",
     overwrite: bool = False,
     record: dict | None = None,
+    encoder: keras.Model | None = None,
 ) -> dict:
     """Runs a config and fills the work directory.
 
@@ -61,6 +63,7 @@ def train_and_evaluate(
             which is the host where each process has only its CPU.
         overwrite: replace the run in workdir, even an unfinished one of the same config.
         record: further facts (the flags) to keep in `config.json`.
+        encoder: a Keras model in front, in the place of data.encoder.
 
     Returns:
         What `result.json` holds.
@@ -73,15 +76,26 @@ def train_and_evaluate(
     """
     check_surroundings(strategy)
     devices = devices_of(strategy, dtype, device_memory_fraction, engine, by_tensorflow=True)
-    return run_config(config, workdir, devices, overwrite=overwrite, record=record)
+    return run_config(config, workdir, devices, overwrite=overwrite, record=record, encoder=encoder)
 
 
 def run_config(
-    config: ConfigDict, workdir: str, devices: Devices, *, overwrite: bool = False, record: dict | None = None
+    config: ConfigDict,
+    workdir: str,
+    devices: Devices,
+    *,
+    overwrite: bool = False,
+    record: dict | None = None,
+    encoder: keras.Model | None = None,
 ) -> dict:
     """Runs a config on some devices; other arguments, result and errors are those of `train_and_evaluate`."""
+    if encoder is not None:
+        config = encoders.with_model(config, encoder)
     devices.together(lambda: _check(config, devices))
-    data = Data(lambda: datasets.prepare(config, devices), lambda known: datasets.digests(config, known))
+    data = Data(
+        lambda: datasets.prepare(config, devices, encoder),
+        lambda known: identity.digests(config, known, encoder),
+    )
     return run(config, workdir, devices, data, overwrite=overwrite, record=record)
 
 
@@ -91,7 +105,7 @@ class Data:
 
     Attributes:
         prepare: reads and checks them.
-        digests: identity of the rows as recorded earlier -> as it is now, see `dataset.digests`.
+        digests: identity of the rows as recorded earlier -> as it is now, see `identity.digests`.
     """
 
     prepare: Callable[[], Dataset]

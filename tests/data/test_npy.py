@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_logreg import config as configs
 from tf_logreg import training
-from tf_logreg.data import dataset
+from tf_logreg.data import identity
 from tf_logreg.data.load import files, load
 from tf_logreg.errors import InputError
 
@@ -143,9 +143,9 @@ def test_the_command_line_takes_files_of_test_rows_for_the_test_split(tmp_path, 
 
 def test_a_file_that_changed_is_noticed(tmp_path):
     given = write(tmp_path, x=X, y=Y)
-    before = dataset.digests(config_of(given), {})
+    before = identity.digests(config_of(given), {})
     write(tmp_path, x=X + 1)
-    assert dataset.digests(config_of(given), {}) != before
+    assert identity.digests(config_of(given), {}) != before
 
 
 BAD = {

@@ -1,15 +1,18 @@
 """`Dataset`: the rows of a run, split, checked and counted; `prepare` makes it from a config."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import names
-from tf_logreg.data import digest, moments, scan, shards, split, tabular, units, views
+from tf_logreg.data import digest, identity, moments, scan, shards, split, tabular, units, views
 from tf_logreg.data import folds as make_folds
-from tf_logreg.data.load import TABLES, files, load, version
+from tf_logreg.data.encoders import Encoding
+from tf_logreg.data.load import PATHS, TABLES, load, opened
 from tf_logreg.data.source import Source, with_offset
+from tf_logreg.data.stream import Stream
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.model import head as heads
@@ -61,17 +64,20 @@ class Dataset:
         return len(self.source.class_names)
 
 
-def prepare(settings: ConfigDict, devices: Devices) -> Dataset:
+def prepare(settings: ConfigDict, devices: Devices, model: Any = None) -> Dataset:
     """Reads and checks the data of the config's data section; each row is scanned once.
 
     Args:
         settings: its sections data, cv, model and its seed are read.
         devices: each of its workers reads its own rows, and the workers compare their results.
+        model: the Keras model that is the encoder, where one was given in Python.
 
     Raises:
         InputError: the data cannot be used, on any worker.
     """
-    source, rows, files = devices.together(lambda: read_unchanged(settings))
+    source, rows, files = devices.together(
+        lambda: read_unchanged(settings, Encoding(devices.strategy, model))
+    )
     sizes = {role: len(ids) for role, ids in rows.items()}
     devices.same((sizes, source.feature_names, source.class_names, digest.summary(files)), "data")
     return of_rows(source, rows, settings, devices, files=files)
@@ -150,7 +156,11 @@ def of_source(source: Source, settings: ConfigDict, devices: Devices, files: dic
 
 
 def read_data(
-    config: ConfigDict, class_names: tuple[str, ...] = (), outputs: int = 0, schema: Schema | None = None
+    config: ConfigDict,
+    class_names: tuple[str, ...] = (),
+    outputs: int = 0,
+    schema: Schema | None = None,
+    encoding: Encoding = Encoding(),  # noqa: B008 (it does not change)
 ) -> tuple[Source, dict[str, np.ndarray]]:
     """The source that the config names and its row ids by role: train, validation, test.
 
@@ -160,12 +170,16 @@ def read_data(
             of those declared.
         outputs: number of outputs of that run's model; 0 to follow model.output.
         schema: of a table, that of the run; None to take data.schema or to infer it.
+        encoding: who encodes, where data.encoder names an encoder.
 
     Raises:
         InputError: the data cannot be used.
     """
     data, rows = config.data, None
-    source = load(data.source, cache_dir=data.cache_dir, **data.args)
+    if data.encoder:
+        source = behind_encoder(opened(data.source, **data.args), config, encoding)
+    else:
+        source = load(data.source, cache_dir=data.cache_dir, **data.args)
     if data.source in TABLES:
         source, rows = tabular.read(source, config, schema or tabular.given_schema(data))
     for name in (data.group, data.time):
@@ -174,6 +188,31 @@ def read_data(
     if rows is None:
         rows = split.split_rows(source, seed=config.seed, **tabular.split_options(data))
     return source, rows
+
+
+def behind_encoder(
+    rows: Source | Stream, config: ConfigDict, encoding: Encoding, files: dict | None = None
+) -> Source:
+    """The rows with the vectors that the config's encoder makes of them.
+
+    Args:
+        rows: what the encoder is given.
+        config: its section data is read.
+        encoding: who encodes.
+        files: digests of rows in memory; None for those of the source's files.
+
+    Raises:
+        InputError: the encoder or the rows cannot be used.
+    """
+    from tf_logreg.data import embeddings  # imports TensorFlow
+
+    def made_from() -> dict:
+        data = config.data
+        args = {name: value for name, value in data.args.items() if name not in PATHS}
+        known = files or identity.of_rows(config)
+        return {"source": data.source, "args": args, "files": digest.summary(known)}
+
+    return embeddings.source_of(rows, config.data, made_from, encoding)
 
 
 def with_classes_of(source: Source, config: ConfigDict, class_names: tuple[str, ...] = ()) -> Source:
@@ -209,29 +248,18 @@ def with_offset_of(source: Source, config: ConfigDict, outputs: int = 0) -> Sour
     return with_offset(source, config.data.offset, outputs)
 
 
-def digests(config: ConfigDict, known: dict) -> dict:
-    """Identity of the data: the source's version and digests of its files.
-
-    Args:
-        config: its data section is read.
-        known: an earlier result, which may save reading files again; {} for none.
-    """
-    source, args = config.data.source, config.data.args
-    return {
-        "version": version(source),
-        "files": digest.digests(files(source, **args), known.get("files", {})),
-    }
-
-
-def read_unchanged(config: ConfigDict) -> tuple[Source, dict[str, np.ndarray], dict]:
+def read_unchanged(
+    config: ConfigDict,
+    encoding: Encoding = Encoding(),  # noqa: B008 (it does not change)
+) -> tuple[Source, dict[str, np.ndarray], dict]:
     """`read_data`, and the digests of the files that it read.
 
     Raises:
         InputError: a file changed while it was read.
     """
-    before = digests(config, {})
-    source, rows = read_data(config)
-    after = digests(config, before)
+    before = identity.digests(config, {}, encoding.model)
+    source, rows = read_data(config, (), 0, None, encoding)
+    after = identity.digests(config, before, encoding.model)
     for name, file in before["files"].items():
         if after["files"].get(name, {}).get("sha256") != file["sha256"]:
             raise InputError(f"data: {name!r} changed while it was read. Start again when it is whole.")

@@ -53,6 +53,7 @@ def joined(parts: Mapping[str, Source]) -> Source:
         x_dtype=dtype,
         place=place,
         host=_host(some, starts, dtype),
+        row_shape=first.row_shape,
     )
 
 

@@ -151,7 +151,7 @@ def _blocks(stream: Stream, done: _Done) -> Iterator[tuple[str, Block]]:
     start = last = time.perf_counter()
     before, total = sum(done.records.values()), stream.num_records
     for split, promised in stream.splits.items():
-        for block in stream.blocks(split, done.records[split]):
+        for block in stream.blocks(split, done.records[split], 0):
             if block.left_out and stream.on_bad_lines == "error":
                 place, why = min(block.left_out.items())
                 raise _refused(stream, split, done.records[split] + place, why)

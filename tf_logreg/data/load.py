@@ -4,7 +4,7 @@ To add a source, add a file there. It holds `load(...) -> Source`, or `stream(..
 are read only in their order. The arguments with their types are what `data.args` takes. If it reads files, it
 holds `files(...)` too, their paths by name, so that a changed file is noticed; if it makes rows itself, a
 `VERSION` that rises when the same arguments give other rows. An argument that is a path has one of the names
-`_PATHS`.
+`PATHS`.
 """
 
 import importlib
@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tf_logreg import storage
-from tf_logreg.data import kept_rows, sources
+from tf_logreg.data import sources
 from tf_logreg.data.stream import Stream
 
 if TYPE_CHECKING:  # it imports TensorFlow, which `known` must not need
     from tf_logreg.data.source import Source
     from tf_logreg.tables.table import Table
 
-_PATHS = (
+PATHS = (
     "path",
     "validation_path",
     "test_path",
@@ -78,8 +78,17 @@ def load(source: str, *, cache_dir: str = "", **args) -> "Source | Table":
     Raises:
         InputError: as documented in the source's module.
     """
-    found = _loader(source)(**_local(args))
-    return kept_rows.source_of(found, cache_dir) if isinstance(found, Stream) else found
+    found = opened(source, **args)
+    if not isinstance(found, Stream):
+        return found
+    from tf_logreg.data import kept_rows  # imports SciPy
+
+    return kept_rows.source_of(found, cache_dir)
+
+
+def opened(source: str, **args) -> "Source | Table | Stream":
+    """What a source gives: `load` without reading rows that come one after another."""
+    return _loader(source)(**_local(args))
 
 
 def files(source: str, **args) -> dict[str, str]:
@@ -102,7 +111,7 @@ def version(source: str) -> int:
 def _local(args: Mapping) -> dict:
     """The arguments, with paths converted to this machine's file system."""
     return {
-        key: storage.local_path(value, f"data.args.{key}") if key in _PATHS else value
+        key: storage.local_path(value, f"data.args.{key}") if key in PATHS else value
         for key, value in args.items()
     }
 

@@ -58,6 +58,7 @@ class Source:
         weight_exponent: the user's weights are 2^weight_exponent times those from `read`.
         nonzeros: of sparse rows how many values each has, on average; None for dense rows.
         schema: of a table, how its columns became features; None for other rows.
+        row_shape: shape of a row before it was flattened; () for rows that came flat.
     """
 
     feature_names: tuple[str, ...]
@@ -75,6 +76,7 @@ class Source:
     weight_exponent: int = 0
     nonzeros: float | None = None
     schema: Schema | None = None
+    row_shape: tuple[int, ...] = ()
 
     @property
     def sparse(self) -> bool:

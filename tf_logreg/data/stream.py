@@ -35,7 +35,8 @@ class Stream:
         name: what they are called in the folder in which they are kept.
         made_from: what decides on every number, as JSON; called only where rows are kept on the disk.
         splits: number of records by split, in the order in which they are read.
-        blocks: (split, record to begin with) -> its blocks; the same ones each time.
+        blocks: (split, record to begin with, records in a block, 0 for as many as suit them) -> its blocks;
+            the last may be shorter.
         row_shape: of x of a row. dtype: of x. y_dtype: of labels.
         class_names: names of the classes whose indices labels are; () where labels stand for themselves.
         unit: factor of x, 1 / 255 for images of bytes.
@@ -47,7 +48,7 @@ class Stream:
     name: str
     made_from: Callable[[], dict]
     splits: Mapping[str, int]
-    blocks: Callable[[str, int], Iterator[Block]]
+    blocks: Callable[[str, int, int], Iterator[Block]]
     row_shape: tuple[int, ...]
     dtype: np.dtype
     y_dtype: np.dtype

@@ -8,7 +8,8 @@ from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg import storage
-from tf_logreg.data import dataset, load, units, views
+from tf_logreg.data import dataset, identity, load, units, views
+from tf_logreg.data.encoders import Encoding
 from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError
@@ -45,7 +46,9 @@ def evaluate_run(
         if other_data and model.schema is not None and asked.data.source in load.TABLES:
             asked = _with_columns_of_run(asked, directory.read_record(folder)["config"]["data"])
         # Classes and features as the run names them: a file may lack a class, or order them otherwise.
-        source, rows = dataset.read_data(asked, model.class_names, model.head.outputs, model.schema)
+        source, rows = dataset.read_data(
+            asked, model.class_names, model.head.outputs, model.schema, Encoding(strategy)
+        )
         if source.feature_names != model.feature_names:
             source = views.with_columns(source, model.feature_names)
             log.info("The features are not those of the run in its order: they are taken by name.")
@@ -107,5 +110,5 @@ def _own_config(folder: storage.Folder) -> ConfigDict:
         raise InputError(f"--workdir: cannot use {where!r}: its 'config' is damaged: {error}") from None
     if "data" in record:
         remedy = "Give --config to measure the run on other data."
-        changed_data.check_data(folder, record, lambda known: dataset.digests(config, known), remedy=remedy)
+        changed_data.check_data(folder, record, lambda known: identity.digests(config, known), remedy=remedy)
     return config

@@ -4,6 +4,8 @@ Rows may take more than the memory. float16, bfloat16 and whole numbers keep the
 read as float32.
 """
 
+import dataclasses
+
 import ml_dtypes
 import numpy as np
 
@@ -33,8 +35,8 @@ def load(
     dtype='bfloat16' alone, since they may be whole numbers indeed.
 
     Args:
-        x: an .npy [n, p], numbers of any real dtype, or bfloat16; in C order, or else it is copied into
-            memory. The files must not change during a run.
+        x: an .npy [n, p], numbers of any real dtype, or bfloat16; rows [n, ...], images for one, are
+            flattened. In C order, or else it is copied into memory. The files must not change during a run.
         y: an .npy [n], labels of any coding; the labels of all files make the classes. These are the split
             'train'.
         validation_x, validation_y, test_x, test_y: likewise, the splits 'validation' and 'test'; '' for none.
@@ -65,9 +67,12 @@ def load(
         for k, (split, array) in enumerate(features.items()):
             path = given[f"{_SPLITS[split]}x"]
             own = y_of_all[starts[k] : starts[k + 1]]
-            parts[split] = from_arrays(
-                array, own, class_names=class_names, place=lambda row, path=path: f"row {row} of {path}"
+            flat = array.reshape(len(array), -1) if array.ndim > 2 and array.size else array
+            part = from_arrays(
+                flat, own, class_names=class_names, place=lambda row, path=path: f"row {row} of {path}"
             )
+            shape = array.shape[1:] if flat is not array else ()
+            parts[split] = dataclasses.replace(part, row_shape=shape)
         return joined(parts)
     except InputError as error:
         paths = ", ".join(repr(path) for path in given.values() if path)

@@ -222,10 +222,13 @@ class _Reader:
         """Whether rows are images of bytes, which are decoded here."""
         return _is_image(self.builder.info.features[self.x_key])
 
-    def blocks(self, split: str, start: int) -> Iterator[Block]:
+    def blocks(self, split: str, start: int, size: int) -> Iterator[Block]:
         """The blocks of a split from a record on; images are decoded on all cores."""
+        if not size:
+            dtype = np.dtype(self.builder.info.features[self.x_key].np_dtype)
+            size = max(1, min(_MOST_ROWS, _BLOCK_BYTES // (math.prod(self.shape) * dtype.itemsize)))
         if not self.is_image:
-            for found in self._raw(split, start, {}):
+            for found in self._raw(split, start, size, {}):
                 x = found[self.x_key].reshape(-1, *self.shape)
                 yield Block(len(x), x, found[self.y_key], {})
             return
@@ -238,22 +241,20 @@ class _Reader:
             return Block(len(y), x, np.delete(y, list(bad)), bad)
 
         skip = {self.x_key: tfds.decode.SkipDecoding()}
-        yield from machine.in_parallel(of_block, self._raw(split, start, skip))
+        yield from machine.in_parallel(of_block, self._raw(split, start, size, skip))
 
-    def _raw(self, split: str, start: int, decoders: dict) -> Iterator[dict[str, np.ndarray]]:
-        """Features and labels as TFDS reads them, block by block, by their names."""
-        size = math.prod(self.shape) * np.dtype(self.builder.info.features[self.x_key].np_dtype).itemsize
-        rows = max(1, min(_MOST_ROWS, _BLOCK_BYTES // size))
+    def _raw(self, split: str, start: int, size: int, decoders: dict) -> Iterator[dict[str, np.ndarray]]:
+        """Features and labels as TFDS reads them, in blocks of `size`, by their names."""
         decoding = tfds.decode.PartialDecoding({self.x_key, self.y_key}, decoders=decoders)
         try:
             found = self.builder.as_dataset(split=split, decoders=decoding)
-            for block in tfds.as_numpy(found.skip(start).batch(rows)):
+            for block in tfds.as_numpy(found.skip(start).batch(size)):
                 self._check_labels(block[self.y_key], split, start)
                 start += len(block[self.y_key])
                 yield block
         except tf.errors.OpError as error:
             raise InputError(
-                f"data.args: cannot read {self.place(split, start)}, or one of the {rows - 1} behind it: "
+                f"data.args: cannot read {self.place(split, start)}, or one of the {size - 1} behind it: "
                 f"{brief(error.message)}"
             ) from None
 
