@@ -1,12 +1,27 @@
 """Areas under the ROC and the precision-recall curve of one class against the rest, from sorted scores."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 
-def areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Area under the ROC curve, and average precision; exact.
+class Areas(NamedTuple):
+    """Areas of one class.
 
-    Both curves have a point for each distinct score: the rows of at least that score are taken for members.
+    Attributes:
+        roc: area under the ROC curve.
+        precision: average precision.
+        roc_deviation: standard error of `roc` (DeLong, DeLong and Clarke-Pearson, Biometrics 1988); None with
+            unequal weights, or fewer than two rows of a kind.
+    """
+
+    roc: float
+    precision: float
+    roc_deviation: float | None
+
+
+def areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> Areas:
+    """Areas under both curves, exact; each has a point for each distinct score, the threshold of members.
 
     Args:
         member: bool [n], some of each kind. score: [n] finite. weight: [n] > 0.
@@ -18,4 +33,23 @@ def areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[fl
     # Trapezoids under the ROC curve; steps under the other.
     more_hits, more_others = (np.diff(taken, prepend=0.0) for taken in (hits, others))
     roc_area = more_others @ (hits - more_hits / 2) / (hits[-1] * others[-1])
-    return float(roc_area), float(more_hits @ (hits / (hits + others)) / hits[-1])
+    precision = more_hits @ (hits / (hits + others)) / hits[-1]
+    unit = weight[0] if (weight == weight[0]).all() else None
+    deviation = None if unit is None else _deviation(more_hits / unit, more_others / unit, float(roc_area))
+    return Areas(float(roc_area), float(precision), deviation)
+
+
+def _deviation(hits: np.ndarray, others: np.ndarray, area: float) -> float | None:
+    """The standard error of an area from the numbers of rows of each distinct score, the highest first.
+
+    A member's placement is the share of others that it is above, ties by half; that of another row is the
+    share of members above it. Both have the area as their mean, and their variances add up.
+    """
+    most, rest = hits.sum(), others.sum()
+    if most < 2 or rest < 2:
+        return None
+    of_members = 1 - (np.cumsum(others) - others / 2) / rest
+    of_others = (np.cumsum(hits) - hits / 2) / most
+    variance = hits @ np.square(of_members - area) / (most - 1) / most
+    variance += others @ np.square(of_others - area) / (rest - 1) / rest
+    return float(np.sqrt(variance))

@@ -78,7 +78,19 @@ def table(numbers: dict[str, dict]) -> str:
             f"  {role:<10} {values['num_rows']:>9,} rows   log loss {shown(values['log_loss'], '.6f')}   "
             f"accuracy {shown(values['accuracy'], '.4f')}   ROC AUC {shown(values['roc_auc'], '.4f')}"
         )
+        if role not in ("train", "validation"):
+            text += _intervals(values)
     return "\n".join(text)
+
+
+def _intervals(values: dict) -> list[str]:
+    """A line below the metrics of a split, where they have intervals or a reason for none."""
+    if why := values.get("intervals_missing"):
+        return [f"    95% intervals: none, as {why}."]
+    names = {"log loss": "log_loss", "accuracy": "accuracy", "ROC AUC": "roc_auc"}
+    found = {label: values.get(f"{name}_interval") for label, name in names.items()}
+    told = [f"{label} {pair[0]:.3f} to {pair[1]:.3f}" for label, pair in found.items() if pair]
+    return [f"    95% intervals: {', '.join(told)}."] if told else []
 
 
 def shown(number: float | None, form: str) -> str:

@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model.model import Model
-from tf_logreg.results import evaluate
+from tf_logreg.results import evaluate, intervals
 
 # Settings of `evaluate` without the areas, which need all logits kept and sorted.
 NO_AREAS = ConfigDict({"max_rows": 0, "max_bytes": 0})
@@ -31,6 +31,8 @@ def evaluate_model(
     numbers, arrays = {}, {}
     for role, ids in rows.items():
         numbers[role], found = evaluate.evaluate(model, source, ids, devices, **options)
+        if role == "train":  # the model has seen these rows: others would not scatter around their metrics
+            numbers[role] = {k: v for k, v in numbers[role].items() if k not in intervals.NAMES}
         # Weights as the user gave them.
         for name in {"confusion", "confusion_weight"} & found.keys():
             found[name] = np.ldexp(found[name], source.weight_exponent)

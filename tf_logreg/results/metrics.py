@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_logreg import machine
 from tf_logreg.model import areas as curves
+from tf_logreg.results import intervals
 
 CALIBRATION_BINS = 15
 MOST_DENSE_CLASSES = 1000  # most classes for which the confusion is a matrix: 8 MB
@@ -51,7 +52,8 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
         num_classes: C.
 
     Returns:
-        num_rows; weight_sum; log_loss_sum in nats; pairs int64 [k], true class * C + predicted class, in
+        num_rows; real_rows, those of weight > 0; weight_sum, weight_square_sum; log_loss_sum in nats, and
+        log_loss_square_sum of the squared losses; pairs int64 [k], true class * C + predicted class, in
         order, once per pair that occurs, and pair_weights [k]; prediction_sum [C], of probabilities;
         brier_sum; top_5_sum; calibration [15, 3], in 15 bins of the top probability the sums of weight,
         of that probability and of correct rows.
@@ -75,8 +77,11 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
     pairs, pair_weights = _pairs(y.astype(np.int64) * num_classes + predicted, weight, num_classes)
     return {
         "num_rows": num_rows,
+        "real_rows": np.int64(len(y)),
         "weight_sum": weight.sum(),
+        "weight_square_sum": weight @ weight,
         "log_loss_sum": -(weight @ own_log_p),
+        "log_loss_square_sum": weight @ np.square(own_log_p),
         "pairs": pairs,
         "pair_weights": pair_weights,
         "prediction_sum": prediction_sum,
@@ -140,7 +145,8 @@ def from_sums(total: dict[str, np.ndarray]) -> dict:
     and f1, 0 where nothing was predicted or present; and of the old TensorFlow estimator
     accuracy_baseline, the share of the largest class, label/mean and prediction/mean (of class 1, or
     of each class with more than two). None where it is undefined, as without any weight, or no finite
-    number; log_loss_missing then says why.
+    number; log_loss_missing then says why. log_loss_interval and accuracy_interval are of 95%; None where
+    rows weigh differently, and intervals_missing says so.
     """
     weight, num_classes = total["weight_sum"], len(total["prediction_sum"])
     true, predicted = np.divmod(total["pairs"], num_classes)
@@ -176,7 +182,21 @@ def from_sums(total: dict[str, np.ndarray]) -> dict:
     plain = _plain(numbers)
     if weight > 0 and plain["log_loss"] is None:
         plain["log_loss_missing"] = "the loss of some rows is infinite or no number"
-    return plain
+    return plain | _intervals(total, plain)
+
+
+def _intervals(total: dict[str, np.ndarray], numbers: dict) -> dict:
+    """The intervals of `from_sums`."""
+    count, weight = int(total["real_rows"]), float(total["weight_sum"])
+    if count * total["weight_square_sum"] > weight * weight * (1 + 1e-9):
+        why = {"intervals_missing": "the rows' weights differ"}
+        return {"log_loss_interval": None, "accuracy_interval": None} | why
+    loss, accuracy = numbers["log_loss"], numbers["accuracy"]
+    square = float(total["log_loss_square_sum"]) / weight if count else np.nan
+    return {
+        "log_loss_interval": None if loss is None else intervals.of_mean(loss, square, count),
+        "accuracy_interval": None if accuracy is None else intervals.of_share(accuracy, count),
+    }
 
 
 def calibration(total: dict[str, np.ndarray]) -> np.ndarray:
@@ -213,24 +233,26 @@ def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_
         num_classes: C; every class has rows.
 
     Returns:
-        roc_auc and pr_auc; both None if a value is NaN, and areas_missing says why.
+        roc_auc and pr_auc, and with two classes roc_auc_interval, of 95%; all None if a value is NaN, and
+        areas_missing says why. The interval is None where rows weigh differently, too.
     """
     classes = [1] if num_classes == 2 else range(num_classes)
 
-    def of_class(pair: tuple[int, np.ndarray]) -> tuple[float, float] | None:
+    def of_class(pair: tuple[int, np.ndarray]) -> curves.Areas | None:
         c, score = pair
         return curves.areas(y == c, score, weight) if np.isfinite(score).all() else None
 
-    pairs = list(machine.in_parallel(of_class, zip(classes, columns, strict=True)))
-    if None in pairs:
+    found = list(machine.in_parallel(of_class, zip(classes, columns, strict=True)))
+    if None in found:
         return no_areas("the logits of some rows are infinite or no number")
-    roc_auc, pr_auc = np.mean(pairs, axis=0).tolist()
-    return {"roc_auc": roc_auc, "pr_auc": pr_auc}
+    roc_auc, pr_auc = np.mean([(one.roc, one.precision) for one in found], axis=0).tolist()
+    interval = intervals.of_area(roc_auc, found[0].roc_deviation) if num_classes == 2 else None
+    return {"roc_auc": roc_auc, "pr_auc": pr_auc, "roc_auc_interval": interval}
 
 
 def no_areas(reason: str) -> dict:
     """Metrics in place of the areas where there are none."""
-    return {"roc_auc": None, "pr_auc": None, "areas_missing": reason}
+    return {"roc_auc": None, "pr_auc": None, "roc_auc_interval": None, "areas_missing": reason}
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

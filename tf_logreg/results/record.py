@@ -39,6 +39,10 @@ Metrics = TypedDict(
         "roc_auc": float | None,  # area under the ROC curve, the mean over classes with more than two
         "pr_auc": float | None,  # average precision, likewise
         "areas_missing": NotRequired[str],  # why there are no areas
+        "log_loss_interval": NotRequired[list[float] | None],  # of 95%, of other rows than those of training
+        "accuracy_interval": NotRequired[list[float] | None],  # likewise
+        "roc_auc_interval": NotRequired[list[float] | None],  # likewise, of two classes
+        "intervals_missing": NotRequired[str],  # why there are none
         "accuracy_baseline": float | None,  # accuracy of always naming the largest class
         "label/mean": _ByClass,  # share of the weight
         "prediction/mean": _ByClass,  # mean probability
