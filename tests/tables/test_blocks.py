@@ -159,6 +159,15 @@ def test_bytes_and_bad_types_where_the_type_is_given():
         in_blocks("a.csv", b="dates")
 
 
+def test_rows_that_are_left_out_are_counted(caplog):
+    caplog.set_level("INFO", "tf_logreg")
+    write(ROWS + "1\n" + ROWS[4:] + "1,2,3\n2,y\n")
+    found = pa.concat_tables(csv_blocks.read("a.csv", Form(on_bad_lines="skip"), {"a": "", "b": ""}).pieces())
+    assert found["a"].to_pylist() == [1] * 60 + [2]
+    said = "2 rows with another number of fields were left out: row 31 of a.csv, row 62 of a.csv."
+    assert caplog.text.count(said) == 1
+
+
 def test_a_row_that_is_too_long(monkeypatch):
     monkeypatch.setattr(csv_pieces, "MOST_ROW", 400)
     write("a,b\n1,2\n" + "x" * 300 + ",2\n1,2\n")

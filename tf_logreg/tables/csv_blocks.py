@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tf_logreg.errors import InputError
 from tf_logreg.tables import blocks, csv_types, joining
 from tf_logreg.tables.blocks import Blocks
-from tf_logreg.tables.csv_files import ENDINGS, check_forced
+from tf_logreg.tables.csv_files import ENDINGS, check_forced, say_skipped
 from tf_logreg.tables.csv_form import Form, Layout, layout, say_guesses
 from tf_logreg.tables.csv_pieces import pieces
 from tf_logreg.tables.csv_reader import Reader
@@ -84,8 +84,11 @@ class _Looked:
         import pyarrow as pa
 
         own = {name: kind if kind == pa.string() else self.types[name] for name, kind in types.items()}
+        skipped: list[int] = []
         for reader in _readers(self.file, self.layout, self.form):
             yield reader.table(own, list(own) or list(self.layout.names[:1]))
+            skipped += (one.number for one in reader.bad)
+        say_skipped([Part(self.file, self.schema.empty_table(), skipped)], self.form)
 
 
 def _readers(file: File, layout: Layout, form: Form) -> Iterator[Reader]:

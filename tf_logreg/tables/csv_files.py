@@ -42,7 +42,7 @@ def read(path: str, validation_path: str, test_path: str, form: Form) -> Table:
         split: [_part(Reader(file, layouts[file.path], form)) for file in some]
         for split, some in files.items()
     }
-    _say_skipped([part for some in splits.values() for part in some], form)
+    say_skipped([part for some in splits.values() for part in some], form)
 
     def reader(part: Part) -> Reader:
         return Reader(part.file, layouts[part.file.path], form)
@@ -114,7 +114,7 @@ def _as_words(reader: Reader, part: Part, names: list[str]) -> None:
         part.replace(name, column)
 
 
-def _say_skipped(parts: list[Part], form: Form) -> None:
+def say_skipped(parts: list[Part], form: Form) -> None:
     """Says how many rows were left out, and names the first ten."""
     count = sum(len(part.skipped) for part in parts)
     if not count:
