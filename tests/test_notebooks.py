@@ -1,6 +1,8 @@
 """Each notebook runs from top to bottom in a kernel of its own, and is kept without outputs."""
 
+import importlib.util
 import runpy
+import subprocess
 from pathlib import Path
 
 import nbclient
@@ -10,7 +12,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What a reader may change, and what the tests put there to do without the network.
-OFFLINE = {"article": ('MNIST = "download"', 'MNIST = ""')}
+OFFLINE = {
+    "article": ('MNIST = "download"', 'MNIST = ""'),
+    "colab_gpu_tpu": ('DATA = "mnist"', 'DATA = "digits"'),
+}
 
 
 def test_there_are_notebooks():
@@ -45,6 +50,46 @@ def test_runs_from_top_to_bottom(path):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [output.get("text", "") + str(output.get("data", "")) for output in outputs]
     assert any("accuracy" in text for text in shown)
+
+
+@pytest.fixture
+def install(monkeypatch, tmp_path):
+    """Runs Colab's cell that installs, in a folder without the package: install(git url) -> what pip is given."""
+    given, real = [], importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "ml_collections" else real(name)
+    )
+    monkeypatch.setattr(subprocess, "run", lambda command, check: given.extend(command))
+    monkeypatch.chdir(tmp_path)
+    colab = nbformat.read(ROOT / "notebooks" / "colab_gpu_tpu.ipynb", as_version=4)
+
+    def run(url=""):
+        (cell,) = [cell for cell in colab.cells if cell.id == "install"]
+        assert 'GIT_URL = ""' in cell.source
+        exec(cell.source.replace('GIT_URL = ""', f"GIT_URL = {url!r}"), {})
+        return given[-1]
+
+    return run
+
+
+@pytest.mark.parametrize("place", [".", "clone", ".."])
+def test_colab_finds_the_package_beside_itself_or_in_a_clone(install, tmp_path, monkeypatch, place):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    package = tmp_path / "notebooks" / place / "tf_logreg"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    assert Path(install()).resolve() == package.parent.resolve()
+
+
+def test_colab_takes_the_package_from_an_address_or_says_what_it_needs(install):
+    with pytest.raises(FileNotFoundError, match="clone the repository beside this notebook, or give GIT_URL"):
+        install()
+    assert install("https://git.example/tf_logreg") == "tf_logreg @ git+https://git.example/tf_logreg"
+
+
+def test_colab_needs_six_cells():
+    assert len(nbformat.read(ROOT / "notebooks" / "colab_gpu_tpu.ipynb", as_version=4).cells) <= 6
 
 
 def test_the_pictures_of_the_theory_are_those_of_the_article():
