@@ -32,10 +32,12 @@ def of(found: dict, model: Any = None) -> str:
         found: what `result.json` holds.
         model: the `Model` of the run, for its classes and largest effects; None to say nothing of them.
     """
+    metrics = found["metrics"]
+    intervals = [line for role in metrics for line in summary.interval_lines(role, metrics[role])]
     parts = [
         _paragraph(summary.fit_lines(found)),
-        _table(found["metrics"]) if found["metrics"] else "",
-        _paragraph(summary.measured_lines(found, model)),
+        _table(metrics) if metrics else "",
+        _paragraph(intervals + summary.measured_lines(found, model)),
         _aligned(summary.error_lines(found, model)),
         "" if found["path"] is None else _picture(found["path"]),
     ]

@@ -78,13 +78,14 @@ def table(numbers: dict[str, dict]) -> str:
             f"  {role:<10} {values['num_rows']:>9,} rows   log loss {shown(values['log_loss'], '.6f')}   "
             f"accuracy {shown(values['accuracy'], '.4f')}   ROC AUC {shown(values['roc_auc'], '.4f')}"
         )
-        if role not in ("train", "validation"):
-            text += _intervals(values)
+        text += interval_lines(role, values)
     return "\n".join(text)
 
 
-def _intervals(values: dict) -> list[str]:
-    """A line below the metrics of a split, where they have intervals or a reason for none."""
+def interval_lines(role: str, values: dict) -> list[str]:
+    """A line on the intervals of a split that no fit has seen, or on why there are none."""
+    if role in ("train", "validation"):
+        return []
     if why := values.get("intervals_missing"):
         return [f"    95% intervals: none, as {why}."]
     names = {"log loss": "log_loss", "accuracy": "accuracy", "ROC AUC": "roc_auc"}
