@@ -1,6 +1,8 @@
 """Draws the pictures of docs/theory.md again: those of notebooks/article.ipynb, as SVG.
 
-python docs/pictures/theory.py
+    python docs/pictures/theory.py
+
+The same notebook and the same matplotlib give the same bytes.
 """
 
 import json
@@ -30,10 +32,8 @@ def main() -> None:
         if cell["cell_type"] == "code" and left:
             exec("".join(cell["source"]), names)
             if name := left.pop(cell["id"], None):
-                with plt.rc_context(
-                    {"svg.hashsalt": name, "svg.fonttype": "none"}
-                ):  # same picture, same bytes
-                    plt.savefig(HERE / name, metadata={"Date": None})
+                plt.rcParams |= {"svg.hashsalt": name, "svg.fonttype": "none"}
+                plt.savefig(HERE / name, metadata={"Date": None})
 
 
 if __name__ == "__main__":
