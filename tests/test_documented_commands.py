@@ -27,12 +27,10 @@ ELSEWHERE = {
     "--mode=plan": "needs the TPU compiler; `make test-tpu` has it",
     "=multi_worker_mirrored": "two machines; tests/test_workers.py runs two processes",
     "H=": "names two machines",
-    "=tpu": "needs a TPU",
     "ls /dev": "lists a TPU's chips",
     "--config=imagenet": "downloads 3.5 GB",
     "--config=mnist": "downloads; tests/test_wheel.py goes on to the network",
     "=my_set": "a placeholder for the reader's own set",
-    "=STRATEGY": "a placeholder",
 }
 
 
