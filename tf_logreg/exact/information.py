@@ -16,7 +16,7 @@ from tf_logreg import machine
 from tf_logreg.exact import logits, sums
 from tf_logreg.exact.host import Block
 
-_ELEMENTS = 2**22  # numbers of a block's rows times outputs, of those that scores are multiplied with
+_ELEMENTS = 2**18  # numbers in a block of rows, or of their scores: what a core's cache holds in float64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Columns:
     def of(self, x: np.ndarray | scipy.sparse.csr_array) -> np.ndarray:
         """[B, q] float64 of raw rows [B, p]."""
         found = np.ones((x.shape[0], self.size))
-        some = x[:, self.features]
+        some = x if len(self.features) == x.shape[1] else x[:, self.features]
         some = some.toarray() if scipy.sparse.issparse(some) else some
         inside = found[:, : len(self.features)]
         np.subtract(some, self.centre, out=inside, dtype=np.float64)
@@ -125,8 +125,8 @@ def of_rows(
 
 
 def rows_in_block(num_features: int, size: int) -> int:
-    """Rows whose scores are multiplied at a time."""
-    return max(8, _ELEMENTS // max(num_features, size))
+    """Rows in a block; of `size` coefficients its products cost no more than their sum over blocks does."""
+    return max(_ELEMENTS // max(num_features, size), size // 4, 8)
 
 
 def _chances(
@@ -150,10 +150,14 @@ def _information(x: np.ndarray, p: np.ndarray, weight: np.ndarray) -> np.ndarray
     whole = np.empty((outputs, q, outputs, q))
     for a in range(outputs):
         for b in range(a + 1):
-            # p (1 - p) from the others' sum and not p - p^2, which cancels.
-            by = p[a] * np.delete(p, a, axis=0).sum(axis=0) if a == b else -p[a] * p[b]
-            whole[a, :, b] = x.T @ (x * (weight * by)[:, None])
-            whole[b, :, a] = whole[a, :, b].T
+            if a == b:
+                # p (1 - p) from the others' sum and not p - p^2, which cancels.
+                by = p[a] * np.delete(p, a, axis=0).sum(axis=0)
+                rows = x * np.sqrt(weight * by)[:, None]
+                whole[a, :, a] = rows.T @ rows  # half the work of a product of two
+            else:
+                whole[a, :, b] = -(x.T @ (x * (weight * p[a] * p[b])[:, None]))
+                whole[b, :, a] = whole[a, :, b].T
     return whole.reshape(outputs * q, outputs * q)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 from ml_collections import ConfigDict
 
 from tf_logreg.data import host_rows, moments, shards
@@ -120,7 +121,10 @@ def with_inference(settings: ConfigDict, fit: Fit, dataset: Dataset, devices: De
     least = _least(columns.size * (len(names) - 1), dataset.source.x_dtype)
     found = _maximum(rows, _theta(fit, columns, dataset), columns, least)
     tests = _tests(asked.tests, rows, found, columns, dataset, least)
-    null = _restricted(rows, found, columns, np.arange(0), least)
+    if settings.data.offset:
+        null = -_restricted(rows, found, columns, np.arange(0), least).sums.loss
+    else:
+        null = _log_likelihood_of_shares(dataset.all_moments.class_weight_sum, bias=columns.bias)
     inference = _inference(settings, rows, found, null, columns, dataset, tests)
     if inference.undetermined:
         log.warning("inference: %s", inference.undetermined)
@@ -189,6 +193,17 @@ def _maximum(rows: _Rows, theta: np.ndarray, columns: information.Columns, least
     return _Maximum(theta, sums, inverse, null, gap)
 
 
+def _log_likelihood_of_shares(weight: np.ndarray, *, bias: bool) -> float:
+    """Of the best model without features or offset: the classes' shares; without a bias all are alike.
+
+    Args:
+        weight: [C], sum of the weights of each class.
+    """
+    if not bias:
+        return float(-weight.sum() * np.log(len(weight)))
+    return float(scipy.special.xlogy(weight, weight / weight.sum()).sum())
+
+
 def _restricted(
     rows: _Rows, found: _Maximum, columns: information.Columns, features: np.ndarray, least: float
 ) -> _Maximum:
@@ -245,7 +260,7 @@ def _inference(
     settings: ConfigDict,
     rows: _Rows,
     found: _Maximum,
-    null: _Maximum,
+    null: float,
     columns: information.Columns,
     dataset: Dataset,
     tests: dict,
@@ -272,9 +287,9 @@ def _inference(
         level=asked.level,
         num_rows=num_rows,
         log_likelihood=-found.sums.loss,
-        null_log_likelihood=-null.sums.loss,
+        null_log_likelihood=null,
         rank=rank,
-        null_rank=len(null.sums.score) - len(null.null),
+        null_rank=len(outputs) * columns.bias,
         error=float(np.sqrt(2 * max(found.gap, 0.0))),
     )
     if "wald" in asked.tests:
