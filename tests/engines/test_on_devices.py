@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from problems import random_problem
 
+from tf_logreg.data import pipeline
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.moments import Affine
 from tf_logreg.devices.devices import Devices
@@ -33,6 +34,22 @@ def test_ids_of_rows_may_be_of_any_size(strategies):
     expected = sums(on_devices.resident(devices, source, np.arange(100), COLUMNS))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["one_device", "mirrored"])
+def test_each_pass_of_a_stream_is_one_pass(strategies, monkeypatch, kind):
+    """Several blocks, the last with padding: a pass begins where the one before has ended."""
+    x, y, _ = random_problem(100, 4, 3)
+    source, devices = from_arrays(x, y, class_names=("a", "b", "c")), Devices(strategies[kind], "float64")
+    monkeypatch.setattr(pipeline, "_BLOCK_ELEMENTS", 4 * 7)
+    folds = np.arange(100, dtype=np.int32) // 50
+    stream = on_devices.streamed(devices, source, np.arange(100), COLUMNS, folds)
+    first, second, third = (sums(stream) for _ in range(3))
+    expected = sums(on_devices.resident(devices, source, np.arange(100), COLUMNS, folds))
+    for found in (first, second, third):
+        for one, other, again in zip(found, expected, first, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+            np.testing.assert_array_equal(one, again)
 
 
 @pytest.mark.parametrize("fraction", [0.5, 0.0])

@@ -60,6 +60,27 @@ def test_resident_steps_see_the_rows_that_the_order_says(strategies, kind):
         assert sorted(np.concatenate(seen)) == sorted(rows[expected])
 
 
+@pytest.mark.parametrize("make", [feed.resident, feed.streamed])
+def test_a_step_is_traced_once_whatever_their_number(strategies, make):
+    """The last steps of a run are fewer than the others: to trace them again took a second of every run."""
+    x, y, _ = random_problem(100, 4, 3)
+    traced = []
+
+    def update(batch):
+        traced.append(batch)
+        return tf.add_n([tf.reduce_sum(part.weight) for part in batch])
+
+    source, devices = (
+        from_arrays(x, y, class_names=("a", "b", "c")),
+        Devices(strategies["one_device"], "float64"),
+    )
+    dataset = datasets.of_rows(source, {"train": np.arange(100)}, configs.get_config(), devices)
+    columns, order = moments.Affine(np.zeros(4), np.ones(4)), pipeline.Order(25, 10, 3)
+    run, _ = make(devices, dataset, columns, order, update)
+    assert [run(0, 7), run(7, 7), run(14, 2)] == [25.0] * 3
+    assert len(traced) == 1
+
+
 def test_what_fits_is_resident(strategies):
     strategy = strategies["one_device"]
     free = placement.device_memory(strategy)

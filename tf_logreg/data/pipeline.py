@@ -15,6 +15,8 @@ from tf_logreg.data.moments import Affine
 from tf_logreg.data.shards import VIRTUAL_SHARDS, owner
 from tf_logreg.data.source import Batch, Source
 
+# Nothing here branches on tensors, and to look for that takes longer than to trace a pipeline.
+_AS_IT_IS = tf.autograph.experimental.do_not_convert
 _BLOCK_ELEMENTS = 2**21  # numbers in a block of a sequential pass: 16 MiB in float64
 
 
@@ -147,6 +149,7 @@ def training_batches(
     with tf.device("CPU:0"):
         all_rows = tf.constant(rows)
 
+    @_AS_IT_IS
     def dataset_of_epoch(epoch):
         blocks = lay_out(epoch_order(len(rows), order.seed, epoch), order.batch_size, replicas)
         blocks = blocks[tf.where(epoch == first_epoch, first_step, 0) :]
@@ -180,9 +183,8 @@ def sequential_batches(
         width: numbers per row, as there may be more logits than features; the features when None.
     """
     dtype = dtype or tf.as_dtype(source.x_dtype)
-    block = max(1, min(-(-len(rows) // replicas), _BLOCK_ELEMENTS // (width or len(source.feature_names))))
-    together = block * replicas
-    padded = np.full(-(-len(rows) // together) * together, -1, np.int64)
+    block, count = sequential_blocks(len(rows), width or len(source.feature_names), replicas)
+    padded = np.full(count * block * replicas, -1, np.int64)
     padded[: len(rows)] = rows
     mine = mine or range(replicas)
     blocks = tf.data.Dataset.from_tensor_slices(
@@ -190,6 +192,12 @@ def sequential_batches(
     )
     transform = training_columns(source, columns, dtype) if columns else lambda x: tf.cast(x, dtype)
     return _read_blocks(blocks, source, rows[0], transform, len(mine))
+
+
+def sequential_blocks(num_rows: int, width: int, replicas: int) -> tuple[int, int]:
+    """Rows in a block of a sequential pass, and how many blocks each replica takes; `width` numbers a row."""
+    block = max(1, min(-(-num_rows // replicas), _BLOCK_ELEMENTS // width))
+    return block, -(-num_rows // (block * replicas))
 
 
 def distribute(strategy: tf.distribute.Strategy, batches: Callable[[range], tf.data.Dataset]):
@@ -224,6 +232,7 @@ def _read_blocks(
 ) -> tf.data.Dataset:
     """Blocks of row ids -> `Batch`es; padding (-1) reads the row `filler` with weight 0."""
 
+    @_AS_IT_IS
     def read(ids):
         batch = source.read(tf.where(ids < 0, filler, ids))
         weight = tf.where(ids < 0, 0.0, batch.weight)

@@ -5,8 +5,10 @@ speed. Both split a replica's batch into parts that are computed in parallel, on
 because a product with few columns gains little from several threads.
 """
 
+import functools
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -58,12 +60,11 @@ def streamed(
         cut = [_split(array, num_parts) for array in batch]
         return update([Batch(*part) for part in zip(*cut, strict=True)])
 
-    @tf.function
+    @tf.function(autograph=False)
     def steps(iterator, count):
-        total = tf.zeros([], tf.float64)
-        for _ in tf.range(count):
-            total += _first(strategy, strategy.run(split_and_update, args=(next(iterator),)))
-        return total / tf.cast(count, tf.float64)
+        return _mean_of_steps(
+            strategy, count, lambda _: strategy.run(split_and_update, args=(next(iterator),))
+        )
 
     iterator = None
 
@@ -114,21 +115,15 @@ def resident(
     def gather_and_update(data, places, step):
         return update([gather(data, index) for index in _split(tf.gather(places, step), num_parts)])
 
-    @tf.function
+    @tf.function(autograph=False)
     def steps(data, places, count):
-        total = tf.zeros([], tf.float64)
-        for step in tf.range(count):
-            total += _first(strategy, strategy.run(gather_and_update, args=(data, places, step)))
-        return total / tf.cast(count, tf.float64)
-
-    @tf.function
-    def laid_out(epoch):
-        return pipeline.lay_out(
-            pipeline.epoch_order(len(rows), order.seed, epoch), order.batch_size, replicas
+        return _mean_of_steps(
+            strategy, count, lambda step: strategy.run(gather_and_update, args=(data, places, step))
         )
 
+    laid_out = _laid_out(len(rows), order.seed, order.batch_size, replicas)
     steps_per_epoch = pipeline.steps_per_epoch(len(rows), order.batch_size)
-    epoch, blocks = -1, None
+    epoch, blocks, most = -1, None, 0
 
     def places_of(step: int, count: int) -> np.ndarray:
         """Positions in the replicas' arrays, [count, replicas, rows per replica], -1 for padding."""
@@ -146,11 +141,40 @@ def resident(
         return np.concatenate(parts)
 
     def run(step: int, count: int) -> float:
-        places = places_of(step, count)
+        nonlocal most
+        most, places = max(most, count), places_of(step, count)
+        # Of one shape for any number of steps: the last few of a run would be traced again, for a second.
+        places = np.concatenate([places, np.full((most - count, *places.shape[1:]), -1, np.int32)])
         distributed = placement.place(strategy, [places[:, replica] for replica in mine])
         return float(steps(data, distributed, tf.constant(count)))
 
     return run, on_devices.over_placed(devices, data, shapes)
+
+
+@functools.lru_cache(maxsize=8)
+def _laid_out(num_rows: int, seed: int, batch_size: int, replicas: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """An epoch -> its rows as `pipeline.lay_out` gives them; traced once, for all fits of these shapes."""
+    return tf.function(
+        lambda epoch: pipeline.lay_out(pipeline.epoch_order(num_rows, seed, epoch), batch_size, replicas),
+        autograph=False,
+    )
+
+
+def _mean_of_steps(
+    strategy: tf.distribute.Strategy, count: tf.Tensor, take: Callable[[tf.Tensor], Any]
+) -> tf.Tensor:
+    """Takes steps 0 to count - 1, and gives the mean of what each returns on every replica.
+
+    A loop of TensorFlow's, not Python's: to convert the code of a step, Keras's optimiser included, took
+    longer than to trace it.
+    """
+
+    def step(i, total):
+        return i + 1, total + _first(strategy, take(i))
+
+    start = tf.zeros([], count.dtype), tf.zeros([], tf.float64)
+    _, total = tf.while_loop(lambda i, _: i < count, step, start)
+    return total / tf.cast(count, tf.float64)
 
 
 def _split(array: tf.Tensor, num_parts: int) -> list[tf.Tensor]:
