@@ -27,11 +27,11 @@ def two_rows(strategy, folder):
 
 
 def minibatch(strategy, folder, optimizer, resident):
-    """500 steps, of 26 rows: a share is uneven."""
+    """100 steps, of 26 rows: a share is uneven."""
     x, y, weight = random_problem(260, 4, 3)
     return fit_arrays(
         x, y, weight, strategy=strategy, tmp_path=folder, optimizer=optimizer, resident=resident,
-        batch_size=26, epochs=50, learning_rate=0.05, dtype="float32", l2=1e-3,
+        batch_size=26, epochs=10, learning_rate=0.05, dtype="float32", l2=1e-3,
     )  # fmt: skip
 
 
