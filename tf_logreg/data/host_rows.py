@@ -1,6 +1,5 @@
 """Rows on the host as NumPy arrays, block by block."""
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,18 +47,10 @@ def _reader(source: Source, num_rows: int) -> Callable[[np.ndarray], Batch]:
     import tensorflow as tf
 
     # Traced, a source is read twice as fast; a few rows are read before it is.
-    read = _traced(source.read) if num_rows * source.numbers_a_row > CACHED else source.read
+    read = source.traced_read if num_rows * source.numbers_a_row > CACHED else source.read
 
     def arrays(rows: np.ndarray) -> Batch:
         with tf.device("CPU:0"):
             return Batch(*(array.numpy() for array in read(tf.constant(rows, tf.int64))))
 
     return arrays
-
-
-@functools.lru_cache(maxsize=8)
-def _traced(read: Callable) -> Callable:
-    """A source's `read` as a TensorFlow function of any number of rows, traced once for all passes."""
-    import tensorflow as tf
-
-    return tf.function(read, input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)

@@ -78,6 +78,13 @@ class Source:
     schema: Schema | None = None
     row_shape: tuple[int, ...] = ()
 
+    @functools.cached_property
+    def traced_read(self) -> Callable:
+        """`read` as a TensorFlow function of any number of rows, traced once for all passes."""
+        import tensorflow as tf
+
+        return tf.function(self.read, input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
+
     @property
     def sparse(self) -> bool:
         """Whether rows are `csr.csr_array`s."""
