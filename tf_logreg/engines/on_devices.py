@@ -83,7 +83,7 @@ def streamed(
     """Passes over rows that are read again each time; arguments as of `placed_or_streamed`."""
     strategy, dtype, replicas = devices.strategy, tf.as_dtype(devices.dtype), devices.replicas
     to_rows, num_features = _with_folds(rows, folds), len(source.feature_names)
-    _, count = pipeline.sequential_blocks(len(rows), num_features, replicas)
+    block, count = pipeline.sequential_blocks(len(rows), num_features, replicas)
 
     def batches(mine):
         one_pass = pipeline.sequential_batches(
@@ -97,7 +97,7 @@ def streamed(
         return iter(pipeline.distribute(strategy, batches))
 
     def sums(name, arguments, problems, width, every=1):
-        run = _distributed(strategy, name, width, every, (len(rows), num_features, _one_problem(arguments)))
+        run = _distributed(strategy, name, width, every, (block, num_features, _one_problem(arguments)))
         arguments, problems = _tensors(arguments, dtype), _tensors(problems, dtype)
         total = None
         for _ in range(count):
