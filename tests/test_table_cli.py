@@ -160,15 +160,26 @@ def test_rows_are_scored_in_the_form_of_the_run_or_another(command, tmp_path):
     assert found[0] == found[1]
 
 
+def test_the_rows_to_score_are_not_replaced_by_their_scores(command, files, run, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_bytes((files / "new.csv").read_bytes())
+    code, _, err = command("--mode=predict", f"--workdir={run}", f"--input={rows}", f"--output={rows}")
+    assert code == 2
+    assert "--output: expected another file than --input" in err
+    assert rows.read_bytes() == (files / "new.csv").read_bytes()
+
+
 def test_standard_errors_of_a_table(command, files, tmp_path, caplog):
     caplog.set_level("INFO", "tf_logreg")
     left_out = [f"--config.data.columns.{name}=ignore" for name in ("coat", "vet", "id")]
-    asked = "--config.inference.cov_type=HC0", "--config.inference.tests=('wald','lr')"
+    asked = "--config.inference.cov_type=nonrobust", "--config.inference.tests=('wald','lr')"
     code, out, err = command(
         f"--data={files}/pets.csv", "--label=animal", f"--workdir={tmp_path}/run", *left_out, *asked
     )
     assert code == 0, err
-    assert "path.penalty=l2, data.test_fraction=0.2 of the config file are not looked at" in caplog.text
+    assert (
+        "path.penalty=l2, cv.folds=5, data.test_fraction=0.2 of the config file are not looked" in caplog.text
+    )
     model = tf_logreg.load(str(tmp_path / "run"))
     found = model.inference
     for name, std_error in zip(found.features, found.std_error[:, 0], strict=True):

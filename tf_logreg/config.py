@@ -290,18 +290,27 @@ def _settle_inference(config: ConfigDict, given: Collection[str]) -> None:
     """Leaves out penalties and held-out rows of the config file where standard errors are asked for."""
     if not config.inference.cov_type or "inference.cov_type" not in given:
         return
-    dropped = []
-    for name in ("l1", "l2", "C"):
-        if config[name] and name not in given:
-            dropped.append(f"{name}={config[name]:g}")
-            config[name] = 0.0
-    if config.path.penalty and not any(name.startswith(("path.", "cv.")) for name in given):
-        dropped.append(f"path.penalty={config.path.penalty}")
-        config.path.penalty = ""
-    for name in ("validation_fraction", "test_fraction"):
-        if config.data[name] and f"data.{name}" not in given:
-            dropped.append(f"data.{name}={config.data[name]:g}")
-            config.data[name] = 0.0
+    dropped, default = [], get_config()
+
+    def drop(*fields: str) -> None:
+        """Sets fields that the command line did not give to their defaults."""
+        for field in fields:
+            section, _, name = field.rpartition(".")
+            own, usual = (config[section], default[section]) if section else (config, default)
+            if own[name] != usual[name] and field not in given:
+                dropped.append(f"{field}={own[name]}")
+                own[name] = usual[name]
+
+    drop("l1", "l2", "C")
+    if not config.C:
+        drop("l1_ratio")
+    if not any(name.startswith(("path.", "cv.")) for name in given):
+        drop(*(f"path.{name}" for name in config.path), *(f"cv.{name}" for name in config.cv))
+    drop("data.validation_fraction", "data.test_fraction", "data.refit")
+    if not (config.data.validation_fraction or config.data.test_fraction or config.cv.folds):
+        drop("data.time", *["data.group"] * (not config.inference.cov_type.startswith("cluster")))
+    if config.solver.name == "minibatch":
+        drop("solver.name")
     if dropped:
         log.info("inference.cov_type: %s of the config file are not looked at.", ", ".join(dropped))
 

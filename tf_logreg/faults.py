@@ -254,6 +254,11 @@ def _inference_faults(config: ConfigDict) -> Iterator[str]:
             yield f"{field}: expected none with inference.cov_type, as {why}."
     if asked.cov_type.startswith("cluster") and not config.data.group:
         yield "data.group: expected the column of the groups with inference.cov_type='cluster'. Received: ''."
+    if set(asked.tests) & {"lr", "score"} and asked.cov_type != "nonrobust":
+        yield (
+            "inference.tests: expected 'wald' alone with a robust inference.cov_type, as the others "
+            f"rest on the likelihood. Received: {tuple(asked.tests)!r}, {asked.cov_type!r}."
+        )
     if asked.weights == "sampling" and asked.cov_type == "nonrobust":
         yield (
             "inference.cov_type: expected a robust kind with inference.weights='sampling'. Received: "

@@ -79,6 +79,9 @@ def test_two_classes_are_statsmodels(data):
     ):
         np.testing.assert_allclose(ours.reshape(theirs.shape), theirs, rtol=1e-6, atol=1e-12)
     numbers = found.statistics()
+    assert numbers["wald"] == pytest.approx(
+        float(peer.wald_test(np.eye(x.shape[1] + 1)[:-1], scalar=True).statistic)
+    )
     ours = [found.log_likelihood, found.null_log_likelihood]
     ours += [numbers[name] for name in ("aic", "bic", "llr", "llr_p_value", "mcfadden")]
     theirs = [peer.llf, peer.llnull, peer.aic, peer.bic, peer.llr, peer.llr_pvalue, peer.prsquared]
@@ -142,6 +145,10 @@ def test_robust_errors_of_several_classes_are_forty_lines_of_numpy():
     np.testing.assert_allclose(by_group.covariance, 12 / 11 * bread @ sums.T @ sums @ bread, rtol=1e-6)
 
 
+def known(found):
+    return {name: value for name, value in found.statistics().items() if value is not None}
+
+
 def test_weights_are_repetitions_or_those_of_a_sample():
     x, y = spector()
     weight = np.random.default_rng(0).integers(1, 4, len(y)).astype(float)
@@ -150,13 +157,46 @@ def test_weights_are_repetitions_or_those_of_a_sample():
         weighted = fitted(x, y, weight=weight, cov_type=cov_type).model.inference
         repeated = fitted(x[again], y[again], cov_type=cov_type).model.inference
         np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-8)
-        assert weighted.statistics() == pytest.approx(repeated.statistics(), rel=1e-9)
+        assert known(weighted) == pytest.approx(known(repeated), rel=1e-9)
     # Weights of a sample have no unit.
     one, other = (
         fitted(x, y, weight=weight * factor, cov_type="HC0", weights="sampling").model.inference
         for factor in (1, 4)
     )
     np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-8)
+    assert known(one) == pytest.approx(known(other))
+    assert one.statistics()["aic"] is None  # the weights of a sample make no likelihood
+
+
+def test_rows_and_groups_without_weight_are_not_there():
+    x, y = noisy_iris()
+    weight, group = np.ones(150), np.arange(150) // 10
+    weight[:40] = 0
+    for cov_type in ("HC1", "cluster_small"):
+        given = (group, group[40:]) if cov_type.startswith("cluster") else (None, None)
+        common = dict(cov_type=cov_type, weights="sampling")
+        whole = fitted(x, y, weight=weight, group=given[0], **common).model.inference
+        fewer = fitted(x[40:], y[40:], group=given[1], **common).model.inference
+        np.testing.assert_allclose(whole.covariance, fewer.covariance, rtol=1e-7)
+        assert whole.num_rows == 110
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e15])
+def test_units_change_no_test(unit):
+    x, y = spector()
+    found, plain = (fitted(x * factor, y).model.inference for factor in (unit, 1.0))
+    np.testing.assert_allclose(found.z, plain.z, rtol=1e-6)
+    np.testing.assert_allclose(found.std_error[:-1] * unit, plain.std_error[:-1], rtol=1e-6)
+    chi2, df = found.wald(np.arange(4))
+    assert (chi2, df) == (pytest.approx(plain.wald(np.arange(4))[0], rel=1e-6), 4)
+
+
+def test_few_groups_test_no_more_coefficients_than_they_can(caplog):
+    x, y = spector()
+    found = fitted(x, y, group=np.arange(len(y)) % 2, cov_type="cluster").model.inference
+    assert "2 groups are few for 4 coefficients" in caplog.text
+    assert found.wald(np.arange(3)) == (0.0, 0)
+    assert found.statistics()["wald"] is None
 
 
 def test_likelihood_ratio_score_and_wald_tests_of_a_feature():
@@ -212,7 +252,7 @@ def test_separated_classes_have_no_errors_and_it_is_said():
 
 
 @pytest.mark.parametrize("power", [0, 1, 2])
-def test_blocks_and_workers_add_up(power):
+def test_blocks_add_up(power):
     x, y = noisy_iris()
     weight = np.random.default_rng(0).uniform(0.5, 2, 150)
     theta = np.random.default_rng(1).normal(size=(5, 2)) / 10
@@ -250,6 +290,7 @@ def test_an_inference_comes_back_from_its_file():
         ({"inference.cov_type": "cluster"}, "data.group: expected the column of the groups"),
         ({"inference.weights": "sampling"}, "expected a robust kind"),
         ({"inference.level": 1.0}, "inference.level: expected a share"),
+        ({"inference.tests": ("lr",), "inference.cov_type": "HC0"}, "expected 'wald' alone with a robust"),
         ({"inference.tests": ("f",)}, "inference.tests: expected some of wald, lr, score"),
     ],
 )
@@ -265,6 +306,14 @@ def test_refused_with_the_data():
     x, y = noisy_iris()
     with pytest.raises(InputError, match=r"inference\.reference: expected one of"):
         fitted(x, y, reference="setosa")
+    with pytest.raises(InputError, match=r"expected more rows than 10 coefficients for 'HC1'"):
+        fitted(x, y, weight=np.full(150, 1 / 150), cov_type="HC1")
+    with pytest.raises(InputError, match=r"data\.group: expected at least two groups"):
+        fitted(x, y, group=np.zeros(150), cov_type="cluster")
+    with pytest.raises(InputError, match=r"data\.group: expected a group in each training row.*1 rows"):
+        fitted(x, y, group=np.r_[np.nan, np.arange(149)], cov_type="cluster")
+    with pytest.raises(InputError, match=r"expected row weights between"):
+        fitted(x, y, weight=np.full(150, 1e30))
     with pytest.raises(InputError, match=r"inference\.reference: expected '0', the first of two classes"):
         fitted(x, (y > 1).astype(int), reference="1")
 
@@ -278,3 +327,24 @@ def test_a_notebook_shows_errors_in_columns():
     assert len({len(line) for line in named}) == 1
     assert f"{model.inference.std_error[0, 0]:.5g}" in "\n".join(text)
     assert summary.error_lines({"inference": {"missing": "no standard errors"}}) == ["  no standard errors."]
+
+
+@pytest.mark.parametrize("name", ["linear_probe", "iris", "synthetic", "table", "digits"])
+def test_shipped_configs_need_no_other_flag(name):
+    config = configs.load(name)
+    config.inference.cov_type = "nonrobust"
+    configs.settle(config, ["inference.cov_type"])
+    faults = [
+        line
+        for line in faults_of(config)
+        if not line.startswith("data.")  # the table's own path and label
+    ]
+    assert not faults
+
+
+def faults_of(config):
+    try:
+        configs.validate(config)
+    except InputError as error:
+        return str(error).splitlines()
+    return []

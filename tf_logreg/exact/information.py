@@ -60,12 +60,15 @@ class Sums:
         loss: of the log losses, nats: minus the log likelihood.
         score: [J q], the gradient of the log likelihood.
         information: [J q, J q], minus its Hessian.
+        num_rows: those with a weight. num_groups: those with such rows; 0 where they were not asked for.
         meat: [J q, J q], the sum of products of scores, by row or by group; None where it was not asked for.
     """
 
     loss: float
     score: np.ndarray
     information: np.ndarray
+    num_rows: int
+    num_groups: int = 0
     meat: np.ndarray | None = None
 
 
@@ -90,7 +93,8 @@ def of_rows(
         num_groups: groups whose scores are added before they are multiplied; 0 for each row by itself.
     """
     size = theta.size
-    loss, score, information = 0.0, np.zeros(size), np.zeros((size, size))
+    loss, score, information, count = 0.0, np.zeros(size), np.zeros((size, size)), 0.0
+    seen = np.zeros(num_groups)
     meat = np.zeros((size, size) if power and not num_groups else (num_groups, size))
 
     def part_of(block: Block) -> tuple:
@@ -114,14 +118,19 @@ def of_rows(
         score += found[1]
         information += found[2]
         more, weight, group = found[3]
+        count += np.count_nonzero(weight)
         if num_groups:
+            seen += np.bincount(group, weight > 0, num_groups)
             np.add.at(meat, group, more * weight[:, None])
         elif power:
             meat += more
-    loss, score, information, meat = sums.summed(gather, loss, score, information, meat)
+    loss, score, information, count, seen, meat = sums.summed(
+        gather, loss, score, information, count, seen, meat
+    )
     if num_groups:
         meat = meat.T @ meat
-    return Sums(float(loss), score, information, meat if power else None)
+    groups = int(np.count_nonzero(seen))
+    return Sums(float(loss), score, information, int(count), groups, meat if power else None)
 
 
 def rows_in_block(num_features: int, size: int) -> int:

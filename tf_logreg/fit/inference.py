@@ -24,7 +24,7 @@ from tf_logreg.fit.result import Fit, Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.inference import Inference
 from tf_logreg.model.model import BIAS
-from tf_logreg.names import describe
+from tf_logreg.names import describe, told_apart
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,39 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
             f"inference.reference: expected {names[0]!r}, the first of two classes (data.positive_class "
             f"chooses the other). Received: {asked.reference!r}."
         )
+    if dataset.source.weight_exponent:
+        raise InputError(
+            "inference.cov_type: expected row weights between 2^-60 and 2^60, as they count rows. "
+            "Received: others."
+        )
     size = (dataset.num_features + settings.model.bias) * (head.num_classes - 1)
-    needed, free = 8.0 * _MATRICES * size**2, devices.host_memory
+    num_groups = _check_groups(settings, dataset) if asked.cov_type.startswith("cluster") else 0
+    num_rows = dataset.all_moments.weight_sum if asked.weights == "frequency" else len(dataset.train)
+    if num_rows <= size and asked.cov_type in ("HC1", "cluster_small"):
+        raise InputError(
+            f"inference.cov_type: expected more rows than {size:,} coefficients for {asked.cov_type!r}. "
+            f"Received: {num_rows:,.6g}, the sum of their weights; inference.weights='sampling' takes those "
+            "of a sample."
+        )
+    needed, free = 8.0 * (_MATRICES * size + num_groups) * size, devices.host_memory
     if needed > free:
         raise InputError(
             f"inference.cov_type: expected coefficients whose information matrix fits into memory. Received: "
             f"{size:,} of them, which take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} GiB."
         )
+
+
+def _check_groups(settings: ConfigDict, dataset: Dataset) -> int:
+    """The number of groups; InputError where there are fewer than two, or rows without one."""
+    of_row = np.asarray(dataset.source.extras[settings.data.group])[dataset.train]
+    missing = int((np.isnan(of_row) if of_row.dtype.kind == "f" else of_row == "").sum())
+    if missing:
+        raise InputError(
+            f"data.group: expected a group in each training row. Received: {missing:,} rows without one."
+        )
+    if (count := len(np.unique(of_row))) < 2:
+        raise InputError("data.group: expected at least two groups. Received: one.")
+    return count
 
 
 class _Rows(NamedTuple):
@@ -250,7 +276,7 @@ def groups(source) -> dict[str, np.ndarray]:
     """Indices of features by what is tested together: columns and crosses of a table, or single features."""
     schema = source.schema
     if schema is None:
-        return {name: np.array([j]) for j, name in enumerate(source.feature_names)}
+        return {name: np.array([j]) for j, name in enumerate(told_apart(source.feature_names))}
     names = [c.name for c in schema.columns] + [" x ".join(c.columns) for c in schema.crosses]
     of_feature = np.asarray(schema.columns_of_features)
     return {names[k]: np.flatnonzero(of_feature == k) for k in np.unique(of_feature)}
@@ -269,22 +295,26 @@ def _inference(
     asked, names = settings.inference, dataset.source.class_names
     rank = len(found.sums.score) - len(found.null)
     by_row = asked.weights == "sampling"
-    num_rows = float(len(dataset.train) if by_row else dataset.all_moments.weight_sum)
+    num_rows = float(found.sums.num_rows if by_row else dataset.all_moments.weight_sum)
     covariance = _covariance(asked.cov_type, rows, found, columns, num_rows, rank, power=2 if by_row else 1)
-    to_raw = _to_raw(columns, dataset.exponent)
+    # Of raw columns in units of their deviations: raw units may be too large to be squared.
+    to_raw, unit = _to_raw(columns, dataset.exponent)
     whole = np.kron(np.eye(found.theta.shape[1]), to_raw)
     covariance = whole @ covariance @ whole.T
     unknown = _undetermined(found, whole, columns)
     covariance[unknown] = covariance[:, unknown] = np.nan
+    std_error = np.sqrt(np.diag(covariance))
     outputs = tuple(np.delete(np.array(names, object), columns.reference))
     inference = Inference(
-        theta=to_raw @ found.theta,
-        covariance=covariance,
+        theta=unit[:, None] * (to_raw @ found.theta),
+        std_error=unit[:, None] * std_error.reshape(found.theta.shape[::-1]).T,
+        correlation=covariance / np.outer(std_error, std_error),
         outputs=outputs,
         reference=names[columns.reference],
         features=(*dataset.source.feature_names, *[BIAS] * columns.bias),
         cov_type=asked.cov_type,
         level=asked.level,
+        is_sample=by_row,
         num_rows=num_rows,
         log_likelihood=-found.sums.loss,
         null_log_likelihood=null,
@@ -311,23 +341,28 @@ def _covariance(
     """The covariance of theta, [J q, J q]: the inverse information, or the sandwich of products of scores."""
     if cov_type == "nonrobust":
         return found.inverse
-    meat = rows.sums(found.theta, columns, power).meat
-    sandwich = found.inverse @ meat @ found.inverse
+    sums = rows.sums(found.theta, columns, power)
+    sandwich, num_groups = found.inverse @ sums.meat @ found.inverse, sums.num_groups
     if cov_type == "HC1":
         return sandwich * num_rows / (num_rows - rank)
     if cov_type.startswith("cluster"):
-        sandwich *= rows.num_groups / (rows.num_groups - 1)
+        if num_groups <= rank:
+            log.warning(
+                "inference: %d groups are few for %d coefficients: errors are rough, and no more than %d "
+                "coefficients can be tested together.", num_groups, rank, num_groups - 1,
+            )  # fmt: skip
+        sandwich *= num_groups / max(num_groups - 1, 1)
     if cov_type == "cluster_small":
         sandwich *= (num_rows - 1) / (num_rows - rank)
     return sandwich
 
 
-def _to_raw(columns: information.Columns, exponent: np.ndarray) -> np.ndarray:
-    """[q, q]: theta of one output -> its coefficients in raw units."""
-    found = np.diag([*np.ldexp(columns.scale, -exponent), *[1.0] * columns.bias])
+def _to_raw(columns: information.Columns, exponent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[q, q] and [q]: coefficients in raw units are the latter times the former times theta of one output."""
+    found = np.eye(columns.size)
     if columns.bias:
         found[-1, :-1] = -columns.centre * columns.scale
-    return found
+    return found, np.append(np.ldexp(columns.scale, -exponent), [1.0] * columns.bias)
 
 
 def _undetermined(found: _Maximum, whole: np.ndarray, columns: information.Columns) -> np.ndarray:

@@ -11,8 +11,8 @@ from tf_logreg.names import describe
 
 NAME = "inference.npz"
 _PLAIN = (
-    "theta", "covariance", "reference", "cov_type", "level", "num_rows", "log_likelihood",
-    "null_log_likelihood", "rank", "null_rank", "error",
+    "theta", "std_error", "correlation", "reference", "cov_type", "level", "is_sample", "num_rows",
+    "log_likelihood", "null_log_likelihood", "rank", "null_rank", "error",
 )  # fmt: skip
 _TESTS = ("test", "test_of", "chi2", "df")
 
@@ -26,24 +26,28 @@ class Inference:
 
     Attributes:
         theta: [q, J].
-        covariance: [J q, J q] of theta by output: place j * q + i. NaN for what the rows do not determine.
+        std_error: [q, J] of theta; NaN for what the rows do not determine.
+        correlation: [J q, J q] of theta by output: place j * q + i. NaN likewise.
         outputs: names of the J classes. reference: name of the class that they are against.
         features: q names, the last '(bias)' where there is one.
         cov_type: as inference.cov_type. level: of the intervals, in (0, 1).
-        num_rows: the sum of the weights, or the number of rows where weights are of a sample.
-        log_likelihood, null_log_likelihood: at theta, and without features, nats.
+        is_sample: whether weights are of a sample, so that there is no likelihood.
+        num_rows: the sum of the weights, or the number of rows with a weight where these are of a sample.
+        log_likelihood, null_log_likelihood: at theta, and without features, nats, weighted.
         rank: number of coefficients that the rows determine. null_rank: of those of a model without features.
         error: by how many standard errors a coefficient may be off, since the optimum is only near.
         tests: by name of the test ('wald', 'lr', 'score') and column: chi squared, degrees of freedom.
     """
 
     theta: np.ndarray
-    covariance: np.ndarray
+    std_error: np.ndarray
+    correlation: np.ndarray
     outputs: tuple[str, ...]
     reference: str
     features: tuple[str, ...]
     cov_type: str
     level: float
+    is_sample: bool
     num_rows: float
     log_likelihood: float
     null_log_likelihood: float
@@ -53,9 +57,10 @@ class Inference:
     tests: dict[str, dict[str, tuple[float, int]]] = dataclasses.field(default_factory=dict)
 
     @property
-    def std_error(self) -> np.ndarray:
-        """[q, J]."""
-        return np.sqrt(np.diag(self.covariance)).reshape(self.theta.shape[::-1]).T
+    def covariance(self) -> np.ndarray:
+        """[J q, J q] of theta, as `correlation`."""
+        error = self.std_error.T.ravel()
+        return self.correlation * np.outer(error, error)
 
     @property
     def z(self) -> np.ndarray:
@@ -85,22 +90,25 @@ class Inference:
 
         Args:
             rows: indices in 0..q-1; what the data do not determine is left out.
+
+        Returns:
+            (0, 0) where nothing is left, or few groups say less than there are coefficients.
         """
         q, outputs = self.theta.shape
         at = (np.arange(outputs)[:, None] * q + rows).ravel()
-        at = at[np.isfinite(np.diag(self.covariance)[at])]
+        z = self.z.T.ravel()
+        at = at[np.isfinite(z[at])]
         if not at.size:
             return 0.0, 0
-        values, vectors = np.linalg.eigh(self.covariance[np.ix_(at, at)])
-        kept = values > values.max() * at.size * np.finfo(float).eps
-        along = vectors[:, kept].T @ self.theta.T.ravel()[at]
-        return float((along**2 / values[kept]).sum()), int(kept.sum())
+        values, vectors = np.linalg.eigh(self.correlation[np.ix_(at, at)])
+        if values.min() <= at.size * np.finfo(float).eps * values.max():
+            return 0.0, 0
+        return float((np.square(vectors.T @ z[at]) / values).sum()), at.size
 
     def test(self, name: str, column: str) -> dict[str, float | int | None]:
         """'chi2', 'df' and 'p_value' of a test of a column; None where it has no degree of freedom."""
         chi2, df = self.tests[name][column]
-        p = float(scipy.stats.chi2.sf(chi2, df)) if df else None
-        return {"chi2": chi2 if df else None, "df": df, "p_value": p}
+        return {"chi2": chi2 if df else None, "df": df, "p_value": _p_value(chi2, df)}
 
     def columns(self) -> dict[str, np.ndarray]:
         """What a table of coefficients has beside them, [q, J] each, by name."""
@@ -120,24 +128,39 @@ class Inference:
         """Statistics of the fit as a whole, by name.
 
         deviance and null_deviance are -2 log likelihood; df_model = rank less that of the null model;
-        llr, the likelihood ratio's chi squared, and its p-value; aic and bic (-2 ll + 2 k, + k log n);
-        mcfadden (1 - ll / ll_0) and nagelkerke (Biometrika 78, 1991) are pseudo R squared.
+        llr, the likelihood ratio's chi squared, and its p-value, where cov_type is nonrobust; wald, the same
+        by the covariance; aic and bic (-2 ll + 2 k, + k log n); mcfadden (1 - ll / ll_0) and nagelkerke
+        (Biometrika 78, 1991) are pseudo R squared. None where undefined, as what rests on a likelihood is
+        with the weights of a sample.
         """
         ll, null, n = self.log_likelihood, self.null_log_likelihood, self.num_rows
-        df = self.rank - self.null_rank
-        most = -np.expm1(2 * null / n)
-        return {
-            "deviance": -2 * ll,
-            "null_deviance": -2 * null,
+        df, has_bias = self.rank - self.null_rank, self.null_rank > 0
+        wald, wald_df = self.wald(np.arange(len(self.theta) - has_bias))
+        found = {
             "df_model": df,
             "df_residual": n - self.rank,
-            "llr": 2 * (ll - null),
-            "llr_p_value": float(scipy.stats.chi2.sf(2 * (ll - null), df)) if df else None,
+            "wald": wald if wald_df else None,
+            "wald_p_value": _p_value(wald, wald_df),
+            "mcfadden": 1 - ll / null if null else None,
+        }
+        llr = 2 * (ll - null)
+        is_test = self.cov_type == "nonrobust"
+        most = -np.expm1(2 * null / n)
+        of_likelihood = {
+            "deviance": -2 * ll,
+            "null_deviance": -2 * null,
+            "llr": llr if is_test else None,
+            "llr_p_value": _p_value(llr, df) if is_test else None,
             "aic": 2 * (self.rank - ll),
             "bic": self.rank * float(np.log(n)) - 2 * ll,
-            "mcfadden": 1 - ll / null if null else None,
-            "nagelkerke": float(-np.expm1(2 * (null - ll) / n) / most) if most > 0 else None,
+            "nagelkerke": float(-np.expm1(-llr / n) / most) if most > 0 else None,
         }
+        return found | (dict.fromkeys(of_likelihood) if self.is_sample else of_likelihood)
+
+
+def _p_value(chi2: float, df: int) -> float | None:
+    """Of a chi squared; None without a degree of freedom."""
+    return float(scipy.stats.chi2.sf(chi2, df)) if df else None
 
 
 def to_arrays(found: Inference) -> dict[str, np.ndarray]:

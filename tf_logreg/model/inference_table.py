@@ -16,24 +16,26 @@ def lines(found: Inference) -> list[str]:
         found: of a fit; of a table with further lines for columns of several coefficients.
     """
     numbers = found.statistics()
+    name = "LR" if numbers["llr"] is not None else "Wald"
+    chi2, p = (numbers[key] for key in (("llr", "llr_p_value") if name == "LR" else ("wald", "wald_p_value")))
     text = [
         f"inference ({found.cov_type}), {found.num_rows:,.6g} rows: log likelihood "
         f"{found.log_likelihood:.6g}, without features {found.null_log_likelihood:.6g}; "
-        f"LR chi2({numbers['df_model']}) {numbers['llr']:.5g}, p {_p(numbers['llr_p_value'])}",
-        f"  AIC {numbers['aic']:.6g}   BIC {numbers['bic']:.6g}   pseudo R2: McFadden "
-        f"{numbers['mcfadden']:.4f}, Nagelkerke {numbers['nagelkerke']:.4f}",
+        f"{name} chi2({numbers['df_model']}) {_shown(chi2, '.5g')}, p {_p(p)}",
+        f"  AIC {_shown(numbers['aic'], '.6g')}   BIC {_shown(numbers['bic'], '.6g')}   pseudo R2: McFadden "
+        f"{_shown(numbers['mcfadden'], '.4f')}, Nagelkerke {_shown(numbers['nagelkerke'], '.4f')}",
         *_coefficients(found),
     ]
     if found.undetermined:
         text.append(f"  {found.undetermined}.")
     for name, columns in found.tests.items():
-        several = {column: values for column, values in columns.items() if values[1] > len(found.outputs)}
+        several = {column: values for column, values in columns.items() if values[1] > 1}
         shown = columns if name != "wald" else several  # a Wald test of one coefficient is its z
         parts = []
         for column in list(shown)[:_MOST]:
             one = found.test(name, column)
             if one["df"]:
-                parts.append(f"{column[:_WIDEST]} chi2({one['df']}) {one['chi2']:.4g} p {_p(one['p_value'])}")
+                parts.append(f"{_cut(column)} chi2({one['df']}) {one['chi2']:.4g} p {_p(one['p_value'])}")
         if parts:
             text.append(f"  {_NAMES[name]}: " + "; ".join(parts) + ".")
     return text
@@ -46,7 +48,7 @@ def _coefficients(found: Inference) -> list[str]:
     cells = [("", "coefficient", "std error", "z", "P>|z|", *ends)]
     for j, output in enumerate(found.outputs):
         for i, feature in enumerate(found.features):
-            name = feature[:_WIDEST] if len(found.outputs) == 1 else f"{output[:12]}: {feature[:_WIDEST]}"
+            name = _cut(feature) if len(found.outputs) == 1 else f"{_cut(output)}: {_cut(feature)}"
             row = (found.theta, found.std_error, found.z, found.p_value, low, high)
             numbers = [values[i, j] for values in row]
             cells.append((name, *(f"{v:.5g}" for v in numbers[:2]), f"{numbers[2]:.3f}", _p(numbers[3]),
@@ -60,6 +62,16 @@ def _coefficients(found: Inference) -> list[str]:
         text.append("  " + "  ".join([name.ljust(width[0]), *right]))
     text.insert(0, f"  of {', '.join(map(repr, found.outputs))[:60]}, against {found.reference!r}:")
     return text + [f"  ... and {left:,} more, in coefficients.csv"] * (left > 0)
+
+
+def _cut(name: str) -> str:
+    """A name of at most `_WIDEST` characters: its beginning and its end, where names differ."""
+    half = _WIDEST // 2 - 2
+    return name if len(name) <= _WIDEST else f"{name[:half]}...{name[-half:]}"
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _p(value: float | None) -> str:

@@ -82,6 +82,8 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
             yield scored
 
     parent, name = os.path.split(storage.local_path(output, "--output"))
+    if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
+        raise InputError(f"--output: expected another file than --input. Received: {output!r}.")
     data = directory.read_record(folder)["config"]["data"]
     with _naming_the_flag():
         rows = _rows(path, model, wanted, {**_form_of(data), **wanted.form})
