@@ -36,7 +36,7 @@ def rows(request):
 
 @pytest.mark.versions
 @pytest.mark.parametrize(
-    "options", [{}, {"scoring": "neg_log_loss", "cv": 3, **NEW}], ids=["plain", "log loss"]
+    "options", [{}, {"Cs": 3, "scoring": "neg_log_loss", "cv": 3, **NEW}], ids=["plain", "log loss"]
 )
 def test_scikit_learn_accepts_it(options):
     """Every check of theirs; they skip only what needs SCIPY_ARRAY_API, which is read when SciPy is imported."""

@@ -166,7 +166,7 @@ def test_weight_decay_must_be_asked_for_and_spares_the_bias(strategies, tmp_path
     x, y, _ = random_problem(200, 3, 2)
     y[:150] = 1
     common = dict(
-        strategy=strategies["mirrored"], tmp_path=tmp_path, learning_rate=0.05, batch_size=0, epochs=300
+        strategy=strategies["mirrored"], tmp_path=tmp_path, learning_rate=0.05, batch_size=0, epochs=120
     )
     plain, _, _ = fit_arrays(x, y, optimizer="Adam", **common)
     default, _, _ = fit_arrays(x, y, optimizer="AdamW", **common)

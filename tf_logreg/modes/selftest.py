@@ -99,7 +99,7 @@ def _gradient_error(devices: Devices) -> float:
     ids = tf.range(512, dtype=tf.int64)
     batch = Batch(tf.cast(x, devices.dtype), tf.constant(y), tf.ones(512), tf.zeros([512, 1]), ids)
 
-    @tf.function
+    @tf.function(autograph=False)
     def sums():
         return devices.strategy.run(
             loop.loss_and_gradient, args=(tf.constant(kernel), tf.constant(bias), batch)
@@ -126,11 +126,11 @@ def _training_error(devices: Devices) -> float:
 
 
 def _rows_per_second(devices: Devices, kind: str) -> float:
-    """Median speed of five stretches of 100 steps."""
+    """Median speed of five stretches of 50 steps."""
     _, _, source = _problem(_SPEED["rows"], _SPEED["features"], _SPEED["classes"])
     _, step = _training(devices, source, kind, _ADAM, batch_size=_SPEED["batch"])
     done, speeds = 0, []
-    for count in (20, 100, 100, 100, 100, 100):
+    for count in (50, 50, 50, 50, 50, 50):
         start = time.perf_counter()
         step(done, count)
         done += count

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg.data import pipeline
-from tf_logreg.data.source import Source
+from tf_logreg.data import host_rows, pipeline
+from tf_logreg.data.source import Batch, Source
+from tf_logreg.devices import placement
 from tf_logreg.devices.devices import Devices
 from tf_logreg.model.model import Model
 from tf_logreg.objective import linear
@@ -26,7 +27,8 @@ def parts(
         rows: int64 [n], ids of the rows of all workers.
         devices: where logits are computed.
     """
-    strategy = devices.strategy
+    strategy, width = devices.strategy, max(len(source.feature_names), len(source.class_names))
+    block, count = pipeline.sequential_blocks(len(rows), width, devices.replicas)
 
     def batches(mine: range) -> tf.data.Dataset:
         return pipeline.sequential_batches(
@@ -35,12 +37,20 @@ def parts(
             replicas=devices.replicas,
             mine=mine,
             dtype=tf.as_dtype(model.dtype),
-            width=max(len(source.feature_names), len(source.class_names)),
+            width=width,
         )
 
     weights = [tf.constant(array.astype(model.dtype)) for array in (model.kernel, model.bias)]
     logits_of = _distributed_logits(strategy)
-    for batch in pipeline.distribute(strategy, batches):
+    if count == 1:  # To build a pipeline takes longer, which early stopping would wait for each epoch.
+        shares = [
+            _read(source, rows[block * replica :][:block], block, model.dtype)
+            for replica in devices.workers.replicas
+        ]
+        found = [placement.place(strategy, shares)]
+    else:
+        found = pipeline.distribute(strategy, batches)
+    for batch in found:
         shares = (
             strategy.experimental_local_results(value) for value in (logits_of(batch.x, *weights), *batch[1:])
         )
@@ -49,6 +59,24 @@ def parts(
         )
         real = row >= 0  # the others are padding
         yield part_of((logits + offset.astype(logits.dtype))[real], y[real], weight[real])
+
+
+def _read(source: Source, rows: np.ndarray, size: int, dtype: str) -> Batch:
+    """Some rows on the host, x in `dtype`, as a batch of `size` rows: the others have the id -1."""
+    batch = Batch(
+        np.zeros((size, len(source.feature_names)), dtype),
+        np.zeros(size, np.int32),
+        np.zeros(size, np.float32),
+        np.zeros((size, source.offset_columns), source.x_dtype),
+        np.full(size, -1, np.int64),
+    )
+    start = 0
+    for part in host_rows.host_batches(source, rows):
+        here = slice(start, start + len(part.y))
+        for whole, values in zip(batch, part, strict=True):
+            whole[here] = values
+        start = here.stop
+    return batch
 
 
 @functools.lru_cache(maxsize=8)
