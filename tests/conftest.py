@@ -10,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pytest
 import tensorflow as tf
 from absl import flags
+from tensorflow_alone import TensorFlowAlone
 
 from tf_logreg import cli
 from tf_logreg import config as configs
@@ -83,6 +84,14 @@ def strategies():
         "mirrored": make_strategy("mirrored", num_virtual_cpus=2),
         "four": make_strategy("mirrored", num_virtual_cpus=4),
     }
+
+
+@pytest.fixture(scope="session")
+def tensorflow_alone():
+    """tensorflow_alone.run(script, folder): what it prints in a process with TensorFlow and none of our code."""
+    process = TensorFlowAlone()
+    yield process
+    process.end()
 
 
 @pytest.fixture

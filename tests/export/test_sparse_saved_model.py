@@ -1,8 +1,5 @@
 """The SavedModel of a run on sparse rows takes ids and values, in a process with TensorFlow alone."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import scipy.sparse
@@ -50,13 +47,13 @@ def served_by(model, folder, ids, values, signature="serving_default"):
     return {name: value.numpy() for name, value in found.items()}
 
 
-def test_a_process_with_tensorflow_alone_agrees(tmp_path):
+def test_a_process_with_tensorflow_alone_agrees(tmp_path, tensorflow_alone):
     model = model_of()
     x = sparse_rows(np.random.default_rng(1), 200, 50, 0.1)
     ids, values = padded(x, "float32")
     model.export(str(tmp_path / "export"))
     np.savez(tmp_path / "rows.npz", ids=ids, values=values, dense=x.toarray().astype(np.float32))
-    subprocess.run([sys.executable, "-c", FRESH, str(tmp_path)], capture_output=True, check=True)
+    tensorflow_alone.run(FRESH, str(tmp_path))
     for file in ("served.npz", "dense.npz"):
         with np.load(tmp_path / file) as served:
             np.testing.assert_allclose(served["probabilities"], model.predict_proba(x), atol=1e-6)

@@ -1,8 +1,6 @@
 """The SavedModel of a table takes raw columns and tf.Examples, in a process with TensorFlow alone."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +75,7 @@ def whole(*values):
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
-def test_a_process_with_tensorflow_alone_agrees(tmp_path):
+def test_a_process_with_tensorflow_alone_agrees(tmp_path, tensorflow_alone):
     random = np.random.default_rng(1)
     columns = {
         "hours-per-week": random.standard_normal(1000).astype(np.float32).astype(np.float64),
@@ -93,10 +91,7 @@ def test_a_process_with_tensorflow_alone_agrees(tmp_path):
         for name, values in columns.items()
     }
     (tmp_path / "rows.json").write_text(json.dumps(given))
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(tmp_path)], capture_output=True, text=True, check=True
-    )
-    answer = json.loads(done.stdout.splitlines()[-1])
+    answer = json.loads(tensorflow_alone.run(FRESH, str(tmp_path)).splitlines()[-1])
     assert answer["selfcheck"]
     for size in (0, 1, 1000):
         expected = model.logits(table.slice(0, size))
