@@ -35,9 +35,10 @@ def small(request):
 
 def test_value_is_the_formula(small):
     x, y, weight, offset, w, classes = small
-    total, loss, _ = row_sums.value_and_gradient(
-        tf.constant(w), problems_of(3, classes), rows_of(x, y, weight, offset)
-    )
+    given = tf.constant(w), problems_of(3, classes), rows_of(x, y, weight, offset)
+    total, loss, _ = row_sums.value_and_gradient(*given)
+    for whole, alone in zip((total, loss), row_sums.value(*given), strict=True):
+        np.testing.assert_array_equal(whole, alone)
     np.testing.assert_allclose(total, np.full(3, weight.sum()))
     for k in range(3):
         # The offset is one more column a class, with coefficient one.

@@ -23,6 +23,13 @@ def value_and_gradient(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf
     )
 
 
+def value(w: tf.Tensor, problems: Problems, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    """`value_and_gradient` without the gradient, which is larger than a few wide rows."""
+    loss, _ = losses.loss_and_error(_logits(w, rows), _labels(w, problems, rows))
+    weight = _weights(problems, rows, w.dtype)
+    return tf.reduce_sum(weight, axis=0), tf.reduce_sum(weight * loss, axis=0)
+
+
 def hessian_product(
     w: tf.Tensor, v: tf.Tensor, problems: Problems, rows: Rows
 ) -> tuple[tf.Tensor, tf.Tensor]:

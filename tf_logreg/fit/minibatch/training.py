@@ -126,7 +126,7 @@ def _log_loss(engine: Engine, trained: Trained, head: Head, class_weight: np.nda
     weight = np.ones(head.num_classes) if class_weight is None else class_weight
     problem = records.Problems(np.full(1, -1, np.int32), weight[None])
     w = np.vstack([trained.kernel, trained.bias])[None]
-    total, loss, _ = engine.sums("value_and_gradient", (w,), problem, 4 * head.outputs)
+    total, loss = engine.sums("value", (w,), problem, 4 * head.outputs)
     return float(loss[0] / total[0])
 
 
