@@ -240,15 +240,21 @@ class _Reader:
             bad = {place: f"an image that cannot be decoded ({why})" for place, why in bad.items()}
             return Block(len(y), x, np.delete(y, list(bad)), bad)
 
-        skip = {self.x_key: tfds.decode.SkipDecoding()}
+        # Neither are other images of a row decoded, masks for one.
+        features = self.builder.info.features
+        others = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+        skip = dict.fromkeys((self.x_key, *others), tfds.decode.SkipDecoding())
         yield from machine.in_parallel(of_block, self._raw(split, start, size, skip))
 
     def _raw(self, split: str, start: int, size: int, decoders: dict) -> Iterator[dict[str, np.ndarray]]:
         """Features and labels as TFDS reads them, in blocks of `size`, by their names."""
-        decoding = tfds.decode.PartialDecoding({self.x_key, self.y_key}, decoders=decoders)
+
+        def wanted(row: dict) -> dict:
+            return {key: row[key] for key in (self.x_key, self.y_key)}
+
         try:
-            found = self.builder.as_dataset(split=split, decoders=decoding)
-            for block in tfds.as_numpy(found.skip(start).batch(size)):
+            found = self.builder.as_dataset(split=split, decoders=decoders)
+            for block in tfds.as_numpy(found.map(wanted).skip(start).batch(size)):
                 self._check_labels(block[self.y_key], split, start)
                 start += len(block[self.y_key])
                 yield block
