@@ -161,21 +161,33 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
 
 def _plan(values: flags.FlagValues) -> None:
     """Plans for a TPU slice, without using any device of this machine."""
-    from tf_logreg.plan import plan, report
+    from tf_logreg.plan import chips, choice, plan, report
     from tf_logreg.results import workdir as directory
 
-    found = plan.plan(
+    topologies, deadline = chips.expanded(values.topology), values.deadline_minutes
+    prices = choice.prices(values.price_per_hour, topologies)
+    found = plan.plans(
         values.config,
-        values.topology,
+        topologies,
         num_rows=values.plan_rows,
         num_features=values.plan_features,
         num_classes=values.plan_classes,
         dtype=values.dtype,
         num_passes=values.plan_passes,
     )
-    print(report.table(found))
+    offers = [choice.offer(one, prices, deadline) for one in found]
+    for one, its in zip(found, offers, strict=True):
+        one["offer"] = {"seconds": its.seconds, "cost": its.cost, "in_time": its.in_time}
+    if len(found) == 1:
+        print(report.table(found[0]))
+        if prices or deadline:
+            print(report.choice(offers, deadline))
+    else:
+        print(report.of_several(found, offers, deadline))
     if values.workdir:
-        text = json.dumps(found, indent=2) + "\n"
+        best = choice.cheapest(offers)
+        several = {"plans": found, "cheapest": best.topology if best else None}
+        text = json.dumps(found[0] if len(found) == 1 else several, indent=2) + "\n"
         directory.write_note(directory.of(values.workdir), "plan.json", text)
         print(f"It is in {values.workdir}/plan.json too.")
 

@@ -130,8 +130,25 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "Training rows within this share of device memory are placed there once; more are streamed.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "topology", "v5e:2x4", "The TPU slice that --mode=plan plans for.", flag_values=values
+    flags.DEFINE_list(
+        "topology",
+        ["v5e:2x4"],
+        "The TPU slices that --mode=plan plans for; 'v5e' is every slice of that kind.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "price_per_hour",
+        [],
+        "With --mode=plan, what a chip costs an hour: a number, or 'v5e=1.2,v6e=2.7'. The cheapest slice "
+        "that fits is named.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "deadline_minutes",
+        0.0,
+        "With --mode=plan, how long the fit may take on that slice; 0 for any time.",
+        lower_bound=0.0,
+        flag_values=values,
     )
     for name in ("rows", "features", "classes"):
         text = f"Training {name} that --mode=plan plans for; 0 takes them from the config's source."

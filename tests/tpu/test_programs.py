@@ -1,9 +1,13 @@
 """The programs of a fit, lowered and compiled for TPUs that are not there."""
 
+import json
+
+import keras
 import pytest
 import tensorflow as tf
 import tpu_checks
 
+from tf_logreg.data import encoders
 from tf_logreg.objective import linear, row_sums
 from tf_logreg.objective.row_sums import Problems, Rows
 from tf_logreg.plan import compiler, hlo, programs
@@ -142,6 +146,24 @@ def test_a_dynamic_length_does_not_lower():
 
 
 @cpu_kernels
+@pytest.mark.parametrize("kind", ["v5e", "v6e"])
+def test_an_encoder_compiles(kind, strategies):
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    encoder = encoders.load(encoders.IN_PYTHON, "", (32, 32, 3), strategies["one_device"], model)
+    text = programs.lower(encoder.encode, (tf.TensorSpec([128, 32, 32, 3]),))
+    tpu_checks.check_types(compiler.compile_for(kind, text).module.text)
+
+
+@cpu_kernels
 def test_plan_from_the_command_line(command, tmp_path):
     code, out, err = command(
         "--mode=plan",
@@ -154,3 +176,21 @@ def test_plan_from_the_command_line(command, tmp_path):
     assert "estimate" in out
     assert "fits" in out
     assert (tmp_path / "plan" / "plan.json").is_file()
+
+
+@cpu_kernels
+def test_plans_of_three_slices_with_prices(command, tmp_path):
+    code, out, err = command(
+        "--mode=plan",
+        "--config=digits",
+        "--topology=v5e:1x1,v5e:2x4,v6e:2x2",
+        "--price_per_hour=v5e=1.2,v6e=2.7",
+        "--deadline_minutes=5",
+        f"--workdir={tmp_path}/plan",
+        "--plan_passes=50",
+    )
+    assert code == 0, err
+    found = json.loads((tmp_path / "plan" / "plan.json").read_text())
+    assert [one["topology"] for one in found["plans"]] == ["v5e:1x1", "v5e:2x4", "v6e:2x2"]
+    assert found["cheapest"] == min(found["plans"], key=lambda one: one["offer"]["cost"])["topology"]
+    assert f"cheapest that fits within 5 minutes: {found['cheapest']}" in out

@@ -69,6 +69,20 @@ def known() -> list[str]:
     return [f"{kind}:{shape}" for kind, chip in CHIPS.items() for shape in chip.slices]
 
 
+def expanded(names: list[str]) -> list[str]:
+    """The topologies that names stand for, each once; a kind alone, 'v5e', is all of its slices.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = []
+    for name in (name.strip() for name in names):
+        found += [one.name for one in same_kind(name)] if name in CHIPS else [topology(name).name]
+    if not found:
+        raise InputError(f"--topology: expected some of {', '.join(known())}. Received: none.")
+    return list(dict.fromkeys(found))
+
+
 def same_kind(name: str) -> list[Topology]:
     """All slices of that kind of chip, smallest first."""
     kind = name.partition(":")[0]

@@ -32,34 +32,66 @@ def plan(
     """Compiles a job for a TPU slice and estimates what it needs and takes.
 
     Args:
-        config: its solver, minibatch, l1, l2, model sections; its data when a size is 0.
+        config, and what follows `topology`: as of `plans`.
         topology: one of `chips.known()`.
-        num_rows, num_features, num_classes: of the training rows; 0 takes them from the config's source.
-        dtype: of X on the chips, float32 or bfloat16.
-        num_passes: reads of the rows on the chips that a solve takes; 0 measures them.
-        log: told what is under way.
 
     Returns:
         What `plan.json` holds: sizes, `compiler`, `memory`, `programs`, `passes`, `full_batch`, `minibatch`.
 
     Raises:
+        InputError: as of `plans`.
+    """
+    sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}
+    (found,) = plans(config, [topology], **sizes, dtype=dtype, num_passes=num_passes, log=log)
+    return found
+
+
+def plans(
+    config: ConfigDict,
+    topologies: list[str],
+    *,
+    num_rows: int = 0,
+    num_features: int = 0,
+    num_classes: int = 0,
+    dtype: str = "float32",
+    num_passes: int = 0,
+    log: Callable[[str], None] = print,
+) -> list[dict]:
+    """`plan` of each of several slices. What is measured on this machine is measured once for all.
+
+    Args:
+        config: its solver, minibatch, l1, l2, model sections; its data when a size is 0.
+        topologies: some of `chips.known()`.
+        num_rows, num_features, num_classes: of the training rows; 0 takes them from the config's source.
+        dtype: of X on the chips, float32 or bfloat16.
+        num_passes: reads of the rows on the chips that a solve takes; 0 measures them.
+        log: told what is under way.
+
+    Raises:
         InputError: an unknown topology, float64, sizes that cannot be, or no compiler.
     """
-    slice_ = chips.topology(topology)
+    slices = [chips.topology(name) for name in topologies]
     _check(dtype, num_rows, num_features, num_classes)
     compiler.check()
     configs.validate(config)
     sizes = _sizes(config, num_rows, num_features, num_classes)
     config = penalties.of_mean(config, float(sizes[0]))  # rows of weight 1
-    job = _Job(config, topology.partition(":")[0], slice_, *sizes, dtype)
+    jobs = [_Job(config, slice_.name.partition(":")[0], slice_, *sizes, dtype) for slice_ in slices]
+    measured = _measured(jobs[0], num_passes, log)
+    return [_plan(job, measured, log) for job in jobs]
+
+
+def _plan(job: "_Job", measured: "_Measured", log: Callable[[str], None]) -> dict:
+    """What `plan` returns of one job."""
     compiled, found = _passes(job, log)
     step, steps = _minibatch(job)
     return {
         "note": f"estimates of {compiler.versions()} and of published figures of the chip, not a run",
         "compiler": compiler.versions(),
-        "topology": topology,
-        "num_chips": slice_.num_chips,
-        "dtype": dtype,
+        "topology": job.slice_.name,
+        "num_chips": job.slice_.num_chips,
+        "solver": job.config.solver.name,
+        "dtype": job.dtype,
         "num_problems": job.problems_in_all,
         "num_problems_at_once": job.num_problems,
         "num_rows": job.num_rows,
@@ -70,7 +102,7 @@ def plan(
             dataclasses.asdict(one) | {"seconds": one.seconds}
             for one in (*found.values(), *([step] * (steps > 0)))
         ],
-        **_full_batch(job, found, num_passes, log),
+        **_full_batch(job, found, measured),
         "minibatch": {"steps": steps, "seconds": steps * step.seconds},
     }
 
@@ -117,6 +149,18 @@ class _Job:
     def rows_a_chip(self) -> int:
         """Training rows that one chip holds."""
         return -(-self.num_rows // self.slice_.num_chips)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """What is measured on this machine: passes of solves and where their numbers come from; the host's speed.
+
+    rate: multiply-adds a second and core.
+    """
+
+    counts: list[counting.Count]
+    origin: str
+    rate: float
 
 
 def _check(dtype: str, num_rows: int, num_features: int, num_classes: int) -> None:
@@ -173,12 +217,9 @@ def _memory(job: _Job, compiled: list[compiler.Compiled]) -> estimate.Memory:
     return estimate.memory(compiled, job.slice_, job.num_rows, row_bytes / job.rows_a_chip, 6.0 * weights)
 
 
-def _full_batch(
-    job: _Job, found: dict[str, estimate.Program], num_passes: int, log: Callable[[str], None]
-) -> dict:
+def _full_batch(job: _Job, found: dict[str, estimate.Program], measured: _Measured) -> dict:
     """How long a solve takes, and what that is made of: the fields of `plan.json` that say so."""
-    counts, origin = _counts(job, num_passes, found, log)
-    rate = counting.host_rate(job.num_features, job.classes)
+    counts, origin, rate = measured.counts, measured.origin, measured.rate
     certificate, projected = _certificate(_single(job.config), job.num_rows, job.num_features, job.classes)
     num_batches = -(-job.problems_in_all // job.num_problems)
     shape = job.num_rows, job.num_features, job.outputs
@@ -250,10 +291,18 @@ def _minibatch(job: _Job) -> tuple[estimate.Program, int]:
     return step, options.epochs * -(-rows // batch)
 
 
-def _counts(job: _Job, num_passes: int, found: dict, log: Callable) -> tuple[list[counting.Count], str]:
+def _measured(job: _Job, num_passes: int, log: Callable[[str], None]) -> _Measured:
+    """What is measured of a job, whatever the slice."""
+    counts, origin = _counts(job, num_passes, log)
+    return _Measured(counts, origin, counting.host_rate(job.num_features, job.classes))
+
+
+def _counts(job: _Job, num_passes: int, log: Callable) -> tuple[list[counting.Count], str]:
     """Passes of a solve, as a range, and where they come from."""
     if num_passes:
-        main = "hessian_product" if "hessian_product" in found else "value_and_gradient"
+        asked = programs.requests(job.num_rows, job.num_features, job.classes, job.num_problems)
+        has_products = any(request.name == "hessian_product" for request in asked)
+        main = "hessian_product" if has_products else "value_and_gradient"
         count = counting.Count(job.num_rows, "given", {main: num_passes}, 2.0, 0.0)
         return [count], f"--plan_passes={num_passes}, all of them {main}; 2 on the host"
     config = _single(job.config)

@@ -1,4 +1,51 @@
-"""A plan as a table to read."""
+"""A plan as a table to read, and plans of several slices as one."""
+
+from tf_logreg.plan.choice import Offer, cheapest
+
+
+def of_several(plans: list[dict], offers: list[Offer], deadline_minutes: float) -> str:
+    """The lines for several slices: what the job needs and takes on each, and which of them is cheapest.
+
+    Args:
+        plans: of the same job. offers: of each of them. deadline_minutes: 0 for none.
+    """
+    job = plans[0]
+    lines = [
+        f"{job['num_rows']:,} x {job['num_features']:,}, {job['num_classes']:,} classes, "
+        f"X in {job['dtype']}, solver {job['solver']}",
+        f"Estimates of {job['compiler']}, not a run.",
+        f"passes expected: {job['passes']['origin']}",
+        "",
+        f"{'slice':<14}{'chips':>6}{'GB a chip':>11}{'of':>7}{'fits':>6}{'full-batch s':>22}"
+        f"{'minibatch s':>13}{'cost':>10}{'in time':>9}",
+    ]
+    for plan, one in zip(plans, offers, strict=True):
+        memory = plan["memory"]
+        needed = (memory["x"] + memory["parameters"] + memory["temporaries"]) / 1e9
+        totals = sorted(solve["total"] for solve in plan["full_batch"])
+        span = f"{totals[0]:,.2f} to {totals[-1]:,.2f}" if len(totals) > 1 else f"{totals[0]:,.2f}"
+        cost = "" if one.cost is None else f"{one.cost:,.4f}"
+        in_time = ("yes" if one.in_time else "no") if deadline_minutes else ""
+        lines.append(
+            f"{one.topology:<14}{one.num_chips:>6}{needed:>11.3f}{memory['available'] / 1e9:>7.1f}"
+            f"{'yes' if one.fits else 'NO':>6}{span:>22}{plan['minibatch']['seconds']:>13,.2f}{cost:>10}"
+            f"{in_time:>9}"
+        )
+    return "\n".join([*lines, "", choice(offers, deadline_minutes)])
+
+
+def choice(offers: list[Offer], deadline_minutes: float) -> str:
+    """Which slice is cheapest, in a line; or why none will do."""
+    asked = f" within {deadline_minutes:g} minutes" if deadline_minutes else ""
+    if (best := cheapest(offers)) is not None:
+        what = "fewest chips" if best.cost is None else "cheapest"
+        cost = "" if best.cost is None else f", {best.cost:,.4f} for the fit"
+        return f"{what} that fits{asked}: {best.topology}, {best.seconds:,.1f} s{cost} (estimate)"
+    fitting = [one for one in offers if one.fits]
+    if not fitting:
+        return "none of these slices holds the job (estimate)"
+    soonest = min(fitting, key=lambda one: one.seconds)
+    return f"none fits{asked}: the soonest, {soonest.topology}, takes {soonest.seconds:,.1f} s (estimate)"
 
 
 def table(plan: dict) -> str:
