@@ -54,7 +54,7 @@ def test_evaluate_and_export(command, tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     code, out, err = command("--mode=evaluate", run)
     assert code == 0, err
-    assert out.count("log loss") == 2
+    assert out.count("   log loss") == 2
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert evaluation["metrics"] == result["metrics"]
 

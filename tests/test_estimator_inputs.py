@@ -163,7 +163,7 @@ BAD_PARAMETERS = {
     "output": ("output: expected one of auto, sigmoid", {"output": "probit"}),
     "sigmoid": ("^output: a sigmoid takes two classes", {"output": "sigmoid"}),
     "dtype": ("dtype: expected one of auto, ", {"dtype": "int8"}),
-    "strategy": ("strategy: expected 'auto', one of off, .* Received: 'cloud'", {"strategy": "cloud"}),
+    "strategy": ("strategy: expected one of auto, off, .* Received: 'cloud'", {"strategy": "cloud"}),
     "no strategy": ("strategy: expected", {"strategy": 3}),
     "a TPU that is not there": ("tpu", {"strategy": "tpu"}),
     "penalty_factor": (
