@@ -7,6 +7,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import pets
 import pytest
 import tensorflow as tf
 from absl import flags
@@ -128,3 +129,24 @@ def digits_run(tmp_path_factory, strategies):
     workdir = str(tmp_path_factory.mktemp("digits") / "run")
     result = training.train_and_evaluate(configs.load("digits"), workdir, strategy=strategies["one_device"])
     return workdir, result
+
+
+@pytest.fixture(scope="session")
+def pet_files(tmp_path_factory):
+    """A folder with the bundled table as pets.csv and pets.parquet, and without its label as new.csv."""
+    return pets.write(tmp_path_factory.mktemp("pets"))
+
+
+@pytest.fixture(scope="session")
+def pet_run(pet_files, tmp_path_factory):
+    """A finished run on pets.csv; no test changes its model."""
+    work = tmp_path_factory.mktemp("table") / "run"
+    argv = [
+        "tf_logreg",
+        f"--data={pet_files}/pets.csv",
+        "--label=animal",
+        f"--workdir={work}",
+        *pets.WITH_TEXT,
+    ]
+    assert cli.exit_code(argv, flags.FlagValues()) == 0
+    return work

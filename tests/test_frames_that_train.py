@@ -132,7 +132,7 @@ def test_a_column_that_tells_the_label_is_warned_of_in_python_too(caplog):
     (record,) = [one for one in caplog.records if "a leak?" in one.message]
     assert record.levelname == "WARNING"
     assert "told: a leak?" in model.summary()
-    with pytest.warns(UserWarning, match="'told': a leak?"):
+    with pytest.warns(UserWarning, match=r"told: a leak\?"):
         tf_logreg.LogisticRegression().fit(
             pd.DataFrame({"told": frame["told"], "word": ["a", "b"] * 40}), frame["y"]
         )

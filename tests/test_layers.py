@@ -17,7 +17,8 @@ ALLOWED = {
     "cli": {
         "command_line_flags", "startup", "modes", "training", "plan", "results", "model", "config", "devices", "signals", "errors",
     },
-    "command_line_flags": {"config", "devices", "storage", "errors"},
+    "command_line_flags": {"config", "precedence", "devices", "storage", "errors"},
+    "precedence": {"config", "faults"},
     "modes": {
         "config", "fit", "results", "export", "tables", "data", "model", "devices", "storage", "errors",
     },

@@ -53,10 +53,8 @@ def run(values: flags.FlagValues) -> None:
         )
     }
     kind = values.distribution_strategy
-    if (
-        values.mode == "export" and kind == "auto"
-    ):  # which computes nothing, and leaves a TPU to those that do
-        kind = "off"
+    if values.mode == "export" and kind == "auto":
+        kind = "off"  # an export computes nothing, and leaves a TPU to those that do
     strategy = strategies.make_strategy(kind, **where, job=_job(values))
     with workers.of(strategy).watched():
         _run_mode(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})

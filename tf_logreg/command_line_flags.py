@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_logreg import config as configs
-from tf_logreg import storage
+from tf_logreg import precedence, storage
 from tf_logreg.devices import choices
 from tf_logreg.errors import InputError
 
@@ -181,7 +181,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
         define(values, argv)
         rest = values(argv)
         if values.config is not None:
-            configs.settle(values.config, values["config"].override_values)
+            precedence.settle(values.config, values["config"].override_values)
             values.config.lock()
     except (
         flags.Error,

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from tf_logreg.data import encoders
 from tf_logreg.data import load as sources
+from tf_logreg.fit import inference_settings
 from tf_logreg.fit.minibatch import early_stopping
 from tf_logreg.fit.path import strengths
 from tf_logreg.solvers import load as solvers
@@ -51,7 +52,7 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
     yield from _objective_faults(config)
     yield from _solver_faults(config)
     yield from _path_faults(config)
-    yield from _inference_faults(config)
+    yield from inference_settings.faults(config)
     yield from _minibatch_faults(config)
     for field in ("checkpoint.every_steps", "evaluate.max_rows", "evaluate.max_bytes"):
         yield from _check(config, field, lambda v: v >= 0, "a whole number >= 0")
@@ -223,46 +224,6 @@ def _minibatch_faults(config: ConfigDict) -> Iterator[str]:
         yield (
             "minibatch.early_stopping.metric: expected '' without data.validation_fraction and "
             f"data.validation_split. Received: {metric!r}."
-        )
-
-
-def _inference_faults(config: ConfigDict) -> Iterator[str]:
-    """What is wrong with the section inference, and what rules standard errors out."""
-    asked = config.inference
-    known = ("", "nonrobust", "HC0", "HC1", "cluster", "cluster_small")
-    yield from _check(
-        config, "inference.cov_type", known.__contains__, f"one of {', '.join(known[1:])} or ''"
-    )
-    yield from _check(config, "inference.level", lambda v: 0 < v < 1, "a share in (0, 1)")
-    kinds = ("frequency", "sampling")
-    yield from _check(config, "inference.weights", kinds.__contains__, f"one of {', '.join(kinds)}")
-    tests = ("wald", "lr", "score")
-    if not set(asked.tests) <= set(tests):
-        yield f"inference.tests: expected some of {', '.join(tests)}. Received: {tuple(asked.tests)!r}."
-    if not asked.cov_type:
-        return
-    reason = {
-        "l1, l2, C": (config.l1 or config.l2 or config.C)
-        and "a penalty pulls coefficients towards zero, so "
-        "that their standard errors do not say how far they are from the truth: take 0.0",
-        "path.penalty": config.path.penalty and "the same is true of a chosen penalty: take ''",
-        "class_weight": config.class_weight and "the rows are weighted as they did not come: take ''",
-        "solver.name": config.solver.name == "minibatch" and "minibatches end near no optimum: take 'auto'",
-    }
-    for field, why in reason.items():
-        if why:
-            yield f"{field}: expected none with inference.cov_type, as {why}."
-    if asked.cov_type.startswith("cluster") and not config.data.group:
-        yield "data.group: expected the column of the groups with inference.cov_type='cluster'. Received: ''."
-    if set(asked.tests) & {"lr", "score"} and asked.cov_type != "nonrobust":
-        yield (
-            "inference.tests: expected 'wald' alone with a robust inference.cov_type, as the others "
-            f"rest on the likelihood. Received: {tuple(asked.tests)!r}, {asked.cov_type!r}."
-        )
-    if asked.weights == "sampling" and asked.cov_type == "nonrobust":
-        yield (
-            "inference.cov_type: expected a robust kind with inference.weights='sampling'. Received: "
-            "'nonrobust', which takes each row for as many as its weight."
         )
 
 

@@ -1,42 +1,20 @@
 """Rows behind a Keras encoder: from a file that runs no code, by name, or in Python; made once, and kept."""
 
 import json
-import pathlib
 import shutil
-import zipfile
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tfds_sets
+from small_encoders import DRAW, IMAGES, SIZE, Mine, Y, config_of, convolutions, features
 
 import tf_logreg
 from tf_logreg import config as configs
 from tf_logreg import training
-from tf_logreg.data import dataset, embeddings, encoders, kept_rows
-from tf_logreg.data.encoders import Encoding
+from tf_logreg.data import applications, dataset, embeddings, encoders, kept_rows
 from tf_logreg.errors import InputError
 from tf_logreg.modes import evaluate
-
-SIZE = (10, 8)
-DRAW = np.random.default_rng(0)
-IMAGES, Y = DRAW.integers(0, 256, (70, *SIZE, 3), dtype=np.uint8), np.arange(70) % 2
-
-
-def convolutions(shape=(*SIZE, 3), *, seed=0, last=None):
-    """A small encoder of images: a vector of 5."""
-    keras.utils.set_random_seed(seed)
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input(shape),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(5, 3, activation="relu"),
-            layers.BatchNormalization(),
-            last or layers.GlobalAveragePooling2D(),
-        ]
-    )
 
 
 def vectors(model, images):
@@ -53,27 +31,6 @@ def file(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("encoder") / "small.keras"
     model.save(path)
     return str(path)
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    return tfds_sets.prepare(tfds_sets.Photographs, tmp_path_factory.mktemp("photographs"))
-
-
-def config_of(tmp_path, encoder="", **more):
-    """A config of the images in .npy files."""
-    for name, array in {"x": IMAGES, "y": Y}.items():
-        np.save(tmp_path / f"{name}.npy", array)
-    config = configs.get_config()
-    config.data.source, config.data.args = "npy", {name: str(tmp_path / f"{name}.npy") for name in "xy"}
-    config.data.update(encoder=encoder, cache_dir=str(tmp_path / "cache"), test_fraction=0.2, **more)
-    config.l2 = 0.1
-    return config
-
-
-def features(config, **encoding):
-    source, _ = dataset.read_data(config, encoding=Encoding(**encoding))
-    return source.host(np.arange(70)).x
 
 
 def test_the_features_are_what_the_encoder_says_of_each_row(tmp_path, file, model, strategies):
@@ -243,7 +200,7 @@ class TestApplications:
             np.testing.assert_allclose(encoder.encode(tf.constant(images)), expected, rtol=1e-3, atol=1e-4)
 
     def test_every_name_is_an_application_of_keras(self):
-        for name, module in encoders.APPLICATIONS.items():
+        for name, module in applications.APPLICATIONS.items():
             assert callable(getattr(keras.applications, name))
             assert callable(getattr(keras.applications, module).preprocess_input)
 
@@ -296,62 +253,6 @@ def test_faults_of_a_config(data, message):
         configs.validate(config)
 
 
-def functional(outputs):
-    """A model from an image to what `outputs` makes of it."""
-    image = keras.Input((*SIZE, 3))
-    return keras.Model(image, outputs(image))
-
-
-def two_inputs():
-    some = [keras.Input((*SIZE, 3)) for _ in range(2)]
-    return keras.Model(some, keras.layers.Flatten()(some[0] + some[1]))
-
-
-class Mine(keras.Model):
-    """A model with code of its own."""
-
-    def __init__(self, last):
-        super().__init__()
-        self.last = last
-
-    def call(self, x):
-        return self.last(keras.ops.mean(x, axis=(1, 2)))
-
-
-def in_training(layer):
-    """A model with a layer that works as in training whenever it is called."""
-    return Mine(lambda x: layer(x, training=True))
-
-
-NO_ENCODERS = {
-    "feature maps": (lambda: convolutions(last=keras.layers.ReLU()), r"a vector of each row, shape \(d,\). .*gives \(8, 6, 5\); keras.layers.GlobalAveragePooling2D\(\)"),
-    "one number": (lambda: functional(lambda x: keras.ops.mean(x, axis=(1, 2, 3))), r"which gives \(\)\."),
-    "two outputs": (lambda: functional(lambda x: [keras.layers.Flatten()(x)] * 2), "one output. Received: .* a list"),
-    "two inputs": (two_inputs, "one input. Received: one with 2"),
-    "other images": (lambda: convolutions((12, 12, 3)), r"rows of shape \(10, 8, 3\). Received: one that takes \(12, 12, 3\); data.args.resize=\(12, 12\)"),
-    "other rows": (lambda: keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)]), r"Received: one that takes \(7,\)\."),
-    "batch normalisation in training": (lambda: in_training(keras.layers.BatchNormalization()), r"depends on its row alone. .*gives 4 rows others in a batch of 4 than in one of 32, .*BatchNormalization"),
-    "the mean of a batch": (lambda: functional(lambda x: keras.ops.mean(x - keras.ops.mean(x, axis=0), axis=(1, 2))), "depends on its row alone"),
-    "dropout in training": (lambda: in_training(keras.layers.Dropout(0.5)), "depends on its row alone"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("make", "message"), NO_ENCODERS.values(), ids=NO_ENCODERS)
-def test_models_that_are_no_encoders(tmp_path, make, message):
-    config = config_of(tmp_path, encoders.IN_PYTHON)
-    with pytest.raises(InputError, match=message):
-        features(config, model=make())
-
-
-def test_a_model_that_fails_with_the_rows(tmp_path):
-    class Failing(Mine):
-        def call(self, x):
-            raise TypeError("no images, please")
-
-    with pytest.raises(InputError, match=r"takes rows of shape \(10, 8, 3\). Received: .*no images, please"):
-        features(config_of(tmp_path, encoders.IN_PYTHON), model=Failing(None))
-
-
 def test_what_python_gives_for_an_encoder(tmp_path, model, strategies):
     config = config_of(tmp_path)
     with pytest.raises(InputError, match=r"encoder: expected a keras.Model. Received: str"):
@@ -377,73 +278,3 @@ def test_sparse_rows(tmp_path, model):
     config.data.source, config.data.args = "libsvm", {"path": str(tmp_path / "a.libsvm")}
     with pytest.raises(InputError, match=r"data.encoder: expected '' with sparse rows"):
         features(config, model=model)
-
-
-class TestFiles:
-    """No file runs code, and what is wrong with one is named."""
-
-    def refuse(self, path, tmp_path, message):
-        with pytest.raises(InputError, match=message) as error:
-            features(config_of(tmp_path, str(path)))
-        assert "\n" not in str(error.value)
-
-    def test_a_lambda_layer_does_not_run(self, tmp_path):
-        path, trace = tmp_path / "lambda.keras", str(tmp_path / "it_ran")
-        lambda_ = keras.layers.Lambda(lambda x: (open(trace, "w").close(), x)[1], name="harmless")
-        made = functional(lambda x: keras.layers.Flatten()(lambda_(x)))
-        made.save(path)
-        pathlib.Path(trace).unlink(missing_ok=True)
-        self.refuse(
-            path, tmp_path, r"layers whose code is in Keras, .* Received: Lambda 'harmless' in .*lambda.keras"
-        )
-        assert not pathlib.Path(trace).exists()
-
-    @pytest.mark.parametrize(
-        "layer",
-        [
-            {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "evil"}},
-            {"module": "os", "class_name": "system", "config": "id"},
-            {"module": "keras.src.saving.saving_lib", "class_name": "load_model", "config": {}},
-            {"module": "keras.utils", "class_name": "get_file", "config": {}},
-            {"module": "builtins", "class_name": "function", "config": "eval"},
-            {"module": None, "class_name": "__lambda__", "config": {}},
-            {"module": 3, "class_name": "Dense", "config": {}},
-            {"module": "keraslike.layers", "class_name": "Dense", "config": {}},
-        ],
-        ids=lambda layer: layer["class_name"],
-    )
-    def test_classes_that_are_not_keras_own(self, tmp_path, file, layer):
-        path = tmp_path / "crafted.keras"
-        with zipfile.ZipFile(file) as good, zipfile.ZipFile(path, "w") as bad:
-            for name in good.namelist():
-                content = good.read(name)
-                if name == "config.json":
-                    config = json.loads(content)
-                    config["config"]["layers"].append(layer)
-                    content = json.dumps(config)
-                bad.writestr(name, content)
-        self.refuse(
-            path,
-            tmp_path,
-            f"Received: {layer['class_name']} in .*crafted.keras.*takes a model with your own code",
-        )
-
-    def test_files_that_are_no_models(self, tmp_path, file):
-        self.refuse(tmp_path / "none.keras", tmp_path, r"data.encoder: no such file. Received: .*none.keras")
-        path = tmp_path / "bad.keras"
-        path.write_text("hello")
-        self.refuse(path, tmp_path, r"a model that keras.Model.save wrote .*bad.keras' \(BadZipFile")
-        with zipfile.ZipFile(path, "w") as bad:
-            bad.writestr("config.json", "[]")
-        self.refuse(path, tmp_path, "a model that keras.Model.save wrote")
-        shutil.copy(file, path)
-        with zipfile.ZipFile(path, "a") as bad:
-            bad.writestr("assets/vocabulary.txt", "a")
-        self.refuse(
-            path,
-            tmp_path,
-            r"of config.json, metadata.json, model.weights.h5 alone. .*'assets/vocabulary.txt'",
-        )
-        shutil.copy(file, path)
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        self.refuse(path, tmp_path, "a model that keras.Model.save wrote")

@@ -21,7 +21,7 @@ time.sleep(600)
 
 
 def machine(root, *files, makers=("0x8086",)):
-    """A folder with device files, and a PCI device of each maker."""
+    """A folder with device files, and a PCI device of each maker, or 'maker device'."""
     for name in files:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,8 @@ def machine(root, *files, makers=("0x8086",)):
     for place, maker in enumerate(makers):
         folder = root / "sys/bus/pci/devices" / str(place)
         folder.mkdir(parents=True)
-        (folder / "vendor").write_text(f"{maker}\n")
+        for name, number in zip(("vendor", "device"), maker.split(), strict=False):
+            (folder / name).write_text(f"{number}\n")
     return str(root)
 
 
@@ -59,6 +60,13 @@ def test_chips_and_their_library_are_a_tpu(tmp_path, names):
     )
     assert choose(found, num_gpus=0).kind == "one_device"  # another thing was asked for
     assert choose(found, num_virtual_cpus=2).kind == "mirrored"
+
+
+@pytest.mark.parametrize(("device", "is_tpu"), [("0x0063", True), ("0x0042", False), ("0x001f", False)])
+def test_a_network_card_of_googles_is_no_tpu(tmp_path, device, is_tpu):
+    """Virtual machines have gVNIC, and any device may be handed through to one as /dev/vfio/0."""
+    root = machine(tmp_path, "dev/vfio/0", "lib/libtpu.so", makers=("0x8086 0x1237", f"0x1ae0 {device}"))
+    assert look(root).has_tpu == is_tpu
 
 
 def test_the_library_is_found_as_a_package_and_by_its_variable(tmp_path):

@@ -1,68 +1,16 @@
 """Standard errors, tests and statistics of fits are those of statsmodels and of textbooks; else they are refused."""
 
-import itertools
-
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from fitted_errors import cancer, fitted, noisy_iris, planted, spector
 from problems import sparse_rows
-from sklearn import datasets
 
-from tf_logreg import config as configs
-from tf_logreg.data import arrays
-from tf_logreg.data import dataset as make
-from tf_logreg.data.sparse_arrays import from_sparse
-from tf_logreg.devices.devices import Devices
-from tf_logreg.errors import InputError
-from tf_logreg.exact import information
-from tf_logreg.exact.host import Block
-from tf_logreg.fit import learn
-from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.model import inference as inferences
 from tf_logreg.model import summary
 
 PEER = dict(disp=0, tol=1e-14, maxiter=200, warn_convergence=False)
-DEVICES = Devices(dtype="float64")
-
-
-def fitted(x, y, *, weight=None, group=None, **asked):
-    """The fit, with what it says of its errors."""
-    config = configs.get_config()
-    bias = asked.pop("bias", True)
-    config.model.bias, config.solver.tol = bias, 1e-9
-    config.inference.update({"cov_type": "nonrobust", **asked})
-    config.data.group = "" if group is None else "group"
-    names = tuple(str(k) for k in range(y.max() + 1))
-    extras = {} if group is None else {"group": group}
-    kind = arrays.from_arrays if isinstance(x, np.ndarray) else from_sparse
-    source = kind(x, y.astype(np.int32), class_names=names, weight=weight, extras=extras)
-    dataset = make.of_rows(source, {"train": np.arange(len(y))}, config, DEVICES)
-    learn.check(config, dataset, DEVICES)
-    return learn.learn(config, dataset, DEVICES, Monitor())
-
-
-def spector():
-    found = sm.datasets.spector.load()
-    return np.asarray(found.exog), np.asarray(found.endog).astype(int)
-
-
-def cancer():
-    x, y = datasets.load_breast_cancer(return_X_y=True)
-    return x[:, [0, 1, 4, 5, 8, 9, 11, 14, 18, 19]], y
-
-
-def noisy_iris():
-    x, y = datasets.load_iris(return_X_y=True)
-    rng = np.random.default_rng(1)
-    return x, np.where(rng.random(150) < 0.3, rng.integers(0, 3, 150), y)
-
-
-def planted(classes, num_rows=2000, num_features=8):
-    rng = np.random.default_rng(classes)
-    x = rng.normal(size=(num_rows, num_features)) * rng.uniform(0.1, 30, num_features) + 5
-    logits = x @ (rng.normal(size=(num_features, classes)) / x.std(axis=0)[:, None])
-    return x, (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
 
 
 @pytest.mark.parametrize("data", [spector, cancer, lambda: planted(2)], ids=["spector", "cancer", "planted"])
@@ -251,71 +199,12 @@ def test_separated_classes_have_no_errors_and_it_is_said():
     assert fit.no_inference.startswith("no standard errors, as the fit is separated")
 
 
-@pytest.mark.parametrize("power", [0, 1, 2])
-def test_blocks_add_up(power):
-    x, y = noisy_iris()
-    weight = np.random.default_rng(0).uniform(0.5, 2, 150)
-    theta = np.random.default_rng(1).normal(size=(5, 2)) / 10
-    columns = information.Columns(np.arange(4), x.mean(axis=0), np.ones(4), True)
-
-    def block(at):
-        return Block(x[at], y[at], weight[at], np.zeros((len(x[at]), 1)), np.zeros(len(x[at]), int))
-
-    whole = information.of_rows([block(slice(None))], theta, columns, power=power)
-    parts = [block(slice(a, b)) for a, b in itertools.pairwise([0, 40, 41, 150])]
-    for ours, theirs in zip(
-        vars(information.of_rows(parts, theta, columns, power=power)).values(),
-        vars(whole).values(),
-        strict=True,
-    ):
-        if theirs is not None:
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-10)
-
-
 def test_an_inference_comes_back_from_its_file():
     found = fitted(*spector(), tests=("wald", "lr")).model.inference
     again = inferences.of_arrays(inferences.to_arrays(found))
     assert inferences.to_arrays(again).keys() == inferences.to_arrays(found).keys()
     for name, values in inferences.to_arrays(found).items():
         np.testing.assert_array_equal(inferences.to_arrays(again)[name], values)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"l2": 1e-3}, "l1, l2, C: expected none with inference.cov_type"),
-        ({"class_weight": "balanced"}, "class_weight: expected none"),
-        ({"solver.name": "minibatch"}, "solver.name: expected none"),
-        ({"inference.cov_type": "HC3"}, "inference.cov_type: expected one of nonrobust"),
-        ({"inference.cov_type": "cluster"}, "data.group: expected the column of the groups"),
-        ({"inference.weights": "sampling"}, "expected a robust kind"),
-        ({"inference.level": 1.0}, "inference.level: expected a share"),
-        ({"inference.tests": ("lr",), "inference.cov_type": "HC0"}, "expected 'wald' alone with a robust"),
-        ({"inference.tests": ("f",)}, "inference.tests: expected some of wald, lr, score"),
-    ],
-)
-def test_refused(changes, message):
-    config = configs.get_config()
-    config.inference.cov_type = "nonrobust"
-    config.update_from_flattened_dict(changes)
-    with pytest.raises(InputError, match=message):
-        configs.validate(config)
-
-
-def test_refused_with_the_data():
-    x, y = noisy_iris()
-    with pytest.raises(InputError, match=r"inference\.reference: expected one of"):
-        fitted(x, y, reference="setosa")
-    with pytest.raises(InputError, match=r"expected more rows than 10 coefficients for 'HC1'"):
-        fitted(x, y, weight=np.full(150, 1 / 150), cov_type="HC1")
-    with pytest.raises(InputError, match=r"data\.group: expected at least two groups"):
-        fitted(x, y, group=np.zeros(150), cov_type="cluster")
-    with pytest.raises(InputError, match=r"data\.group: expected a group in each training row.*1 rows"):
-        fitted(x, y, group=np.r_[np.nan, np.arange(149)], cov_type="cluster")
-    with pytest.raises(InputError, match=r"expected row weights between"):
-        fitted(x, y, weight=np.full(150, 1e30))
-    with pytest.raises(InputError, match=r"inference\.reference: expected '0', the first of two classes"):
-        fitted(x, (y > 1).astype(int), reference="1")
 
 
 def test_a_notebook_shows_errors_in_columns():
@@ -327,24 +216,3 @@ def test_a_notebook_shows_errors_in_columns():
     assert len({len(line) for line in named}) == 1
     assert f"{model.inference.std_error[0, 0]:.5g}" in "\n".join(text)
     assert summary.error_lines({"inference": {"missing": "no standard errors"}}) == ["  no standard errors."]
-
-
-@pytest.mark.parametrize("name", ["linear_probe", "iris", "synthetic", "table", "digits"])
-def test_shipped_configs_need_no_other_flag(name):
-    config = configs.load(name)
-    config.inference.cov_type = "nonrobust"
-    configs.settle(config, ["inference.cov_type"])
-    faults = [
-        line
-        for line in faults_of(config)
-        if not line.startswith("data.")  # the table's own path and label
-    ]
-    assert not faults
-
-
-def faults_of(config):
-    try:
-        configs.validate(config)
-    except InputError as error:
-        return str(error).splitlines()
-    return []

@@ -18,7 +18,8 @@ def scaled(data):
     return (x - x.mean(axis=0)) / x.std(axis=0), y.astype(np.int32)
 
 
-@pytest.mark.parametrize(("num_classes", "optimizer"), [(2, "SGD"), (4, "Adam")])
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+@pytest.mark.parametrize("num_classes", [2, 4])
 def test_mirrored_is_one_device_after_300_steps(strategies, tmp_path, optimizer, num_classes):
     # 210 rows in batches of 32 leave a last batch of 18, which does not fill the second replica.
     x, y, weight = random_problem(210, 6, num_classes)

@@ -49,8 +49,7 @@ def encoded(estimator: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Sc
     if ignored:
         reasons = ", ".join(f"{column.name!r} ({column.kind.why})" for column in ignored)
         warnings.warn(f"X: columns that are left out: {reasons}.", UserWarning, stacklevel=4)
-    told = [f"{c.name!r}: {note}" for c in schema.columns for note in c.seen.notes if leaks.MARK in note]
-    if told:
+    if told := leaks.said(schema.columns):
         warnings.warn(f"X: {'; '.join(told)}.", UserWarning, stacklevel=4)
     return encoding.encode(schema, table), schema
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from tf_logreg import names
 from tf_logreg.data import digest, identity, moments, scan, shards, split, tabular, units, views
 from tf_logreg.data import folds as make_folds
-from tf_logreg.data.encoders import Encoding
+from tf_logreg.data.encoders import HERE, Encoding
 from tf_logreg.data.load import PATHS, TABLES, load, opened
 from tf_logreg.data.source import Source, with_offset
 from tf_logreg.data.stream import Stream
@@ -160,7 +160,7 @@ def read_data(
     class_names: tuple[str, ...] = (),
     outputs: int = 0,
     schema: Schema | None = None,
-    encoding: Encoding = Encoding(),  # noqa: B008 (it does not change)
+    encoding: Encoding = HERE,
 ) -> tuple[Source, dict[str, np.ndarray]]:
     """The source that the config names and its row ids by role: train, validation, test.
 
@@ -250,7 +250,7 @@ def with_offset_of(source: Source, config: ConfigDict, outputs: int = 0) -> Sour
 
 def read_unchanged(
     config: ConfigDict,
-    encoding: Encoding = Encoding(),  # noqa: B008 (it does not change)
+    encoding: Encoding = HERE,
 ) -> tuple[Source, dict[str, np.ndarray], dict]:
     """`read_data`, and the digests of the files that it read.
 

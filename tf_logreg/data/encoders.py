@@ -18,32 +18,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import storage
-from tf_logreg.data import digest, keras_file
+from tf_logreg.data import applications, digest, keras_file
+from tf_logreg.data.applications import APPLICATIONS
 from tf_logreg.errors import InputError, brief
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-# Keras' applications by their modules, whose `preprocess_input` brings bytes to what each was trained on.
-_MODULES = {
-    "convnext": ("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
-    "densenet": ("DenseNet121", "DenseNet169", "DenseNet201"),
-    "efficientnet": tuple(f"EfficientNetB{k}" for k in range(8)),
-    "efficientnet_v2": tuple(f"EfficientNetV2{k}" for k in ("B0", "B1", "B2", "B3", "S", "M", "L")),
-    "inception_resnet_v2": ("InceptionResNetV2",),
-    "inception_v3": ("InceptionV3",),
-    "mobilenet": ("MobileNet",),
-    "mobilenet_v2": ("MobileNetV2",),
-    "mobilenet_v3": ("MobileNetV3Small", "MobileNetV3Large"),
-    "nasnet": ("NASNetMobile", "NASNetLarge"),
-    "resnet": ("ResNet50", "ResNet101", "ResNet152"),
-    "resnet_v2": ("ResNet50V2", "ResNet101V2", "ResNet152V2"),
-    "vgg16": ("VGG16",),
-    "vgg19": ("VGG19",),
-    "xception": ("Xception",),
-}
-APPLICATIONS = {name: module for module, names in _MODULES.items() for name in names}
 IN_PYTHON = "given in Python"  # data.encoder of a run whose encoder was a model in Python
 ENDING = ".keras"
 
@@ -59,6 +41,9 @@ class Encoding:
 
     strategy: tf.distribute.Strategy | None = None
     model: keras.Model | None = None
+
+
+HERE = Encoding()  # by this machine's one device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +139,7 @@ def load(
         identity["files"] = sorted(one["sha256"] for one in digest.digests(paths, {}).values())
         with strategy.scope():
             if encoder in APPLICATIONS:
-                made, prepare = _application(encoder, paths[weights], row_shape)
+                made, prepare = applications.load(encoder, paths[weights], row_shape)
             else:
                 made, prepare = keras_file.load(paths[encoder], "data.encoder"), _as_it_is
     return _checked(made, prepare, row_shape, name, identity)
@@ -220,30 +205,6 @@ def _of_strategy(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.
                 "encoder: expected a functional or sequential model with several devices, which each need a "
                 f"copy. Received: one that cannot be copied ({type(error).__name__}: {brief(error)})."
             ) from None
-
-
-def _application(name: str, weights: str, row_shape: tuple[int, ...]) -> tuple[keras.Model, Callable]:
-    """An application of Keras without its last layer, its features averaged over the image."""
-    import keras
-
-    if len(row_shape) != 3 or row_shape[-1] != 3:
-        raise InputError(
-            f"data.encoder: expected rows that are images (height, width, 3) for {name}. Received: rows of "
-            f"shape {row_shape}."
-        )
-    module = getattr(keras.applications, APPLICATIONS[name])
-    try:
-        made = getattr(keras.applications, name)(
-            include_top=False, weights=None, pooling="avg", input_shape=row_shape
-        )
-    except ValueError as error:  # images that are too small
-        raise InputError(
-            f"data.encoder: {name} cannot take images of shape {row_shape}: {brief(error)}"
-        ) from None
-    expected = f"weights of {name} without its last layer ('notop')"
-    with keras_file.reading(weights, "data.encoder_weights", expected):
-        made.load_weights(weights)
-    return made, module.preprocess_input
 
 
 def _checked(

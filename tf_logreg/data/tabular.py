@@ -85,14 +85,15 @@ def read(
 def _say(schema: Schema) -> None:
     """Logs which columns are left out, and the hints and warnings of a schema, as far as they are few."""
     ignored = [f"{c.name!r} ({c.kind.why})" for c in schema.columns if isinstance(c.kind, kinds.Ignored)]
+    told = leaks.said(schema.columns)
     notes = [f"{column.name}: {note}" for column in schema.columns for note in column.seen.notes]
-    notes.sort(key=lambda note: leaks.MARK not in note)
+    notes = told + [note for note in notes if note not in told]
     if ignored:
         more = f", ... ({len(ignored)} in all)" if len(ignored) > _MOST_SAID else ""
         log.info("Columns that are left out: %s%s.", ", ".join(ignored[:_MOST_SAID]), more)
     for note in notes[:_MOST_SAID]:
         # Warnings are seen from Python too, where nobody has asked for a log.
-        log.log(logging.WARNING if leaks.MARK in note else logging.INFO, "To look at: %s", note)
+        log.log(logging.WARNING if note in told else logging.INFO, "To look at: %s", note)
     if len(notes) > _MOST_SAID:
         log.info("To look at: %d columns more; --mode=describe names them.", len(notes) - _MOST_SAID)
 

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 import psutil
 
 _GOOGLE = "0x1ae0"  # the maker of a PCI device
+# Google's other devices, which virtual machines without a TPU have: the network card gVNIC (Linux,
+# drivers/net/ethernet/google/gve/gve.h), and a disk. New TPUs have new numbers.
+_CARDS = ("0x0042", "0x001f")
 LOCK_FILE = "/tmp/libtpu_lockfile"  # locked while a process has the TPU
 _LIBRARY_FILES = ("lib/libtpu.so", "usr/lib/libtpu.so")  # where images of Cloud TPU have it
 
@@ -53,7 +56,7 @@ def look(
         find_module: of a module's name, None where it is not installed.
     """
     chips = _files(root, "dev/accel[0-9]*", "dev/vfio/[0-9]*")
-    if not _has_device_of_google(root):  # other devices have such files too
+    if not _has_tpu_on_bus(root):  # other devices have such files too
         chips = ()
     gpus = _files(root, "dev/nvidia[0-9]*", "dev/dxg")
     if environ.get("CUDA_VISIBLE_DEVICES", "0").strip().split(",")[0] in ("", "-1"):
@@ -178,11 +181,18 @@ def _files(root: str, *patterns: str) -> tuple[str, ...]:
     return tuple(sorted(file for pattern in patterns for file in glob.glob(os.path.join(root, pattern))))
 
 
-def _has_device_of_google(root: str) -> bool:
-    """Whether a PCI device is Google's; True where the system does not show them."""
-    makers = _files(root, "sys/bus/pci/devices/*/vendor")
-    found = set()
-    for maker in makers:
-        with contextlib.suppress(OSError), open(maker) as file:
-            found.add(file.read().strip())
-    return _GOOGLE in found or not makers
+def _has_tpu_on_bus(root: str) -> bool:
+    """Whether a PCI device is Google's and no card of a virtual machine's; True where none is shown."""
+    found = []
+    for folder in map(os.path.dirname, _files(root, "sys/bus/pci/devices/*/vendor")):
+        with contextlib.suppress(OSError), open(os.path.join(folder, "vendor")) as file:
+            maker = file.read().strip()
+            found.append(maker == _GOOGLE and _device(folder) not in _CARDS)
+    return any(found) or not found
+
+
+def _device(folder: str) -> str:
+    """The kind of a PCI device, '' where it is not shown."""
+    with contextlib.suppress(OSError), open(os.path.join(folder, "device")) as file:
+        return file.read().strip()
+    return ""

@@ -1,25 +1,20 @@
-"""Inference of a fit without penalties: its optimum by Newton's method in float64, and standard errors there.
-
-A coefficient that is off by delta raises n times the objective by about delta^2 / (2 se^2), so it is within
-sqrt(2 n gap) standard errors of the optimum. Newton steps go on until n times the gap is at most 1e-12.
-"""
+"""Inference of a fit without penalties: its optimum to the last digit, and standard errors there."""
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
-import scipy.special
 from ml_collections import ConfigDict
 
-from tf_logreg.data import host_rows, moments, shards
+from tf_logreg.data import moments
 from tf_logreg.data.dataset import Dataset
+from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.exact import information
-from tf_logreg.exact.host import Block
-from tf_logreg.fit.full_batch import optimum
+from tf_logreg.fit import likelihood
+from tf_logreg.fit.full_batch import null_model, optimum
+from tf_logreg.fit.likelihood import Maximum, Rows
 from tf_logreg.fit.result import Fit, Status
 from tf_logreg.model import head as heads
 from tf_logreg.model.inference import Inference
@@ -28,8 +23,6 @@ from tf_logreg.names import describe, told_apart
 
 log = logging.getLogger(__name__)
 
-_GAP = 1e-12  # of n times the objective
-_MOST_STEPS = 30
 _MATRICES = 6  # of the information's size, in memory at once beside those of each core
 _TAKES_PART = 1e-4  # of a column in a combination that the rows do not determine
 
@@ -93,31 +86,6 @@ def _check_groups(settings: ConfigDict, dataset: Dataset) -> int:
     return count
 
 
-class _Rows(NamedTuple):
-    """Where sums over the training rows come from: this worker's blocks, and all workers' sums."""
-
-    read: Callable[[], Iterator[Block]]
-    devices: Devices
-    num_groups: int  # 0 where rows have no groups
-
-    def sums(self, theta: np.ndarray, columns: information.Columns, power: int = 0) -> information.Sums:
-        """Sums at theta; `power` as in `information.of_rows`."""
-        groups = self.num_groups if power else 0
-        return information.of_rows(
-            self.read(), theta, columns, self.devices.gather, power=power, num_groups=groups
-        )
-
-
-class _Maximum(NamedTuple):
-    """Where the likelihood of some columns is largest."""
-
-    theta: np.ndarray
-    sums: information.Sums
-    inverse: np.ndarray
-    null: np.ndarray
-    gap: float  # of n times the objective, about
-
-
 def with_inference(settings: ConfigDict, fit: Fit, dataset: Dataset, devices: Devices) -> Fit:
     """The fit at its optimum with its inference, where that was asked for.
 
@@ -143,49 +111,14 @@ def with_inference(settings: ConfigDict, fit: Fit, dataset: Dataset, devices: De
     columns = information.Columns(
         np.arange(dataset.num_features), affine.shift, affine.scale, settings.model.bias, reference
     )
-    rows = _rows(settings, dataset, devices, columns.size * (len(names) - 1))
-    least = _least(columns.size * (len(names) - 1), dataset.source.x_dtype)
-    found = _maximum(rows, _theta(fit, columns, dataset), columns, least)
-    tests = _tests(asked.tests, rows, found, columns, dataset, least)
-    if settings.data.offset:
-        null = -_restricted(rows, found, columns, np.arange(0), least).sums.loss
-    else:
-        null = _log_likelihood_of_shares(dataset.all_moments.class_weight_sum, bias=columns.bias)
+    rows = likelihood.rows_of(settings, dataset, devices, columns.size * (len(names) - 1))
+    found = likelihood.maximum(rows, _theta(fit, columns, dataset), columns)
+    tests = _tests(asked.tests, rows, found, columns, dataset)
+    null = _null(settings, fit, rows, found, columns, dataset)
     inference = _inference(settings, rows, found, null, columns, dataset, tests)
     if inference.undetermined:
         log.warning("inference: %s", inference.undetermined)
     return _polished(fit, found.theta, columns, dataset, inference)
-
-
-def _least(size: int, dtype: np.dtype) -> float:
-    """The share of a combination of columns that may be rounding, of the matrix or of the given numbers."""
-    return max(100 * size * float(np.finfo(np.float64).eps), (8 * float(np.finfo(dtype).eps)) ** 2)
-
-
-def _rows(settings: ConfigDict, dataset: Dataset, devices: Devices, size: int) -> _Rows:
-    """The training rows of this worker, with their groups."""
-    asked, source = settings.inference, dataset.source
-    group, num_groups = np.zeros(len(dataset.train), np.int64), 0
-    if asked.cov_type.startswith("cluster"):
-        of_row = np.asarray(source.extras[settings.data.group])[dataset.train]
-        values, group = np.unique(of_row, return_inverse=True)
-        num_groups = len(values)
-    team = devices.workers
-
-    def mine(array: np.ndarray) -> np.ndarray:
-        return shards.rows_of(array, team.replicas, devices.replicas)
-
-    elements = information.rows_in_block(source.numbers_a_row, size) * source.numbers_a_row
-    own, own_group = mine(dataset.train), mine(group)
-
-    def read() -> Iterator[Block]:
-        start = 0
-        for batch in host_rows.host_batches(source, own, elements):
-            stop = start + len(batch.y)
-            yield Block(batch.x, batch.y, batch.weight, batch.offset, own_group[start:stop])
-            start = stop
-
-    return _Rows(read, devices, num_groups)
 
 
 def _theta(fit: Fit, columns: information.Columns, dataset: Dataset) -> np.ndarray:
@@ -198,81 +131,41 @@ def _theta(fit: Fit, columns: information.Columns, dataset: Dataset) -> np.ndarr
     return np.vstack([kernel / columns.scale[:, None], *[bias] * columns.bias])
 
 
-def _maximum(rows: _Rows, theta: np.ndarray, columns: information.Columns, least: float) -> _Maximum:
-    """Newton's method from theta, until n times the gap is at most 1e-12 or rounding stops it."""
-    sums = rows.sums(theta, columns)
-    for _ in range(_MOST_STEPS):
-        inverse, null = information.inverse(sums.information, least)
-        step = inverse @ sums.score
-        gap = float(step @ sums.score) / 2
-        if gap <= _GAP:
-            break
-        taken, further = 1.0, theta + step.reshape(theta.shape[::-1]).T
-        after = rows.sums(further, columns)
-        while not after.loss <= sums.loss + 1e-12 * abs(sums.loss) and taken > 2.0**-20:
-            taken /= 2
-            further = theta + taken * step.reshape(theta.shape[::-1]).T
-            after = rows.sums(further, columns)
-        if taken <= 2.0**-20:
-            break
-        theta, sums = further, after
-    return _Maximum(theta, sums, inverse, null, gap)
-
-
-def _log_likelihood_of_shares(weight: np.ndarray, *, bias: bool) -> float:
-    """Of the best model without features or offset: the classes' shares; without a bias all are alike.
-
-    Args:
-        weight: [C], sum of the weights of each class.
-    """
-    if not bias:
-        return float(-weight.sum() * np.log(len(weight)))
-    return float(scipy.special.xlogy(weight, weight / weight.sum()).sum())
-
-
-def _restricted(
-    rows: _Rows, found: _Maximum, columns: information.Columns, features: np.ndarray, least: float
-) -> _Maximum:
-    """The maximum with some features alone."""
-    fewer = dataclasses.replace(
-        columns, features=features, centre=columns.centre[features], scale=columns.scale[features]
-    )
-    kept = [*features, *[len(columns.features)] * columns.bias]
-    theta = found.theta[kept]
-    if not len(features):
-        theta = np.zeros_like(theta)
-    return _maximum(rows, theta, fewer, least)
+def _null(
+    settings: ConfigDict,
+    fit: Fit,
+    rows: Rows,
+    found: Maximum,
+    columns: information.Columns,
+    dataset: Dataset,
+) -> float:
+    """The log likelihood of the best model without features, nats."""
+    if settings.data.offset:
+        least, _ = likelihood.restricted(rows, found, columns, np.arange(0))
+        return -least.sums.loss
+    weight = dataset.all_moments.class_weight_sum
+    _, loss = null_model.of_shares(weight / weight.sum(), fit.model.kernel.shape[1], columns.bias)
+    return -loss * float(weight.sum())
 
 
 def _tests(
-    names: tuple[str, ...],
-    rows: _Rows,
-    found: _Maximum,
-    columns: information.Columns,
-    dataset: Dataset,
-    least: float,
+    names: tuple[str, ...], rows: Rows, found: Maximum, columns: information.Columns, dataset: Dataset
 ) -> dict[str, dict[str, tuple[float, int]]]:
     """The likelihood-ratio and score tests that are asked for, of each raw column of a table, or feature."""
     tests = {name: {} for name in ("lr", "score") if name in names}
-    if not tests:
-        return tests
-    rank = len(found.sums.score) - len(found.null)
-    for name, features in groups(dataset.source).items():
-        rest = np.setdiff1d(columns.features, features)
-        fewer = _restricted(rows, found, columns, rest, least)
-        df = rank - (len(fewer.sums.score) - len(fewer.null))
+    for name, features in groups(dataset.source).items() if tests else ():
+        least, theta = likelihood.restricted(rows, found, columns, np.setdiff1d(columns.features, features))
+        df = found.rank - least.rank
         if "lr" in tests:
-            tests["lr"][name] = 2 * (fewer.sums.loss - found.sums.loss), df
+            tests["lr"][name] = 2 * (least.sums.loss - found.sums.loss), df
         if "score" in tests:
-            theta = np.zeros_like(found.theta)
-            theta[[*rest, *[len(columns.features)] * columns.bias]] = fewer.theta
             there = rows.sums(theta, columns)
-            inverse, _ = information.inverse(there.information, least)
+            inverse, _ = information.inverse(there.information, rows.least)
             tests["score"][name] = float(there.score @ inverse @ there.score), df
     return tests
 
 
-def groups(source) -> dict[str, np.ndarray]:
+def groups(source: Source) -> dict[str, np.ndarray]:
     """Indices of features by what is tested together: columns and crosses of a table, or single features."""
     schema = source.schema
     if schema is None:
@@ -284,8 +177,8 @@ def groups(source) -> dict[str, np.ndarray]:
 
 def _inference(
     settings: ConfigDict,
-    rows: _Rows,
-    found: _Maximum,
+    rows: Rows,
+    found: Maximum,
     null: float,
     columns: information.Columns,
     dataset: Dataset,
@@ -293,10 +186,9 @@ def _inference(
 ) -> Inference:
     """What is said, in raw units."""
     asked, names = settings.inference, dataset.source.class_names
-    rank = len(found.sums.score) - len(found.null)
     by_row = asked.weights == "sampling"
     num_rows = float(found.sums.num_rows if by_row else dataset.all_moments.weight_sum)
-    covariance = _covariance(asked.cov_type, rows, found, columns, num_rows, rank, power=2 if by_row else 1)
+    covariance = _covariance(asked.cov_type, rows, found, columns, num_rows, power=2 if by_row else 1)
     # Of raw columns in units of their deviations: raw units may be too large to be squared.
     to_raw, unit = _to_raw(columns, dataset.exponent)
     whole = np.kron(np.eye(found.theta.shape[1]), to_raw)
@@ -318,7 +210,7 @@ def _inference(
         num_rows=num_rows,
         log_likelihood=-found.sums.loss,
         null_log_likelihood=null,
-        rank=rank,
+        rank=found.rank,
         null_rank=len(outputs) * columns.bias,
         error=float(np.sqrt(2 * max(found.gap, 0.0))),
     )
@@ -329,19 +221,12 @@ def _inference(
 
 
 def _covariance(
-    cov_type: str,
-    rows: _Rows,
-    found: _Maximum,
-    columns: information.Columns,
-    num_rows: float,
-    rank: int,
-    *,
-    power: int,
+    cov_type: str, rows: Rows, found: Maximum, columns: information.Columns, num_rows: float, *, power: int
 ) -> np.ndarray:
     """The covariance of theta, [J q, J q]: the inverse information, or the sandwich of products of scores."""
     if cov_type == "nonrobust":
         return found.inverse
-    sums = rows.sums(found.theta, columns, power)
+    sums, rank = rows.sums(found.theta, columns, power), found.rank
     sandwich, num_groups = found.inverse @ sums.meat @ found.inverse, sums.num_groups
     if cov_type == "HC1":
         return sandwich * num_rows / (num_rows - rank)
@@ -365,7 +250,7 @@ def _to_raw(columns: information.Columns, exponent: np.ndarray) -> tuple[np.ndar
     return found, np.append(np.ldexp(columns.scale, -exponent), [1.0] * columns.bias)
 
 
-def _undetermined(found: _Maximum, whole: np.ndarray, columns: information.Columns) -> np.ndarray:
+def _undetermined(found: Maximum, whole: np.ndarray, columns: information.Columns) -> np.ndarray:
     """[J q] bool: raw coefficients that take part in a direction along which the likelihood is flat."""
     if not len(found.null):
         return np.zeros(len(whole), bool)

@@ -22,13 +22,8 @@ def lines(found: dict, model: Any = None) -> list[str]:
         found: what `result.json` holds.
         model: the `Model` of the run, for its classes and largest effects; None to say nothing of them.
     """
-    parts = (
-        fit_lines(found),
-        [table(found["metrics"])],
-        measured_lines(found, model),
-        error_lines(found, model),
-    )
-    return [line for part in parts for line in part]
+    text = [*fit_lines(found), table(found["metrics"]), *measured_lines(found, model)]
+    return text + error_lines(found, model)
 
 
 def fit_lines(found: dict) -> list[str]:
@@ -123,7 +118,8 @@ def _of_model(found: dict, model: Any) -> list[str]:
     if model.schema is not None and sizes.keys() > {"train"} and not found.get("measured"):
         count = sum(sizes.values())
         text.append(f"  data.refit='all' fits this model again to all {count:,} rows, once it is measured.")
-    return text + [f"  {note}" for note in _leaks(model)]
+    used = () if model.schema is None else model.schema.used
+    return text + [f"  {note}" for note in leaks.said(used)]
 
 
 def _of_decisions(values: dict, name: str) -> list[str]:
@@ -136,12 +132,6 @@ def _of_decisions(values: dict, name: str) -> list[str]:
         f"  called {name!r} from probability 0.5 on: precision {precision:.1%}, recall {recall:.1%}; "
         f"PR AUC {shown(values.get('pr_auc'), '.4f')}."
     ]
-
-
-def _leaks(model: Any) -> list[str]:
-    """What was noted of columns that tell the label, where the model uses them."""
-    columns = () if model.schema is None else model.schema.used
-    return [f"{c.name}: {note}" for c in columns for note in c.seen.notes if note.startswith(leaks.MARK)]
 
 
 def baseline(values: dict) -> float | None:

@@ -114,7 +114,7 @@ def _form_of(data: dict) -> dict[str, Any]:
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in args.items()
-        if name not in ("path", "validation_path", "test_path", "types")
+        if name not in (*load.PATHS, "types")
     }
 
 

@@ -18,22 +18,12 @@ from tf_logreg.plan import chips, compiler, counting, estimate, programs
 _SAMPLE_FEATURES, _MOST_SAMPLE_ROWS = 2**31, 2**13
 
 
-def plan(
-    config: ConfigDict,
-    topology: str,
-    *,
-    num_rows: int = 0,
-    num_features: int = 0,
-    num_classes: int = 0,
-    dtype: str = "float32",
-    num_passes: int = 0,
-    log: Callable[[str], None] = print,
-) -> dict:
+def plan(config: ConfigDict, topology: str, **options) -> dict:
     """Compiles a job for a TPU slice and estimates what it needs and takes.
 
     Args:
-        config, and what follows `topology`: as of `plans`.
-        topology: one of `chips.known()`.
+        config: as of `plans`. topology: one of `chips.known()`.
+        **options: the further arguments of `plans`.
 
     Returns:
         What `plan.json` holds: sizes, `compiler`, `memory`, `programs`, `passes`, `full_batch`, `minibatch`.
@@ -41,8 +31,7 @@ def plan(
     Raises:
         InputError: as of `plans`.
     """
-    sizes = {"num_rows": num_rows, "num_features": num_features, "num_classes": num_classes}
-    (found,) = plans(config, [topology], **sizes, dtype=dtype, num_passes=num_passes, log=log)
+    (found,) = plans(config, [topology], **options)
     return found
 
 

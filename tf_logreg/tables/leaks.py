@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from tf_logreg.tables import kinds
+from tf_logreg.tables.schema import Column
 
 _MOST_ROWS = 100_000  # looked at
 _TELLS = 0.95  # area under the ROC curve of a number, or share of the errors that levels take away
@@ -29,6 +32,11 @@ def notes(numbers: np.ndarray | None, words: kinds.Words | None, y: np.ndarray) 
     if tells >= _TELLS:
         return [f"{MARK} it tells the label almost alone: is it known before the label is?"]
     return [] if words is None else _levels(words, step, y)
+
+
+def said(columns: Iterable[Column]) -> list[str]:
+    """What `notes` says of columns, each behind the column's name."""
+    return [f"{one.name}: {note}" for one in columns for note in one.seen.notes if note.startswith(MARK)]
 
 
 def _levels(words: kinds.Words, step: int, y: np.ndarray) -> list[str]:

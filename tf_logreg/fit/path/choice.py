@@ -15,7 +15,7 @@ from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InputError, RunError
 from tf_logreg.fit import penalties
 from tf_logreg.fit.full_batch import goal as goals
-from tf_logreg.fit.full_batch import optimum, sample
+from tf_logreg.fit.full_batch import null_model, optimum, sample
 from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.fit.path import batches, grid, scores, solution, strengths
@@ -132,7 +132,7 @@ def _fit_strengths(
     sums = [one.class_weight_sum for one in dataset.moments]
     points = len(values) * len(grid.shares(settings))
     sums = np.tile(np.repeat(sums, task.head.num_problems, axis=0), (points, 1))
-    start, null = optimum.null_models(certified, sums, offset=bool(settings.data.offset))
+    start, null = null_model.models(certified, sums, offset=bool(settings.data.offset))
     if begin is not None and np.isfinite(begin).all():
         start = np.tile(begin, (len(values), 1))
     with (
@@ -201,7 +201,7 @@ def _from_largest(task: grid.PathTask) -> np.ndarray:
     null = grid.problems_of(task, np.zeros(1), make_folds.none(len(dataset.train)), [scan], np.ones(1))
     p, count = null.shape[0], len(null.l2)
     certified = Certified(null, dataset.source, dataset.train, task.columns, task.devices)
-    w, _ = optimum.null_models(certified, scan.class_weight_sum, offset=False)
+    w, _ = null_model.models(certified, scan.class_weight_sum, offset=False)
     free = null.per_coefficient(np.tile(factor == 0, (count, 1)).astype(float)) > 0
     if free.any() or settings.data.offset:
         free |= null.per_coefficient(np.ones((count, p))) == 0

@@ -1,0 +1,68 @@
+"""What rules standard errors out is named, in the settings and in the rows; shipped configs need one flag."""
+
+import numpy as np
+import pytest
+from fitted_errors import fitted, noisy_iris
+
+from tf_logreg import config as configs
+from tf_logreg import precedence
+from tf_logreg.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l2": 1e-3}, "l1, l2, C: expected none with inference.cov_type"),
+        ({"class_weight": "balanced"}, "class_weight: expected none"),
+        ({"solver.name": "minibatch"}, "solver.name: expected none"),
+        ({"inference.cov_type": "HC3"}, "inference.cov_type: expected one of nonrobust"),
+        ({"inference.cov_type": "cluster"}, "data.group: expected the column of the groups"),
+        ({"inference.weights": "sampling"}, "expected a robust kind"),
+        ({"inference.level": 1.0}, "inference.level: expected a share"),
+        ({"inference.tests": ("lr",), "inference.cov_type": "HC0"}, "expected 'wald' alone with a robust"),
+        ({"inference.tests": ("f",)}, "inference.tests: expected some of wald, lr, score"),
+    ],
+)
+def test_refused(changes, message):
+    config = configs.get_config()
+    config.inference.cov_type = "nonrobust"
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=message):
+        configs.validate(config)
+
+
+def test_refused_with_the_data():
+    x, y = noisy_iris()
+    with pytest.raises(InputError, match=r"inference\.reference: expected one of"):
+        fitted(x, y, reference="setosa")
+    with pytest.raises(InputError, match=r"expected more rows than 10 coefficients for 'HC1'"):
+        fitted(x, y, weight=np.full(150, 1 / 150), cov_type="HC1")
+    with pytest.raises(InputError, match=r"data\.group: expected at least two groups"):
+        fitted(x, y, group=np.zeros(150), cov_type="cluster")
+    with pytest.raises(InputError, match=r"data\.group: expected a group in each training row.*1 rows"):
+        fitted(x, y, group=np.r_[np.nan, np.arange(149)], cov_type="cluster")
+    with pytest.raises(InputError, match=r"expected row weights between"):
+        fitted(x, y, weight=np.full(150, 1e30))
+    with pytest.raises(InputError, match=r"inference\.reference: expected '0', the first of two classes"):
+        fitted(x, (y > 1).astype(int), reference="1")
+
+
+@pytest.mark.parametrize("name", ["linear_probe", "iris", "synthetic", "table", "digits"])
+def test_shipped_configs_need_no_other_flag(name):
+    config = configs.load(name)
+    config.inference.cov_type = "nonrobust"
+    precedence.settle(config, ["inference.cov_type"])
+    faults = [
+        line
+        for line in faults_of(config)
+        if not line.startswith("data.")  # the table's own path and label
+    ]
+    assert not faults
+
+
+def faults_of(config):
+    try:
+        configs.validate(config)
+    except InputError as error:
+        return str(error).splitlines()
+    return []
