@@ -113,8 +113,8 @@ BAD_FLAGS = {
     ),
     "config elsewhere": (["--config=gs://bucket/a.py"], "--config: expected a path on this machine"),
     "data elsewhere": (
-        ["--config=numpy_arrays", "--config.data.args.path=gs://bucket/a.npz"],
-        "data.args.path: expected a path on this machine",
+        ["--config=numpy_arrays", "--config.data.args.path=s3://bucket/a.npz"],
+        "data.args.path: expected a path, or an address of gs://",
     ),
     "data of nobody": (
         ["--config=numpy_arrays", "--config.data.args.path=~nobody-here/a.npz"],

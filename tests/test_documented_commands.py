@@ -28,6 +28,7 @@ ELSEWHERE = {
     "=multi_worker_mirrored": "two machines; tests/test_workers.py runs two processes",
     "H=": "names two machines",
     "ls /dev": "lists a TPU's chips",
+    "gs://BUCKET": "needs a bucket; tests/test_store_runs.py has stores of its own",
     "--config=imagenet": "downloads 3.5 GB",
     "--config=mnist": "downloads; tests/test_wheel.py goes on to the network",
     "=my_set": "a placeholder for the reader's own set",

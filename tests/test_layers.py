@@ -161,12 +161,10 @@ OTHER_FILES = {
     "config.py": {"pathlib"},  # the shipped configs
     "devices/hardware.py": {"glob.glob", "open", "os.listdir"},  # devices and locks of the system
     "data/digest.py": {"open"},
-    "data/sources/libsvm.py": {"glob.glob", "open"},
-    "tables/paths.py": {"glob.glob", "os.walk"},
+    "data/sources/libsvm.py": {"open"},
     "data/keras_file.py": {"keras.saving.load_model", "zipfile.ZipFile"},
     "data/npy_file.py": {"open"},
     "data/npz_file.py": {"np.load", "open", "zipfile.ZipFile"},
-    "data/sources/tfds.py": {"os.walk"},
     "ownership.py": {"open", "os.makedirs", "os.unlink"},  # the owner's file
     "devices/preemption.py": {"pathlib"},  # the maker of the machine
     "results/events.py": {"tf.summary.create_file_writer"},  # where storage says

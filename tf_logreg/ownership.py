@@ -1,8 +1,8 @@
 """Which process owns a work directory while it runs: a file in it, `.owner`, and the lock on that file.
 
 Where the file system has locks, the lock shows that the owner is alive; the system drops it when the
-process ends. Without locks, an owner on this machine is looked up by its process id. An owner on another
-machine is replaced: it finds the new token before its next write, and ends.
+process ends. Without locks, as in a store, an owner on this machine is looked up by its process id. An owner
+on another machine is replaced: it finds the new token before its next write, and ends.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Protocol
 
 import psutil
 
@@ -29,6 +30,19 @@ _SECONDS_AT_LEAST = 0.2  # wait for an owner that is just ending
 _SECONDS_TO_SAY = 2.0  # of waiting, after which it is said
 
 
+class OwnerFile(Protocol):
+    """The file that names the owner, on a disk or in a store."""
+
+    def read(self) -> dict:
+        """Its contents; {} when it is missing, empty or not in our format."""
+
+    def take(self, token: str) -> contextlib.AbstractContextManager | None:
+        """Writes the token into it and gives what to hold meanwhile; None if another process owns it."""
+
+    def delete(self) -> None:
+        """Deletes it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Owner:
     """The process that owns a directory while it runs.
@@ -37,11 +51,13 @@ class Owner:
         folder: the directory.
         field: the flag or config field that named it, for messages.
         token: unique to this owner; the file `.owner` in the directory holds it.
+        file: that file.
     """
 
     folder: str
     field: str
     token: str
+    file: OwnerFile
 
     def check(self) -> None:
         """Checks that this process still owns the directory; called before each write.
@@ -52,12 +68,12 @@ class Owner:
         """
         path = os.path.join(self.folder, OWNER)
         try:
-            found = _read(path)
+            found = self.file.read()
         except OSError as error:
             raise InputError(f"{self.field}: cannot read {path!r}: {error.strerror or error}.") from None
         if found.get("token") == self.token:
             return
-        what = f"was taken over by {_who(found)}" if found else "was deleted or moved"
+        what = f"was taken over by {who(found)}" if found else "was deleted or moved"
         raise RunError(
             f"{self.field}: {self.folder!r} {what} while this run was at work. It ends without a result and "
             "writes nothing more into it."
@@ -65,31 +81,31 @@ class Owner:
 
 
 @contextlib.contextmanager
-def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
+def held(folder: str, field: str, *, wait: float = 0.0, file: OwnerFile | None = None) -> Iterator[Owner]:
     """Creates a directory if needed, and owns it for this process until the block ends.
 
     Args:
         folder: the directory.
         field: the flag or config field that named it, for messages.
         wait: seconds to wait for another owner to end.
+        file: that names the owner; None for one on this machine's disk.
 
     Raises:
         InputError: another process owns it, or it cannot be written.
     """
     began = time.monotonic()
     until, is_said = began + max(wait, _SECONDS_AT_LEAST), False
-    owner = Owner(folder, field, uuid.uuid4().hex)
-    path = os.path.join(folder, OWNER)
+    file = file or LockedFile(os.path.join(folder, OWNER))
+    owner = Owner(folder, field, uuid.uuid4().hex, file)
     try:
-        os.makedirs(folder, exist_ok=True)
-        while (lock := _take(path, owner.token)) is None:
+        while (lock := file.take(owner.token)) is None:
             if time.monotonic() >= until:
                 raise InputError(
-                    f"{field}: {folder!r} is in use by {_who(_read(path))}. "
+                    f"{field}: {folder!r} is in use by {who(file.read())}. "
                     "Wait for it, stop it, or give another directory."
                 )
             if not is_said and time.monotonic() >= began + _SECONDS_TO_SAY:
-                log.info("%s is in use by %s: waiting for it.", folder, _who(_read(path)))
+                log.info("%s is in use by %s: waiting for it.", folder, who(file.read()))
                 is_said = True
             time.sleep(_SECONDS_BETWEEN_TRIES)
     except OSError as error:
@@ -99,26 +115,55 @@ def held(folder: str, field: str, *, wait: float = 0.0) -> Iterator[Owner]:
             yield owner
         finally:
             with contextlib.suppress(OSError):
-                if _read(path).get("token") == owner.token:
-                    os.unlink(path)
+                if file.read().get("token") == owner.token:
+                    file.delete()
 
 
-def _myself() -> dict:
-    """Identity of this process for `.owner`."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+@dataclasses.dataclass(frozen=True)
+class LockedFile:
+    """An `OwnerFile` on a disk, and the lock on it; the folder is made where it is not there."""
+
+    path: str
+
+    def read(self) -> dict:
+        """Its contents; {} when it is missing, empty or not in our format."""
+        return _read(self.path)
+
+    def take(self, token: str) -> io.FileIO | None:
+        """Opens and locks the file and writes the token; None if another process owns it."""
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        return _take(self.path, token)
+
+    def delete(self) -> None:
+        """Deletes the file."""
+        os.unlink(self.path)
+
+
+def of_bytes(data: bytes) -> dict:
+    """Contents of `.owner`; {} when they are not in our format."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def to_bytes(token: str) -> bytes:
+    """What `.owner` holds while this process owns a directory."""
+    myself = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    return json.dumps({"token": token, **myself}).encode()
 
 
 def _read(path: str) -> dict:
     """Contents of `.owner`; {} when it is missing, empty or not in our format."""
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+            return of_bytes(file.read())
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
-def _who(owner: dict) -> str:
+def who(owner: dict) -> str:
     """Description of an owner for messages."""
     return (
         f"process {owner['pid']} on {owner['host']}" if {"pid", "host"} <= set(owner) else "another process"
@@ -130,15 +175,15 @@ def _take(path: str, token: str) -> io.FileIO | None:
     file = open(path, "a+b", buffering=0)  # noqa: SIM115 (the lock lasts as long as the file is open)
     held = False
     try:
-        held = _locked(file)
+        held = locked(file)
         if held is None:
             before = _read(path)
-            held = not _alive(before)
+            held = not is_alive(before)
             if held and before:
-                log.warning("%s: no locks here. Taking over from %s.", path, _who(before))
+                log.warning("%s: no locks here. Taking over from %s.", path, who(before))
         if held:
             file.truncate(0)
-            text = json.dumps({"token": token, **_myself()}).encode()
+            text = to_bytes(token)
             if file.write(text) < len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with contextlib.suppress(OSError):
@@ -156,7 +201,7 @@ def _take(path: str, token: str) -> io.FileIO | None:
     return None
 
 
-def _locked(file: io.FileIO) -> bool | None:
+def locked(file: io.FileIO) -> bool | None:
     """Locks an open file; whether that worked, None if the file system has no locks."""
     try:
         if os.name == "nt":
@@ -175,7 +220,7 @@ def _locked(file: io.FileIO) -> bool | None:
     return True
 
 
-def _alive(owner: dict) -> bool:
+def is_alive(owner: dict) -> bool:
     """Whether the owner is a running process on this machine."""
     if owner.get("host") != socket.gethostname():
         return False

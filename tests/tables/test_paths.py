@@ -74,7 +74,7 @@ def test_links_are_followed_and_each_file_is_read_once(folder):
         (("a.csv,,b.csv", "", ""), "data.args.path: expected a file between two commas"),
         (("a.csv", "", "a.csv"), "data.args: expected each file once. Received: 'a.csv' twice"),
         (("a.csv", "", "all/../a.csv"), "once. Received: 'all/../a.csv' twice, which is 'a.csv' too"),
-        (("a.csv", "gs://b/c.csv", ""), "data.args.validation_path: expected a path on this machine"),
+        (("a.csv", "s3://b/c.csv", ""), "data.args.validation_path: expected a path, or an address of"),
         (("pipe.csv", "", ""), "data.args.path: expected a regular file. Received: 'pipe.csv'"),
     ],
 )

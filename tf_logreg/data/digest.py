@@ -1,18 +1,19 @@
 """Digests of the data's files, so that a run knows whether they changed.
 
 Two files with the same bytes are equal, whatever their times. Size and times only save reading a file again:
-if they have not changed, the bytes are assumed unchanged.
+if they have not changed, the bytes are assumed unchanged. The times of a store mean nothing, so its files are
+read again by each process.
 """
 
 import functools
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Mapping
 
 import numpy as np
 
+from tf_logreg import storage
 from tf_logreg.errors import InputError
 
 _BLOCK_BYTES = 2**24
@@ -34,16 +35,15 @@ def digests(files: Mapping[str, str], known: Mapping[str, dict]) -> dict[str, di
     """
     found = {}
     for name, path in files.items():
-        stamp = _stamp(path)
+        stamp = storage.stamp(path)
         if stamp is None:
             continue
         before = known.get(name, {})
-        found[name] = {
-            "sha256": before["sha256"]
-            if before.get("stamp") == stamp and "sha256" in before
-            else _sha256(os.path.abspath(path), *stamp),
-            "stamp": stamp,
-        }
+        if before.get("stamp") == stamp and "sha256" in before and not storage.is_address(path):
+            sha256 = before["sha256"]
+        else:
+            sha256 = _sha256(path if storage.is_address(path) else os.path.abspath(path), *stamp)
+        found[name] = {"sha256": sha256, "stamp": stamp}
     return found
 
 
@@ -66,22 +66,11 @@ def summary(data: Mapping) -> str:
     return hashlib.sha256(json.dumps([data["version"], files]).encode()).hexdigest()
 
 
-def _stamp(path: str) -> list[int] | None:
-    """Size and times of a file; None if it does not exist."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-
 @functools.lru_cache(maxsize=2**14)
 def _sha256(path: str, *_) -> str:
     """The digest of a file, which is read once while its stamp stays as it is."""
     try:
-        with open(path, "rb") as file:
+        with open(storage.on_disk(path), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"data: cannot read {path!r}: {error.strerror or error}.") from None

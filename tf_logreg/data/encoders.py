@@ -104,7 +104,7 @@ def with_model(config: ConfigDict, model: keras.Model) -> ConfigDict:
 def files(encoder: str, weights: str) -> dict[str, str]:
     """The files of an encoder."""
     paths = [one for one in (encoder, weights) if one and one not in (*APPLICATIONS, IN_PYTHON)]
-    return {one: storage.local_path(one, "data.encoder") for one in paths}
+    return {one: storage.path_or_address(one, "data.encoder") for one in paths}
 
 
 def load(
@@ -137,6 +137,7 @@ def load(
         name, paths = os.path.basename(encoder), files(encoder, weights)
         identity = {"application": encoder} if encoder in APPLICATIONS else {}
         identity["files"] = sorted(one["sha256"] for one in digest.digests(paths, {}).values())
+        paths = {one: storage.on_disk(path, "data.encoder") for one, path in paths.items()}
         with strategy.scope():
             if encoder in APPLICATIONS:
                 made, prepare = applications.load(encoder, paths[weights], row_shape)

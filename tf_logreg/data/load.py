@@ -109,9 +109,9 @@ def version(source: str) -> int:
 
 
 def _local(args: Mapping) -> dict:
-    """The arguments, with paths converted to this machine's file system."""
+    """The arguments, with paths as this machine's file system or a store has them."""
     return {
-        key: storage.local_path(value, f"data.args.{key}") if key in PATHS else value
+        key: storage.path_or_address(value, f"data.args.{key}") if key in PATHS else value
         for key, value in args.items()
     }
 

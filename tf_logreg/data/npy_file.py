@@ -4,6 +4,7 @@ import zipfile
 
 import numpy as np
 
+from tf_logreg import storage
 from tf_logreg.data import npz_file
 from tf_logreg.errors import InputError
 
@@ -21,8 +22,9 @@ def mapped(path: str, argument: str) -> np.ndarray:
     Raises:
         InputError: there is no such file, it is none of NumPy's, holds Python objects, or is cut short.
     """
+    on_disk = storage.on_disk(path, f"data.args.{argument}")
     try:
-        with open(path, "rb") as file:
+        with open(on_disk, "rb") as file:
             if zipfile.is_zipfile(file):
                 raise InputError(
                     f"data.args.{argument}: expected an .npy file. Received: {path!r}, an .npz, which "
@@ -34,10 +36,10 @@ def mapped(path: str, argument: str) -> np.ndarray:
         if header.fault or header.dtype.hasobject:
             fault = header.fault or "it holds Python objects, which only running code could load"
             raise InputError(
-                f"data.args.{argument}: expected an .npy file{npz_file.if_pickle(path)}. Received: {path!r}: "
-                f"{fault}."
+                f"data.args.{argument}: expected an .npy file{npz_file.if_pickle(on_disk)}. Received: "
+                f"{path!r}: {fault}."
             )
-        return np.asarray(np.lib.format.open_memmap(path, mode="c"))
+        return np.asarray(np.lib.format.open_memmap(on_disk, mode="c"))
     except FileNotFoundError:
         raise InputError(f"data.args.{argument}: no such file. Received: {path!r}.") from None
     except OSError as error:

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import scipy.sparse
 
+from tf_logreg import storage
 from tf_logreg.errors import InputError
 
 _REMEDIES = {
@@ -75,21 +76,23 @@ class Archive:
     def __init__(self, path: str, argument: str = "path"):
         """Reads the list of members; InputError where there is none. `argument` is data.args' name of it."""
         self.path, self.argument = path, f"data.args.{argument}"
+        self._on_disk = storage.on_disk(path, self.argument)
         try:
-            with zipfile.ZipFile(path) as file:
+            with zipfile.ZipFile(self._on_disk) as file:
                 entries = file.namelist()
         except FileNotFoundError:
             raise InputError(f"{self.argument}: no such file. Received: {path!r}.") from None
         except BROKEN as error:
             raise InputError(
-                f"{self.argument}: expected an .npz file{if_pickle(path)}. Received: {path!r} ({error})."
+                f"{self.argument}: expected an .npz file{if_pickle(self._on_disk)}. Received: {path!r} "
+                f"({error})."
             ) from None
         self.members = {entry.removesuffix(".npy"): entry for entry in entries}
 
     def header(self, name: str) -> Header:
         """Dtype and shape of an array, and its fault if bytes are missing."""
         try:
-            with zipfile.ZipFile(self.path) as file, file.open(self.members[name]) as member:
+            with zipfile.ZipFile(self._on_disk) as file, file.open(self.members[name]) as member:
                 found = header_of(member, file.getinfo(self.members[name]).file_size)
         except BROKEN as error:
             return _no_array(error)
@@ -112,7 +115,7 @@ class Archive:
             )
         if not fault:
             try:
-                with zipfile.ZipFile(self.path) as file, file.open(self.members[name]) as member:
+                with zipfile.ZipFile(self._on_disk) as file, file.open(self.members[name]) as member:
                     return np.lib.format.read_array(member, allow_pickle=False)
             except BROKEN as error:
                 fault = f"it cannot be read ({textwrap.shorten(str(error), 200)})"
@@ -137,7 +140,8 @@ def labels(path: str) -> Archive | Labels:
     Raises:
         InputError: it is neither, or cannot be read without running code.
     """
-    if zipfile.is_zipfile(path):
+    on_disk = storage.on_disk(path, "data.args.labels")
+    if zipfile.is_zipfile(on_disk):
         file = Archive(path, "labels")
         if "y" not in file.members:
             raise InputError(
@@ -146,12 +150,12 @@ def labels(path: str) -> Archive | Labels:
             )
         return file
     try:
-        found = np.load(path, allow_pickle=False)
+        found = np.load(on_disk, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"data.args.labels: no such file. Received: {path!r}.") from None
     except BROKEN as error:
         raise InputError(
-            f"data.args.labels: expected an .npy of labels, or an .npz with y{if_pickle(path)}. Received: "
+            f"data.args.labels: expected an .npy of labels, or an .npz with y{if_pickle(on_disk)}. Received: "
             f"{path!r} ({textwrap.shorten(str(error), 200)})."
         ) from None
     if found.ndim != 1:

@@ -166,7 +166,7 @@ def given_schema(data: ConfigDict) -> Schema | None:
             "data.columns, data.crosses: expected none beside data.schema, which says what columns become: "
             f"edit it. Received: data.schema={data.schema!r}."
         )
-    path = storage.local_path(data.schema, "data.schema")
+    path = storage.path_or_address(data.schema, "data.schema")
     run = storage.Folder(path, "data.schema")
     if run.holds(schema_file.NAME):
         return schema_file.of_json(run.read_json(schema_file.NAME), run.where(schema_file.NAME))

@@ -81,9 +81,10 @@ def predict(workdir: str, path: str, output: str, wanted: Wanted) -> str:
             counts[:] += np.bincount(chosen[chosen >= 0], minlength=len(counts))
             yield scored
 
-    parent, name = os.path.split(storage.local_path(output, "--output"))
-    if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
+    where = storage.path_or_address(output, "--output")
+    if storage.identity(storage.path_or_address(path, "--input")) == storage.identity(where):
         raise InputError(f"--output: expected another file than --input. Received: {output!r}.")
+    parent, name = os.path.split(where)
     data = directory.read_record(folder)["config"]["data"]
     with _naming_the_flag():
         rows = _rows(path, model, wanted, {**_form_of(data), **wanted.form})

@@ -31,23 +31,25 @@ def recorder(folder: storage.Folder) -> Iterator[Record]:
     Raises:
         InputError: the file cannot be written. RunError: this run no longer owns the work directory.
     """
-    with _told(folder):
-        writer = tf.summary.create_file_writer(folder.where("events"))
+    with storage.growing(folder, "events") as events:
+        with _told(folder, events):
+            writer = tf.summary.create_file_writer(events.path)
 
-    def record(name: str, value: float, step: int) -> None:
-        with _told(folder), writer.as_default():
-            tf.summary.write(name, tf.constant(value, tf.float32), step, _SCALAR)
-            writer.flush()
+        def record(name: str, value: float, step: int) -> None:
+            with _told(folder, events), writer.as_default():
+                tf.summary.write(name, tf.constant(value, tf.float32), step, _SCALAR)
+                writer.flush()
+            events.written()
 
-    yield record
-    with _told(folder):
-        writer.close()
+        yield record
+        with _told(folder, events):
+            writer.close()
 
 
 @contextlib.contextmanager
-def _told(folder: storage.Folder) -> Iterator[None]:
+def _told(folder: storage.Folder, events: storage.Growing) -> Iterator[None]:
     """Raises TensorFlow's errors as ours."""
-    folder.check_owner()
+    events.check()
     try:
         yield
     except tf.errors.OpError as error:

@@ -56,7 +56,7 @@ def of(workdir: str, field: str = "--workdir") -> storage.Folder:
     """
     if not workdir:
         raise InputError(f"{field}: expected a directory for the run's files. Received: ''.")
-    return storage.Folder(storage.local_path(workdir, field), field)
+    return storage.Folder(storage.path_or_address(workdir, field), field)
 
 
 def find_run(folder: storage.Folder, record: dict, digests: Digests, *, overwrite: bool) -> dict | None:

@@ -4,26 +4,24 @@ import contextlib
 import dataclasses
 import io
 import json
-import os
-import tempfile
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import numpy as np
 
 from tf_logreg import ownership, signals
-from tf_logreg.errors import InputError
-from tf_logreg.storage import disk, npz
-
-_ASIDE = ".writing-"
+from tf_logreg.errors import InputError, brief
+from tf_logreg.storage import disk, npz, remote, stores
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """A folder of a run's files. Names are relative to it.
+    """A folder of a run's files, on this machine's disk or in a store. Names are relative to it.
 
     Attributes:
-        path: path of the folder.
+        path: path of the folder, or its address in a store.
         field: the flag or config field that named it, for messages.
         owner: checked before each write to still own the work directory; None where nobody else writes.
     """
@@ -32,13 +30,18 @@ class Folder:
     field: str = "--workdir"
     owner: ownership.Owner | None = None
 
+    @property
+    def _files(self) -> ModuleType:
+        """The module that reads and writes the files, `disk` or `remote`; both have the same functions."""
+        return remote if stores.is_address(self.path) else disk
+
     def below(self, name: str) -> "Folder":
         """The folder `name` in this one; it need not exist."""
         return dataclasses.replace(self, path=self.where(name))
 
     def where(self, name: str) -> str:
         """The path of `name`."""
-        return os.path.join(self.path, name)
+        return stores.join(self.path, name)
 
     def check_owner(self) -> None:
         """Raises a RunError if the directory was deleted or taken over by another process."""
@@ -48,23 +51,24 @@ class Folder:
     def names(self) -> list[str]:
         """Names in the folder, sorted; none if the folder does not exist."""
         try:
-            return sorted(os.listdir(self.path))
-        except FileNotFoundError:
-            return []
+            return self._files.names(self.path)
         except NotADirectoryError:
             raise InputError(
                 f"{self.field}: expected a directory. Received: {self.path!r}, a file."
             ) from None
         except OSError as error:
-            raise InputError(f"{self.field}: cannot read {self.path!r}: {error.strerror or error}.") from None
+            raise InputError(f"{self.field}: cannot read {self.path!r}: {_why(error)}.") from None
 
     def contents(self) -> list[str]:
         """Names in the folder, except the owner file and leftovers of killed runs."""
-        return [name for name in self.names() if name != ownership.OWNER and not name.startswith(_ASIDE)]
+        return [name for name in self.names() if name != ownership.OWNER and not name.startswith(disk.ASIDE)]
 
     def holds(self, name: str) -> bool:
         """Whether the name exists, even as a broken link."""
-        return os.path.lexists(self.where(name))
+        try:
+            return self._files.holds(self.where(name))
+        except OSError as error:
+            raise self._damaged(name, _why(error)) from None
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[io.BufferedReader]:
@@ -74,14 +78,14 @@ class Folder:
             InputError: it is missing, is a folder or cannot be read.
         """
         try:
-            with open(self.where(name), "rb") as file:
+            with self._files.opened(self.where(name)) as file:
                 yield file
         except FileNotFoundError:
             raise InputError(
                 f"{self.field}: expected a finished run. Received: {self.path!r}, without {name}."
             ) from None
         except OSError as error:
-            raise self._damaged(name, error.strerror or str(error)) from None
+            raise self._damaged(name, _why(error)) from None
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -175,15 +179,18 @@ class Folder:
         """Has `save(path)` write a temporary file, then moves it into place."""
         with self._writing(name) as aside:
             save(aside)
-            disk.sync_file(aside)
+            self._files.settle(aside)
             self.check_owner()
-            disk.replace(aside, self.where(name))
-            disk.sync_folder(self.path)
+            self._files.put(aside, self.where(name))
+
+    def put(self, name: str, path: str) -> None:
+        """Writes a file atomically, as a copy of another one."""
+        self.write_with(name, lambda aside: shutil.copyfile(path, aside))
 
     def publish(self, name: str, save: Callable[[str], None], marker: str, *, within: bool = False) -> None:
         """Has `save(path)` write a temporary folder, then moves it into place.
 
-        Where folders cannot be renamed (gcsfuse: EMFILE) its files are moved one by one.
+        Where folders cannot be renamed its files are moved, or uploaded to a store, one by one.
 
         Args:
             name: of the folder.
@@ -193,34 +200,26 @@ class Folder:
         """
         with self._writing(name) as aside:
             save(aside)
-            for folder, _, files in os.walk(aside):
-                for file in files:
-                    disk.sync_file(os.path.join(folder, file))
+            self._files.settle(aside)
             self.check_owner()
-            target = self.where(name)
-            if within or not disk.renamed(aside, target):
-                disk.remove(os.path.join(target, marker))
-                if not within:
-                    disk.remove(target)
-                disk.move_files(aside, target, marker)
-            disk.sync_folder(self.path)
+            self._files.publish(aside, self.where(name), marker, within=within)
 
     def remove(self, name: str) -> None:
         """Deletes a file or a folder, if it exists. A link is deleted, its target is kept."""
         self.check_owner()
         try:
-            disk.remove(self.where(name))
+            self._files.remove(self.where(name))
         except OSError as error:
-            raise InputError(
-                f"{self.field}: cannot delete {self.where(name)!r}: {error.strerror or error}."
-            ) from None
+            raise InputError(f"{self.field}: cannot delete {self.where(name)!r}: {_why(error)}.") from None
 
     def sweep(self, *, deep: bool = False) -> None:
         """Deletes temporary files of killed runs in this folder and, if `deep`, in all folders below it."""
+        if stores.is_address(self.path):  # nothing is written aside in a store
+            return
         for name in self.names():
-            if name.startswith(_ASIDE):
+            if name.startswith(disk.ASIDE):
                 self.remove(name)
-            elif deep and os.path.isdir(self.where(name)) and not os.path.islink(self.where(name)):
+            elif deep and self._files.is_folder(self.where(name)):
                 self.below(name).sweep(deep=True)
 
     @contextlib.contextmanager
@@ -236,7 +235,8 @@ class Folder:
         Raises:
             InputError: another process owns it, or it cannot be written.
         """
-        with ownership.held(self.path, self.field, wait=wait) as owner:
+        file = self._files.owner_file(self.path)
+        with ownership.held(self.path, self.field, wait=wait, file=file) as owner:
             yield dataclasses.replace(self, owner=owner)
 
     @contextlib.contextmanager
@@ -244,20 +244,18 @@ class Folder:
         """A path to write `name` at, in a temporary folder that is deleted afterwards."""
         self.check_owner()
         try:
-            if self.owner is None or self.path != self.owner.folder:
-                os.makedirs(self.path, exist_ok=True)
+            is_new = self.owner is None or self.path != self.owner.folder
             # A signal waits until this is done, so that no temporary folder is left.
-            with (
-                signals.noted(),
-                tempfile.TemporaryDirectory(
-                    prefix=_ASIDE, dir=self.path, ignore_cleanup_errors=True
-                ) as aside,
-            ):
-                yield os.path.join(aside, os.path.basename(name))
+            with signals.noted(), self._files.aside(self.where(name), makes_folder=is_new) as aside:
+                yield aside
         except OSError as error:
             self.check_owner()  # a deleted directory is not an error of the disk
-            why = error.strerror or str(error)
-            raise InputError(f"{self.field}: cannot write {self.where(name)!r}: {why}.") from None
+            raise InputError(f"{self.field}: cannot write {self.where(name)!r}: {_why(error)}.") from None
 
     def _damaged(self, name: str, why: str) -> InputError:
         return InputError(f"{self.field}: cannot use {self.where(name)!r}: {why}.")
+
+
+def _why(error: OSError) -> str:
+    """What the system or the store says."""
+    return error.strerror or brief(error)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
-from tf_logreg import machine
+from tf_logreg import machine, storage
 from tf_logreg.errors import InputError, brief
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _open(path: str):
     """The unpacked bytes of a file."""
     import pyarrow as pa
 
-    raw = pa.OSFile(path)
+    raw = pa.OSFile(storage.on_disk(path, "data.args.path"))
     head = raw.read(6)
     raw.seek(0)
     for magic, what in _OTHERS.items():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tf_logreg import storage
 from tf_logreg.errors import InputError, brief
 from tf_logreg.names import describe
 from tf_logreg.tables import joining
@@ -63,9 +64,10 @@ def opened(path: str, *, by_groups: bool = False) -> Iterator[pq.ParquetFile]:
 
     # A damaged file can raise any of these, even from a length of text.
     faults = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, UnicodeError, TypeError)
+    on_disk = storage.on_disk(path, "data.args.path")
     try:
-        _check_magic(path)
-        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+        _check_magic(on_disk, path)
+        with pq.ParquetFile(on_disk, page_checksum_verification=True) as parquet:
             _check_footer(parquet, path, by_groups)
             yield parquet
     except InputError:
@@ -86,11 +88,11 @@ def check_rows(count: int, parquet: pq.ParquetFile, path: str) -> None:
         )
 
 
-def _check_magic(path: str) -> None:
+def _check_magic(on_disk: str, path: str) -> None:
     """InputError where a file does not begin and end as Parquet does."""
     import pyarrow as pa
 
-    with pa.OSFile(path) as raw:
+    with pa.OSFile(on_disk) as raw:
         size = raw.size()
         begins = raw.read(4)
         raw.seek(max(size - 4, 0))

@@ -52,17 +52,17 @@ def files_of_splits(
 
 def _files(text: str, field: str, endings: tuple[str, ...]) -> list[File]:
     """The files of one split, in the order of the list and by name within a folder or pattern."""
-    whole = storage.local_path(text, field)
+    whole = storage.path_or_address(text, field)
     found = []
     # A path with a comma in it is taken as it is where there is such a file.
-    for one in [text] if os.path.exists(whole) else text.split(","):
-        local = storage.local_path(one.strip(), field)
+    for one in [text] if storage.exists(whole) else text.split(","):
+        local = storage.path_or_address(one.strip(), field)
         if not local:
             raise InputError(f"{field}: expected a file between two commas. Received: {text!r}.")
-        if os.path.isdir(local):
+        if storage.is_folder(local):
             some = _in_folder(local, local, endings)
             what = f"no file in this folder ends with {' or '.join(endings)}"
-        elif os.path.exists(local):
+        elif storage.exists(local):
             some, what = [File(local)], ""
         elif glob.has_magic(local):
             some, what = _of_pattern(local, endings), "no file has a name of this pattern"
@@ -72,7 +72,7 @@ def _files(text: str, field: str, endings: tuple[str, ...]) -> list[File]:
             raise InputError(f"{field}: expected a file. Received: {one!r}; {what}.")
         found += _once(some)
     for file in found:
-        if not os.path.isfile(file.path):  # a pipe cannot be read twice, and a device has no end
+        if not storage.is_file(file.path):  # a pipe cannot be read twice, and a device has no end
             raise InputError(f"{field}: expected a regular file. Received: {file.path!r}.")
     return found
 
@@ -83,8 +83,8 @@ def _of_pattern(pattern: str, endings: tuple[str, ...]) -> list[File]:
     fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
     root = os.sep.join(parts[:fixed])
     found = []
-    for path in sorted(glob.glob(pattern, recursive=True)):
-        if os.path.isdir(path):
+    for path in storage.matching(pattern):
+        if storage.is_folder(path):
             found += _in_folder(path, root, endings)
         else:
             found.append(File(path, _partitions(path, root)))
@@ -93,19 +93,13 @@ def _of_pattern(pattern: str, endings: tuple[str, ...]) -> list[File]:
 
 def _in_folder(folder: str, root: str, endings: tuple[str, ...]) -> list[File]:
     """The files below a folder, links followed; partitions are counted from `root`."""
-    found, visited = [], set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in visited:  # a link to a folder above
-            folders.clear()
-            continue
-        visited.add(real)
-        # '_SUCCESS', '.part-0.crc': beside the data, not data.
-        folders[:] = sorted(name for name in folders if name[0] not in "._" or "=" in name)
-        for name in names:
-            if name[0] not in "._" and name.lower().endswith(endings):
-                path = os.path.join(here, name)
-                found.append(File(path, _partitions(path, root)))
+    # '_SUCCESS', '.part-0.crc': beside the data, not data.
+    found = []
+    for name in storage.files_below(folder, enters=lambda name: name[0] not in "._" or "=" in name):
+        last = os.path.basename(name)
+        if last[0] not in "._" and last.lower().endswith(endings):
+            path = storage.join(folder, name)
+            found.append(File(path, _partitions(path, root)))
     return sorted(found, key=lambda file: file.path)
 
 
@@ -124,7 +118,7 @@ def _once(files: list[File]) -> list[File]:
     """The files without further links to those before."""
     seen, found = set(), []
     for file in files:
-        real = os.path.realpath(file.path)
+        real = storage.identity(file.path)
         if real not in seen:
             seen.add(real)
             found.append(file)
@@ -135,7 +129,7 @@ def _refuse_twice(paths: list[str]) -> None:
     """InputError where a list or two splits hold the same file."""
     first: dict[str, str] = {}
     for path in paths:
-        real = os.path.realpath(path)
+        real = storage.identity(path)
         if real in first:
             also = "" if first[real] == path else f", which is {first[real]!r} too"
             raise InputError(f"data.args: expected each file once. Received: {path!r} twice{also}.")

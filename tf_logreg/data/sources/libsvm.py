@@ -9,7 +9,6 @@ import dataclasses
 import glob
 import gzip
 import logging
-import os
 import zlib
 from collections.abc import Iterator
 
@@ -112,11 +111,11 @@ def _paths(path: str, validation_path: str, test_path: str) -> dict[str, list[st
         if not text:
             continue
         found[split] = []
-        for one in [text] if os.path.exists(text) else text.split(","):
-            local = storage.local_path(one.strip(), field)
-            is_pattern = not os.path.exists(local) and glob.has_magic(local)
-            some = sorted(glob.glob(local)) if is_pattern else [local]
-            if not some or not os.path.exists(some[0]):
+        for one in [text] if storage.exists(text) else text.split(","):
+            local = storage.path_or_address(one.strip(), field)
+            is_pattern = not storage.exists(local) and glob.has_magic(local)
+            some = storage.matching(local) if is_pattern else [local]
+            if not some or not storage.exists(some[0]):
                 what = "no file has a name of this pattern" if is_pattern else "no such file"
                 raise InputError(f"{field}: {what}. Received: {one!r}.")
             found[split] += some
@@ -156,7 +155,7 @@ def _read(path: str, smallest_id: int, known: dict[bytes, int]) -> _Part:
 
 def _chunks(path: str) -> Iterator[tuple[bytes, int]]:
     """Whole lines of a file and the number of the first of them, again and again."""
-    with open(path, "rb") as raw:
+    with open(storage.on_disk(path, "data.args.path"), "rb") as raw:
         is_gzip = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         file = gzip.GzipFile(fileobj=raw) if is_gzip else raw

@@ -7,13 +7,12 @@ so that they can be read by index. Images are flattened, and scaled to [0, 1] wh
 import dataclasses
 import difflib
 import math
-import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from tf_logreg import machine
+from tf_logreg import machine, storage
 from tf_logreg.data import digest, images
 from tf_logreg.data.stream import Block, Stream
 from tf_logreg.errors import InputError, brief
@@ -100,11 +99,23 @@ def files(name: str = "", data_dir: str = "", folder: str = "", **_) -> dict[str
     """The files of the prepared set, by their names in its folder; none before it is prepared."""
     if name and not folder:
         try:
-            folder = str(tfds.builder(name, data_dir=data_dir or None).data_path)
+            folder = str(_named(name, data_dir).data_path)
         except tfds.core.DatasetNotFoundError:
             return {}  # `load` says so
-    found = (os.path.join(top, file) for top, _, names in os.walk(folder) for file in names)
-    return {os.path.relpath(path, folder): path for path in sorted(found)}
+    return {name: storage.join(folder, name) for name in storage.files_below(folder)}
+
+
+def _named(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+    """The builder of a set by its name; TFDS itself reads and writes a data_dir in a store."""
+    try:
+        return tfds.builder(name, data_dir=data_dir or None)
+    except RuntimeError as error:
+        if not storage.is_address(data_dir):
+            raise
+        raise InputError(
+            "data.args.data_dir: expected a folder that TFDS can use; data.args.folder takes a prepared set "
+            f"from any store. Received: {data_dir!r} ({brief(error)})."
+        ) from None
 
 
 def _builder(name: str, data_dir: str, download: bool, folder: str) -> tfds.core.DatasetBuilder:
@@ -112,13 +123,13 @@ def _builder(name: str, data_dir: str, download: bool, folder: str) -> tfds.core
     if bool(name) == bool(folder):
         raise InputError(f"data.args: expected one of name and folder. Received: {name=}, {folder=}.")
     if folder:
-        if not os.path.exists(os.path.join(folder, "dataset_info.json")):
+        if not storage.is_file(storage.join(folder, "dataset_info.json")):
             raise InputError(
                 f"data.args.folder: expected a folder with dataset_info.json. Received: {folder!r}."
             )
-        return tfds.builder_from_directory(folder)
+        return tfds.builder_from_directory(storage.on_disk(folder, "data.args.folder"))
     try:
-        builder = tfds.builder(name, data_dir=data_dir or None)
+        builder = _named(name, data_dir)
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
