@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import worker_runs
 from small_encoders import DRAW, IMAGES, SIZE, Mine, Y, config_of, convolutions, features
 
 import tf_logreg
@@ -278,3 +279,39 @@ def test_sparse_rows(tmp_path, model):
     config.data.source, config.data.args = "libsvm", {"path": str(tmp_path / "a.libsvm")}
     with pytest.raises(InputError, match=r"data.encoder: expected '' with sparse rows"):
         features(config, model=model)
+
+
+@pytest.mark.long
+def test_workers_encode_by_themselves_and_share_what_one_has_kept(tmp_path, file, strategies):
+    config = config_of(tmp_path, file)
+    one = training.train_and_evaluate(config, str(tmp_path / "one"), strategy=strategies["one_device"])
+    for name in ("shared", "own"):
+        flags = [
+            "--config=linear_probe",
+            "--config.path.penalty=",
+            "--config.path.C=()",
+            "--config.standardize=true",
+        ]
+        flags += ["--config.data.validation_fraction=0.0", "--config.data.test_fraction=0.2"]
+        flags += ["--config.model.output=auto", "--config.data.source=npy", "--config.l2=0.1"]
+        flags += [f"--config.data.args.{key}={path}" for key, path in config.data.args.items()]
+        cache = tmp_path / f"cache {name}"  # made by two at once, or by one before
+        if name == "own":
+            shutil.copytree(tmp_path / "cache", cache)
+        workers = worker_runs.run_workers(
+            2,
+            *flags,
+            f"--config.data.encoder={file}",
+            f"--config.data.cache_dir={cache}",
+            workdir=tmp_path / name,
+        )
+        codes, _, errors = worker_runs.ended(workers)
+        assert codes == [0, 0], errors
+        assert len(list(cache.iterdir())) == 1
+        np.testing.assert_allclose(
+            worker_runs.kernel_of(tmp_path / name),
+            worker_runs.kernel_of(tmp_path / "one"),
+            rtol=1e-4,
+            atol=1e-6,
+        )
+    assert one["num_features"] == 5

@@ -91,6 +91,9 @@ def stream_of(source: Source, name: str, made_from: Callable[[], dict]) -> Strea
     Args:
         source: the rows.
         name, made_from: as of `Stream`.
+
+    Raises:
+        InputError: the rows are sparse.
     """
     if source.sparse:
         raise InputError("data.encoder: expected '' with sparse rows. Received: an encoder.")
@@ -191,7 +194,7 @@ def _check_alike(run: Callable, x: np.ndarray, size: int, encoder: Encoder) -> N
     """InputError where a few rows have other vectors in a small batch than in a large one."""
     few = x[: min(_FEW, len(x))]
     alone, among = run(few, len(few)), run(x, size)[: len(few)]
-    scale, apart = np.linalg.norm(among), np.linalg.norm(alone - among)
+    scale, apart = np.linalg.norm([alone, among]), np.linalg.norm(alone - among)
     if apart > _ALIKE * scale:
         raise InputError(
             "data.encoder: expected a vector that depends on its row alone. Received: "
