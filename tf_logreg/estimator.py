@@ -245,7 +245,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def predict(self, X):  # noqa: N803
         """The most probable class of each row, [n]."""
         found = self._logits(X)
-        return self.classes_[self._model.head.classes(found)]
+        return self.classes_[self._model.classes(found)]
 
     def to_keras(self):
         """The fitted model as a `keras.Sequential`; imports TensorFlow."""

@@ -1,19 +1,25 @@
 """A fitted model predicts as scikit-learn's does, and as its own Keras model and SavedModel do."""
 
+import dataclasses
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from ml_collections import ConfigDict
 from problems import random_problem
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
+from tf_logreg import storage
+from tf_logreg.data.arrays import from_arrays
+from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
+from tf_logreg.model import coefficients
 from tf_logreg.model.head import Head
 from tf_logreg.model.model import Model
-from tf_logreg.results import workdir
+from tf_logreg.results import measurement, workdir
 
 NAMES = ("ash", "birch", "cedar")
 
@@ -124,3 +130,73 @@ print([name for name in sys.modules if name in ("tensorflow", "keras")])
 def test_no_run_is_no_model(tmp_path):
     with pytest.raises(InputError, match="workdir: expected a finished run"):
         workdir.load(str(tmp_path))
+
+
+TWO = [("sigmoid", "float32"), ("softmax", "float64"), ("one_vs_rest", "float64")]
+
+
+@pytest.mark.parametrize(("output", "dtype"), TWO, ids=lambda param: param)
+def test_a_threshold_decides_everywhere(output, dtype, tmp_path):
+    """`predict`, the SavedModel, and the metrics of rows: class 1 where it is more probable than that."""
+    x, model, _ = of_two(output, dtype)
+    plain = model.predict(x)
+    assert (dataclasses.replace(model, threshold=0.5).predict(x) == plain).all()
+    model = dataclasses.replace(model, threshold=0.8)
+    expected = (model.predict_proba(x)[:, 1] > 0.8).astype(int)
+    assert 0 < expected.sum() < (plain == NAMES[1]).sum()
+    assert (model.predict(x) == np.array(NAMES)[expected]).all()
+    model.export(str(tmp_path / "export"))
+    signatures = tf.saved_model.load(str(tmp_path / "export")).signatures
+    served = signatures["serving_default"](features=tf.constant(x, dtype))
+    assert served["class_id"].numpy().tolist() == expected.tolist()
+    assert served["class_name"].numpy().tolist() == [NAMES[k].encode() for k in expected]
+    assert signatures["names"]()["threshold"].numpy() == 0.8
+    source, y = from_arrays(x, expected, class_names=NAMES[:2]), expected
+    options = ConfigDict({"max_rows": 1000, "max_bytes": 2**20})
+    found, _ = measurement.evaluate_model(options, model, source, {"test": np.arange(len(y))}, Devices(None))
+    assert found["test"]["accuracy"] == 1
+    assert found["test"]["per_class"]["precision"] == [1, 1]
+    assert found["test"]["expected_calibration_error"] > 0.01  # of the most probable class, as ever
+
+
+def of_two(output, dtype):
+    """Rows in `dtype`, and a model of two classes in it."""
+    x, y, _ = random_problem(200, 4, 2)
+    outputs = Head(output, 2).outputs
+    rng = np.random.default_rng(1)
+    columns = tuple(f"x{j}" for j in range(4))
+    kernel = rng.normal(size=(4, outputs))
+    return (
+        x.astype(dtype),
+        Model(kernel, rng.normal(size=outputs), columns, NAMES[:2], Head(output, 2), dtype=dtype),
+        y,
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_the_ends_of_a_threshold_call_all_rows_and_none(threshold):
+    x, model, _ = of_two("sigmoid", "float64")
+    model = dataclasses.replace(model, threshold=threshold)
+    assert set(model.predict(x)) == {NAMES[threshold == 0]}
+    assert model.predict(np.full((1, 4), np.nan)).tolist() == [""]
+
+
+def test_a_threshold_is_kept_in_the_file(tmp_path):
+    _, model, _ = of_two("sigmoid", "float64")
+    folder = storage.Folder(str(tmp_path), "--workdir")
+    for threshold in (None, 0.25):
+        coefficients.write(folder, dataclasses.replace(model, threshold=threshold))
+        assert coefficients.read(folder).threshold == threshold
+    kept = folder.read_arrays("coefficients.npz")
+    for wrong, message in (
+        (np.array(1.5), "its 'threshold' is"),
+        (np.array([0.5]), "its 'threshold' is"),
+        (np.array("0.5"), "its 'threshold' is"),
+    ):
+        folder.write_arrays("coefficients.npz", kept | {"threshold": wrong})
+        with pytest.raises(InputError, match=message):
+            coefficients.read(folder)
+    three = of_sklearn("softmax", 3)[1]
+    coefficients.write(folder, dataclasses.replace(three, threshold=0.5))
+    with pytest.raises(InputError, match="it has a threshold beside 3 classes"):
+        coefficients.read(folder)

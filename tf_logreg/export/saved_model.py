@@ -44,11 +44,15 @@ def serving_module(model: Any) -> tf.Module:
         for name, values in (("feature_names", model.feature_names), ("class_names", model.class_names)):
             setattr(module, name, tf.Variable(list(values), trainable=False, name=name))
 
+    said = ["feature_names", "class_names"]
+    if model.threshold is not None:
+        with tf.device("CPU:0"):
+            module.threshold = tf.Variable(model.threshold, False, dtype=tf.float64, name="threshold")
+        said.append("threshold")
+
     @tf.function(input_signature=[], autograph=False)
     def names():
-        return {
-            name: tf.convert_to_tensor(getattr(module, name)) for name in ("feature_names", "class_names")
-        }
+        return {name: tf.convert_to_tensor(getattr(module, name)) for name in said}
 
     module.names = names
     if model.schema is not None:
@@ -64,8 +68,7 @@ def serving_module(model: Any) -> tf.Module:
 
 def _answer(module: tf.Module, model: Any, logits: tf.Tensor) -> dict[str, tf.Tensor]:
     """The outputs of a signature from logits [B, m]."""
-    # argmax takes the lower class of a tie; so does logit > 0.
-    class_id = tf.cast(logits[:, 0] > 0, tf.int64) if logits.shape[1] == 1 else tf.argmax(logits, axis=1)
+    class_id = _class_id(model, logits)
     probabilities = losses.class_probabilities(
         tf.math.log_sigmoid(logits) if model.head.is_one_vs_rest else logits
     )
@@ -77,6 +80,16 @@ def _answer(module: tf.Module, model: Any, logits: tf.Tensor) -> dict[str, tf.Te
         "class_id": tf.where(answered, class_id, -1),
         "class_name": tf.where(answered, tf.gather(module.class_names, class_id), ""),
     }
+
+
+def _class_id(model: Any, logits: tf.Tensor) -> tf.Tensor:
+    """The class that the model answers, int64 [B], as `Model.classes` has it; any for logits not finite."""
+    if model.cut is not None:
+        odds = tf.math.log_sigmoid(logits) if model.head.is_one_vs_rest else logits
+        odds = odds[:, 0] if model.head.outputs == 1 else odds[:, 1] - odds[:, 0]
+        return tf.cast(tf.cast(odds, tf.float64) > model.cut, tf.int64)
+    # argmax takes the lower class of a tie; so does logit > 0.
+    return tf.cast(logits[:, 0] > 0, tf.int64) if logits.shape[1] == 1 else tf.argmax(logits, axis=1)
 
 
 def _take_dense_rows(module: tf.Module, model: Any) -> None:
@@ -187,7 +200,8 @@ def save(module: tf.Module, path: str) -> None:
     Of sparse rows `serving_default` takes ids int64 [B, m] and values float [B, m]: a row's columns, counted
     from 0, and their values, padded with ids of -1. Ids that are no column of the model are ignored, and
     values of the same id are added. `dense` takes features, up to 100,000 of them.
-    `names`: nothing -> feature_names string [p], class_names string [C], which are attributes too.
+    `names`: nothing -> feature_names string [p], class_names string [C], which are attributes too; and of a
+    model with one, threshold float64: class_id is 1 where the probability of class 1 is above it.
 
     Of a table `serving_default` takes the columns that the model uses, [B] each, named as
     `graph_inputs.input_names` says. Numbers are float64, dates too, as days since 1970, and whole numbers

@@ -24,6 +24,8 @@ def write(folder: storage.Folder, model: Model) -> None:
     arrays |= {"output": np.array(model.head.kind), "dtype": np.array(model.dtype)}
     if model.sparse:
         arrays["sparse"] = np.array(True)
+    if model.threshold is not None:
+        arrays["threshold"] = np.array(model.threshold, np.float64)
     if model.mean is not None:
         arrays |= {"mean": model.mean, "deviation": model.deviation}
     folder.write_arrays(NAME, arrays)
@@ -53,6 +55,7 @@ def read(folder: storage.Folder) -> Model:
         head,
         dtype=str(arrays["dtype"]),
         sparse=bool(arrays.get("sparse", False)),
+        threshold=float(arrays["threshold"]) if "threshold" in arrays else None,
         mean=arrays.get("mean"),
         deviation=arrays.get("deviation"),
     )
@@ -104,6 +107,9 @@ def _fault(arrays: dict[str, np.ndarray]) -> str:
     ranks = {"kernel": 2, "bias": 1, "feature_names": 1, "class_names": 1, "output": 0, "dtype": 0}
     if np.ndim(arrays.get("sparse", 0)):
         return f"its 'sparse' is of shape {arrays['sparse'].shape}"
+    threshold = arrays.get("threshold", np.float64(0.5))
+    if np.ndim(threshold) or threshold.dtype.kind != "f" or not 0 <= threshold <= 1:
+        return f"its 'threshold' is {threshold!r}, no number in [0, 1]"
     for name, rank in ranks.items():
         if (array := arrays.get(name)) is None:
             return f"it lacks {name!r}"
@@ -122,6 +128,8 @@ def _disagreement(arrays: dict[str, np.ndarray]) -> str:
         return f"its 'dtype' is {dtype!r}, none of {', '.join(_DTYPES)}"
     if classes < 2 or (output == "sigmoid" and classes != 2):
         return f"it has {classes} class names for a {output}"
+    if "threshold" in arrays and classes != 2:
+        return f"it has a threshold beside {classes} classes"
     shape = features, heads.Head(output, classes).outputs
     if arrays["kernel"].shape != shape or arrays["bias"].shape != shape[1:]:
         return (

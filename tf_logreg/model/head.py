@@ -93,10 +93,20 @@ class Head:
         logs = scipy.special.log_expit(logits) if self.is_one_vs_rest else logits
         return logs[:, 1] - logs[:, 0]
 
-    def classes(self, logits: np.ndarray) -> np.ndarray:
-        """Index of the most probable class, [n] int64; the lower one in a tie, -1 for logits not finite."""
+    def classes(self, logits: np.ndarray, cut: float | None = None) -> np.ndarray:
+        """Index of the most probable class, [n] int64; the lower one in a tie, -1 for logits not finite.
+
+        Args:
+            logits: [n, m].
+            cut: of two classes, class 1 is the answer where its log odds are above this; None for 0.
+        """
         answered = np.isfinite(logits).all(axis=1)
-        found = (logits[:, 0] > 0).astype(np.int64) if self.outputs == 1 else logits.argmax(axis=1)
+        if cut is not None:
+            found = (self.log_odds(logits) > np.float64(cut)).astype(np.int64)
+        elif self.outputs == 1:
+            found = (logits[:, 0] > 0).astype(np.int64)
+        else:
+            found = logits.argmax(axis=1)
         return np.where(answered, found, -1)
 
     def prior_shift(self, class_weight: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+import scipy.special
 
 from tf_logreg.errors import InputError
 from tf_logreg.model.head import Head
@@ -36,6 +37,8 @@ class Model:
         has_bias: whether the bias was fitted.
         dtype: of weights and features in the saved Keras model and SavedModel: float32 or float64.
         sparse: whether it was fitted to sparse rows, which its SavedModel then takes too.
+        threshold: of two classes, in [0, 1]: class 1 is the answer where its probability is above this; None
+            where none was asked for, as 0.5, and with more classes.
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
         result: what `result.json` holds, of a model that was just fitted or loaded.
         inference: standard errors, tests and intervals, where they were asked for.
@@ -51,6 +54,7 @@ class Model:
     has_bias: bool = True
     dtype: str = "float32"
     sparse: bool = False
+    threshold: float | None = None
     schema: Schema | None = dataclasses.field(default=None, repr=False)  # pages
     inference: Inference | None = dataclasses.field(default=None, repr=False)
     mean: np.ndarray | None = dataclasses.field(default=None, repr=False)
@@ -61,6 +65,19 @@ class Model:
     def takes_dense(self) -> bool:
         """Whether its files take dense rows [n, p]: not where rows are sparse and p is above 100,000."""
         return not self.sparse or len(self.kernel) <= MOST_LAID_OUT
+
+    @property
+    def cut(self) -> float | None:
+        """The threshold as log odds of class 1, which decide: 0.0 for 0.5, infinite for 0 and 1, or None."""
+        return None if self.threshold is None else float(scipy.special.logit(self.threshold))
+
+    def classes(self, logits: np.ndarray) -> np.ndarray:
+        """Index of the class that the model answers, [n] int64, from logits [n, m]; -1 for logits not finite.
+
+        The most probable class, the lower one in a tie; with a threshold class 1 where it is more probable
+        than that.
+        """
+        return self.head.classes(logits, self.cut)
 
     def logits(self, x: Any, offset: np.ndarray | None = None) -> np.ndarray:
         """Logits [n, m] float64.
@@ -120,8 +137,9 @@ class Model:
         return self.head.probabilities(self.logits(x))
 
     def predict(self, x: Any) -> np.ndarray:
-        """The most probable class, [n]: its name, or of a table its label as the table has it.
+        """The class of each row, [n]: its name, or of a table its label as the table has it.
 
+        The most probable one; or with a `threshold` class 1 where it is more probable than that.
         '' where a feature is NaN or infinite.
 
         Args are those of `logits`.
@@ -129,7 +147,7 @@ class Model:
         Raises:
             InputError: as `logits`; or the labels are numbers, and a row has no prediction.
         """
-        index, labels = self.head.classes(self.logits(x)), self._labels
+        index, labels = self.classes(self.logits(x)), self._labels
         if labels.dtype.kind == "U":
             # Index -1, for rows without a prediction, finds the '' at the end.
             return np.array([*self.class_names, ""])[index]

@@ -23,7 +23,7 @@ def of_frame(model: Any, frame: Any, label: str = "") -> dict[str, float | int |
     logits = model.logits(frame if model.schema is not None else _features(model, table))
     log_p = model.head.log_probabilities(logits)  # finite where a probability underflows
     found = {"num_rows": len(y), "log_loss": float(-log_p[np.arange(len(y)), y].mean())}
-    found["accuracy"] = float((model.head.classes(logits) == y).mean())
+    found["accuracy"] = float((model.classes(logits) == y).mean())
     if len(model.class_names) == 2 and 0 < y.sum() < len(y):
         found["roc_auc"] = areas.areas(y == 1, log_p[:, 1] - log_p[:, 0], np.ones(len(y)))[0]
     return found

@@ -161,7 +161,7 @@ def _scored(model: Model, block: pa.Table, wanted: Wanted) -> tuple[pa.Table, np
     x = model.encode(Table(block, {}))
     logits = model.logits(x)
     probabilities = model.head.probabilities(logits)
-    chosen = model.head.classes(logits)
+    chosen = model.classes(logits)
     columns = {name: block[name] for name in wanted.keep}
     # Index -1, for rows whose logits no float holds, finds the None at the end.
     columns["class"] = pa.array(np.array([*model.class_names, None], object)[chosen], pa.string())

@@ -81,7 +81,7 @@ def _part(model: Model, logits: np.ndarray, y: np.ndarray, weight: np.ndarray, *
     num_classes = len(model.class_names)
     if model.head.is_one_vs_rest:
         logits = metrics.log_sigmoid(logits)
-    sums = metrics.sums(logits, y, weight, num_classes)
+    sums = metrics.sums(logits, y, weight, num_classes, model.cut)
     if not with_areas:
         return (sums,)
     if not weight.all():

@@ -42,7 +42,14 @@ def predicted_class(logits: np.ndarray) -> np.ndarray:
     return logits.argmax(axis=1)
 
 
-def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int) -> dict[str, np.ndarray]:
+def log_odds(logits: np.ndarray) -> np.ndarray:
+    """Log of the odds of class 1 of two, [B], from logits [B, 1] or [B, 2]."""
+    return logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+
+
+def sums(
+    logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int, cut: float | None = None
+) -> dict[str, np.ndarray]:
     """Weighted sums over B rows; adding those of several batches gives the sums of all their rows.
 
     Args:
@@ -50,30 +57,33 @@ def sums(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, num_classes: int
         y: [B] class indices.
         weight: [B] row weights.
         num_classes: C.
+        cut: of two classes, class 1 is predicted where its log odds are above this; None for the most
+            probable class.
 
     Returns:
         num_rows; real_rows, those of weight > 0; weight_sum, weight_square_sum; log_loss_sum in nats, and
         log_loss_square_sum of the squared losses; pairs int64 [k], true class * C + predicted class, in
         order, once per pair that occurs, and pair_weights [k]; prediction_sum [C], of probabilities;
         brier_sum; top_5_sum; calibration [15, 3], in 15 bins of the top probability the sums of weight,
-        of that probability and of correct rows.
+        of that probability and of rows whose most probable class is the true one.
     """
     num_rows = np.int64(len(y))
     # A row of weight 0 is left out, even if its loss is infinite.
     real = slice(None) if weight.all() else weight > 0
     logits, y, weight = logits[real], y[real], weight[real].astype(np.float64)
-    log_p, rows, predicted = log_probabilities(logits), np.arange(len(y)), predicted_class(logits)
+    log_p, rows, top = log_probabilities(logits), np.arange(len(y)), predicted_class(logits)
+    predicted = top if cut is None else (log_odds(logits) > np.float64(cut)).astype(np.int64)
     own_log_p = log_p[y, rows]
     # The row's class is among the first five when fewer than five are more probable.
     in_top_5 = (log_p > own_log_p).sum(axis=0) < 5 if num_classes > 5 else np.ones(len(y))
     p = np.exp(log_p, out=log_p)
-    top_p, prediction_sum = p[predicted, rows], p @ weight
+    top_p, prediction_sum = p[top, rows], p @ weight
     # p becomes the error. Of two classes both have the same: it is counted once, as is usual.
     p[y, rows] -= 1
     error = np.square(p[0]) if num_classes == 2 else np.einsum("ij,ij->j", p, p)
     # Bins are (0, 1/15], ..., (14/15, 1].
     bins = np.clip(np.ceil(top_p * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-    per_bin = [weight, weight * top_p, weight * (predicted == y)]
+    per_bin = [weight, weight * top_p, weight * (top == y)]
     pairs, pair_weights = _pairs(y.astype(np.int64) * num_classes + predicted, weight, num_classes)
     return {
         "num_rows": num_rows,
