@@ -25,8 +25,9 @@ ALLOWED = {
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
     },
+    "decision": {"results", "fit", "data", "model", "devices", "errors"},
     "frame_training": {
-        "notebook", "training", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
+        "notebook", "training", "decision", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
     },
     "estimator_cv": {"notebook", "estimator", "search", "arguments", "fit", "data", "model", "devices", "errors"},
     "search": {"arguments", "outcome", "fit", "data", "model", "devices", "errors"},
@@ -37,7 +38,7 @@ ALLOWED = {
     "arguments": {"config", "fit", "tables", "data", "model", "devices", "errors"},
     "outcome": {"results", "fit", "data", "model", "devices", "names"},
     "training": {
-        "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",
+        "decision", "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",
     },
     "config": {"faults", "storage", "errors"},
     "faults": {"data", "fit", "solvers", "storage"},

@@ -176,6 +176,23 @@ def get_config() -> ConfigDict:
     config.minibatch.early_stopping.patience = 3
     config.minibatch.early_stopping.restore_best = True
 
+    # Of two classes, above which probability the second one is the answer, docs/thresholds.md: in predict,
+    # the SavedModel, and the metrics that count answers. One of the first five fields; none is 0.5.
+    config.threshold = ConfigDict()
+    # Given, in (0, 1); 0.0 for none.
+    config.threshold.value = 0.0
+    # Or chosen on validation rows, else on the held-out rows of all folds of a path: the best accuracy, f1,
+    # balanced_accuracy, youden (recall less false alarms), or least cost, of rows called wrongly (cost_fp)
+    # and missed (cost_fn).
+    config.threshold.metric = ""
+    config.threshold.cost_fp = 1.0
+    config.threshold.cost_fn = 1.0
+    # Or the highest that calls this share of the second class, the one of greatest recall with this
+    # precision, or the lowest that calls at most this share of all rows (0.1: the top tenth); 0.0 for none.
+    config.threshold.at_recall = 0.0
+    config.threshold.at_precision = 0.0
+    config.threshold.at_rate = 0.0
+
     # Standard errors, tests and intervals of a fit without penalties, docs/inference.md.
     config.inference = ConfigDict()
     # '' for none; 'nonrobust', from the information matrix; 'HC0', the sandwich by row, or 'HC1', which is

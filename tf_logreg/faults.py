@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from tf_logreg.data import encoders
 from tf_logreg.data import load as sources
-from tf_logreg.fit import inference_settings
+from tf_logreg.fit import inference_settings, threshold_settings
 from tf_logreg.fit.minibatch import early_stopping
 from tf_logreg.fit.path import strengths
 from tf_logreg.solvers import load as solvers
@@ -52,6 +52,7 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
     yield from _objective_faults(config)
     yield from _solver_faults(config)
     yield from _path_faults(config)
+    yield from threshold_settings.faults(config)
     yield from inference_settings.faults(config)
     yield from _minibatch_faults(config)
     for field in ("checkpoint.every_steps", "evaluate.max_rows", "evaluate.max_bytes"):

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import notebook, outcome
+from tf_logreg import decision, notebook, outcome
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, encoders, identity, labels, tabular, tf_dataset
 from tf_logreg.data.arrays import from_arrays
@@ -175,10 +175,12 @@ def _learn(given: _Given, settings: ConfigDict, *, overwrite: bool = False, **wh
     dataset = given.prepare(devices, {})
     devices = devices.for_rows(sparse=dataset.source.sparse)
     learn.check(settings, dataset, devices)
+    decision.check(settings, dataset)
     saved_rows, monitor = refit.dataset_of(settings, dataset, devices), Monitor()
     clock.lap("data")
     fit = learn.learn(settings, dataset, devices, monitor)
     clock.lap("fit")
+    fit = decision.with_threshold(settings, fit, dataset, devices)
     metrics, _ = measurement.evaluate_model(
         settings.evaluate, fit.model.in_units(dataset.exponent), dataset.source, dataset.rows, devices
     )

@@ -61,6 +61,7 @@ def record_of(
             dependence=trained.dependence,
             start=start,
             path=None if fit.path is None else path_files.summary(fit.path),
+            threshold=fit.threshold,
             inference=_inference(fit),
             measured=measured,
             metrics=metrics,

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import outcome, storage
+from tf_logreg import decision, outcome, storage
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, encoders, identity
 from tf_logreg.data.dataset import Dataset
@@ -135,6 +135,7 @@ def run(
     if absent := outcome.absent_classes(dataset):
         log.warning("%s", absent)
     learn.check(config, dataset, devices)
+    decision.check(config, dataset)
     saved_rows = refit.dataset_of(config, dataset, devices)
     start = _start(config, dataset, devices)
     clock.lap("data")
@@ -147,7 +148,10 @@ def run(
         with _monitor(config, dataset, devices, run, record, overwrite) as monitor:
             fit = learn.learn(config, dataset, devices, monitor, start)
             clock.lap("fit")
+            fit = decision.with_threshold(config, fit, dataset, devices)
             metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
+            if start is not None:  # what it answers is compared
+                start = dataclasses.replace(start, threshold=fit.model.threshold)
             began = None if start is None else _record_of_start(config, start, dataset, devices)
             clock.lap("evaluate")
             saved, measured = refit.refit(config, fit, saved_rows, devices, monitor), None

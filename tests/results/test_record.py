@@ -22,6 +22,7 @@ TABLES = {
     "`measured`": record.Measured,
     "`dependence`": record.Dependence,
     "`start`": record.Start,
+    "`threshold`": record.Threshold,
 }
 WORDS = {str: "text", int: "whole number", float: "number"}
 

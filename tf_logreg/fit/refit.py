@@ -58,7 +58,8 @@ def refit(settings: ConfigDict, fit: Fit, dataset: Dataset, devices: Devices, mo
     # From coefficients that run off there is no good start.
     start = fit.model if fit.status is Status.OPTIMAL else None
     found = learn.learn(_chosen(settings, fit, dataset), dataset, devices, own, start)
-    return dataclasses.replace(found, path=fit.path)
+    model = dataclasses.replace(found.model, threshold=fit.model.threshold)
+    return dataclasses.replace(found, model=model, path=fit.path, threshold=fit.threshold)
 
 
 def _chosen(settings: ConfigDict, fit: Fit, dataset: Dataset) -> ConfigDict:

@@ -85,6 +85,7 @@ class Fit:
         penalty: of the model.
         path: `fit.path.path.Path` if a penalty was chosen, else None.
         no_inference: why the model has no standard errors, which were asked for.
+        threshold: how the model's threshold came about, for `result.json`; None without one.
     """
 
     model: Model
@@ -96,3 +97,4 @@ class Fit:
     penalty: Penalty
     path: Any = None
     no_inference: str = ""
+    threshold: Any = None

@@ -107,7 +107,7 @@ def _of_model(found: dict, model: Any) -> list[str]:
             share = values["label/mean"]
             name = told_apart(model.class_names)[1]
             text.append(f"  positive class: {name!r}, {shown(share, '.1%')} of the {role} rows.")
-            text += _of_decisions(values, name)
+            text += _of_decisions(found, values, name)
     if strongest := effects(model):
         named = ", ".join(f"{name[:_MOST_CHARACTERS]} {effect:+.3g}" for name, effect in strongest)
         what = "the logit that it moves most"
@@ -122,16 +122,27 @@ def _of_model(found: dict, model: Any) -> list[str]:
     return text + [f"  {note}" for note in leaks.said(used)]
 
 
-def _of_decisions(values: dict, name: str) -> list[str]:
-    """How far the second of two classes can be trusted where it is the more probable one."""
+def _of_decisions(found: dict, values: dict, name: str) -> list[str]:
+    """How far the second of two classes can be trusted where it is the answer."""
     per_class = values.get("per_class") or {}
     precision, recall = (per_class.get(what, [None, None])[1] for what in ("precision", "recall"))
     if precision is None or recall is None:
         return []
     return [
-        f"  called {name!r} from probability 0.5 on: precision {precision:.1%}, recall {recall:.1%}; "
-        f"PR AUC {shown(values.get('pr_auc'), '.4f')}."
+        f"  called {name!r} above probability {_threshold(found)}: precision {precision:.1%}, "
+        f"recall {recall:.1%}; PR AUC {shown(values.get('pr_auc'), '.4f')}."
     ]
+
+
+def _threshold(found: dict) -> str:
+    """The threshold, and by which rule and rows it was chosen."""
+    if not (threshold := found.get("threshold")):
+        return "0.5"
+    value = f"{threshold['value']:.4g}"
+    if not threshold["chosen_on"]:
+        return value
+    rule = threshold["rule"] if "=" in threshold["rule"] else f"best {threshold['rule']}"
+    return f"{value} ({rule} of the {threshold['chosen_on']} rows)"
 
 
 def baseline(values: dict) -> float | None:

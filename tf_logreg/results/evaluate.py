@@ -36,7 +36,34 @@ def evaluate(
     """
     num_classes, from_each = len(model.class_names), devices.workers.from_each
     too_many = _too_many(model, len(rows), max_rows, max_bytes)
-    part_of = functools.partial(_part, model, with_areas=not too_many)
+    total, ranked = _collected(model, source, rows, devices, with_areas=not too_many)
+    numbers = metrics.from_sums(total)
+    absent = num_classes - np.unique(total["pairs"] // num_classes).size
+    if too_many or absent:
+        numbers |= metrics.no_areas(too_many or f"{absent} of {num_classes} classes have no rows here")
+    else:
+        columns, y, weight = _ranking(ranked, from_each)
+        numbers |= metrics.areas(columns, y, weight, num_classes)
+    return numbers, {**metrics.confusion(total), "calibration": metrics.calibration(total)}
+
+
+def scores(
+    model: Model, source: Source, rows: np.ndarray, devices: Devices
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log odds of class 1 of two [n] float64, labels [n] and weights [n] of the rows of weight > 0.
+
+    Arguments are those of `evaluate`; every worker gets the rows of all.
+    """
+    _, ranked = _collected(model, source, rows, devices, with_areas=True)
+    columns, y, weight = _ranking(ranked, devices.workers.from_each)
+    return next(columns), y, weight
+
+
+def _collected(
+    model: Model, source: Source, rows: np.ndarray, devices: Devices, *, with_areas: bool
+) -> tuple[dict, list[tuple]]:
+    """The sums of all workers' rows, and with areas what `_part` keeps of this worker's, block by block."""
+    part_of = functools.partial(_part, model, with_areas=with_areas)
     if devices.engine == "host" or source.sparse:  # TensorFlow's products of sparse rows are slower
         parts = _on_host(part_of, model, source, rows, devices)
     else:
@@ -49,16 +76,16 @@ def evaluate(
     for sums, *more in parts:
         total = metrics.added(total, sums)
         ranked += more
-    total = functools.reduce(metrics.added, from_each(total))
-    numbers = metrics.from_sums(total)
-    absent = num_classes - np.unique(total["pairs"] // num_classes).size
-    if too_many or absent:
-        numbers |= metrics.no_areas(too_many or f"{absent} of {num_classes} classes have no rows here")
-    else:
-        columns, shift, y, weight = zip(*ranked, strict=True)
-        shift, y, weight = (np.concatenate(from_each(np.concatenate(part))) for part in (shift, y, weight))
-        numbers |= metrics.areas(_columns(columns, shift, from_each), y, weight, num_classes)
-    return numbers, {**metrics.confusion(total), "calibration": metrics.calibration(total)}
+    return functools.reduce(metrics.added, devices.workers.from_each(total)), ranked
+
+
+def _ranking(
+    ranked: list[tuple], from_each: Callable[[Any], list]
+) -> tuple[Iterator[np.ndarray], np.ndarray, np.ndarray]:
+    """Columns to sort by, labels and weights of all workers' rows, from blocks of this worker's."""
+    columns, shift, y, weight = zip(*ranked, strict=True)
+    shift, y, weight = (np.concatenate(from_each(np.concatenate(part))) for part in (shift, y, weight))
+    return _columns(columns, shift, from_each), y, weight
 
 
 def _too_many(model: Model, num_rows: int, max_rows: int, max_bytes: int) -> str:

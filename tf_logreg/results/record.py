@@ -111,6 +111,19 @@ class Measured(TypedDict):
     passes: float
 
 
+class Threshold(TypedDict):
+    """The threshold of a model of two classes, and what it gave on the rows that it was chosen on."""
+
+    value: float  # class 1 is the answer where its probability is above it
+    rule: str  # 'value' where it was given, a threshold.metric, or 'at_recall=0.9' and the like
+    chosen_on: str  # 'validation' rows, 'held-out' rows of all folds, or '' for a given one
+    num_rows: int  # of those
+    best: float | None  # the metric there, of a threshold.metric
+    precision: float | None  # share of the called rows that are of class 1
+    recall: float | None  # share of class 1 that is called
+    rate: float | None  # share of all rows that is called
+
+
 class Test(TypedDict):
     """Whether all coefficients of a raw column of a table, or of a feature, may be zero."""
 
@@ -159,6 +172,7 @@ class Result:
     dependence: Dependence | None
     start: Start | None
     path: Path | None
+    threshold: Threshold | None  # of two classes, where one was asked for
     inference: Inference | None  # where inference.cov_type asks for it
     measured: Measured | None  # the fit that `metrics` are of, where another one is saved
     metrics: dict[str, Metrics]  # by split: train, validation, test
@@ -175,7 +189,8 @@ class Result:
 _PRINTED = {
     Result: (
         "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "start",
-        "measured", "path", "inference", "communication", "num_workers", "num_features", "num_classes",
+        "measured", "path", "threshold", "inference", "communication", "num_workers", "num_features",
+        "num_classes",
     ),
     Measured: ("status", "num_rows", "objective", "certified_gap"),
     Inference: ("missing", "undetermined", "cov_type", "level", "statistics"),
@@ -183,9 +198,10 @@ _PRINTED = {
     Start: ("workdir", "objective", "metrics"),
     StartMetrics: ("log_loss", "accuracy"),
     Metrics: ("num_rows", "log_loss", "accuracy", "roc_auc"),
+    Threshold: ("value", "rule", "chosen_on"),
     Path: ("penalty", "chosen", "choice", "values", "scores"),
 }  # fmt: skip
-_SINCE_0_10 = ("start", "measured", "inference")
+_SINCE_0_10 = ("start", "measured", "threshold", "inference")
 
 
 def to_json(result: Result) -> dict:
