@@ -97,12 +97,16 @@ def tensorflow_alone():
 
 @pytest.fixture
 def command():
-    """Runs the command line in this process: command(*flags) -> (exit code, stdout, stderr)."""
+    """Runs the command line in this process: command(*flags) -> (exit code, stdout, stderr).
+
+    A run writes its page only where --report is among the flags: drawing takes a second.
+    """
 
     def run(*arguments: str) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = cli.exit_code(["tf_logreg", *arguments], flags.FlagValues())
+            pages = () if "--report" in arguments else ("--noreport",)
+            code = cli.exit_code(["tf_logreg", *arguments, *pages], flags.FlagValues())
         return code, out.getvalue(), err.getvalue()
 
     return run

@@ -20,7 +20,7 @@ ALLOWED = {
     "command_line_flags": {"config", "precedence", "devices", "storage", "errors"},
     "precedence": {"config", "faults"},
     "modes": {
-        "config", "fit", "results", "export", "tables", "data", "model", "devices", "storage", "errors",
+        "report", "config", "fit", "results", "export", "tables", "data", "model", "devices", "storage", "errors",
     },
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
@@ -47,6 +47,7 @@ ALLOWED = {
         "names", "errors",
     },
     "results": {"export", "tables", "data", "model", "objective", "devices", "storage", "machine", "errors"},
+    "report": {"results", "tables", "model", "storage", "names", "errors"},
     "export": {"tables", "objective", "errors"},
     "engines": {"data", "objective", "devices", "machine", "errors"},
     "data": {"model", "tables", "devices", "storage", "machine", "errors", "names"},

@@ -30,6 +30,11 @@ def run(values: flags.FlagValues) -> None:
     if values.mode in ("describe", "predict"):
         _of_table(values)
         return
+    if values.mode == "report":
+        from tf_logreg.modes import report
+
+        print(report.write_report(values.workdir))
+        return
     startup.import_tensorflow()
     if values.mode == "plan":
         _plan(values)
@@ -105,7 +110,7 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
     from tf_logreg.devices import workers
     from tf_logreg.devices.devices import Devices
     from tf_logreg.model import summary
-    from tf_logreg.modes import evaluate, export, selftest
+    from tf_logreg.modes import evaluate, export, report, selftest
     from tf_logreg.results import workdir as directory
 
     team = workers.of(strategy)
@@ -130,8 +135,10 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         folder = directory.of(values.workdir)
         model = directory.read_model(folder)[1]
         print("\n".join(summary.lines(found, model)))
-        keras = "model.keras, " * folder.holds("model.keras")  # sparse rows may have none
-        print(f"Everything is in {values.workdir}: result.json, {keras}export/.")
+        if values.report and not folder.holds(report.NAME):  # a finished run is not repeated, nor is its page
+            report.write_report(values.workdir)
+        held = [name for name in ("model.keras", report.NAME) if folder.holds(name)]  # sparse rows: no Keras
+        print(f"Everything is in {values.workdir}: {', '.join(['result.json', *held])}, export/.")
         if model.schema is not None:
             print(_next_commands(values.workdir))
         return

@@ -14,7 +14,7 @@ from tf_logreg import precedence, storage
 from tf_logreg.devices import choices
 from tf_logreg.errors import InputError
 
-MODES = ("train", "evaluate", "predict", "describe", "export", "selftest", "plan")
+MODES = ("train", "evaluate", "predict", "describe", "report", "export", "selftest", "plan")
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
@@ -34,8 +34,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         MODES,
         "train: fit, evaluate, save and export; evaluate: measure what a "
         "work directory holds again; predict: score the rows of a table; describe: what the columns of a "
-        "table are and become; export: write its SavedModel again; plan: what the job needs and takes "
-        "on a TPU slice, with no TPU.",
+        "table are and become; report: write its report.html again; export: write its SavedModel again; "
+        "plan: what the job needs and takes on a TPU slice, with no TPU.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -54,6 +54,12 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     )
     flags.DEFINE_string(
         "label", "", "The column to predict, short for --config.data.label=...", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "report",
+        True,
+        "With --mode=train, write report.html too: the run as a page to read and to hand on.",
+        flag_values=values,
     )
     flags.DEFINE_string("input", "", "With --mode=predict, the table to score.", flag_values=values)
     flags.DEFINE_string(

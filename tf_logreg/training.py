@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
@@ -308,7 +309,8 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
         run.write_arrays(inference.NAME, inference.to_arrays(model.inference))
     if model.schema is not None:
         run.write_json(schema_file.NAME, schema_file.to_json(model.schema))
-    run.write_arrays("metrics.npz", arrays)
+    history = np.array(fit.trained.history, float).reshape(-1, 2)
+    run.write_arrays("metrics.npz", arrays | {"history": history})
     if fit.path is not None:
         path_files.write(run, fit.path, model)
     run.publish("export", model.export, saved_model.MARKER)

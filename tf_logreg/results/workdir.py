@@ -35,6 +35,7 @@ ARTEFACTS = (
     "path.csv",
     "path.png",
     "model.keras",
+    "report.html",
     "export",
     "events",
     "checkpoints",

@@ -19,7 +19,7 @@ def describe(schema: Schema, shares: dict[str, float], num_rows: int) -> str:
         num_rows: that the schema was inferred from.
     """
     cells = [("column", "type", "missing", "distinct", "values", "becomes")]
-    cells += [_cells(column) for column in schema.columns]
+    cells += [cells(column) for column in schema.columns]
     for cross in schema.crosses:
         becomes_what = _becomes_levels(cross.kind, cross.features)
         cells.append((_cut(" x ".join(cross.columns)), "cross", "", "", "", becomes_what))
@@ -36,7 +36,7 @@ def describe(schema: Schema, shares: dict[str, float], num_rows: int) -> str:
     return "\n".join([*lines, *(["", "To look at:", *notes] if notes else [])])
 
 
-def _cells(column: Column) -> tuple[str, ...]:
+def cells(column: Column) -> tuple[str, ...]:
     """What a line says of a column."""
     seen = column.seen
     missing = f"{seen.missing:.1%}" if seen.missing else ""

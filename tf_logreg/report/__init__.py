@@ -1,0 +1,1 @@
+"""`report.html`: a finished run as a page to hand on."""
