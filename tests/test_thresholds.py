@@ -134,3 +134,17 @@ def test_refused_with_the_rows():
         train(
             label="y", frame=pa.table(split), threshold__metric="f1", data__time="t", data__test_fraction=0.0
         )
+
+
+def test_a_run_leaves_the_tables(tmp_path):
+    model = train(str(tmp_path / "run"), threshold__at_rate=0.1)
+    tables = np.load(tmp_path / "run" / "metrics.npz")
+    for role, values in model.result["metrics"].items():
+        threshold, recall = (tables[f"{role}/thresholds/{name}"] for name in ("threshold", "recall"))
+        assert tables[f"{role}/thresholds/youden"].max() <= values["ks"] + 1e-12
+        assert tables[f"{role}/gains/lift"][0] == values["lift_top_tenth"]
+        # The model's own threshold is one line of the table, or between two.
+        at = np.searchsorted(-threshold, -model.threshold)
+        expected = values["per_class"]["recall"][1]
+        assert recall[max(at - 1, 0)] - 1e-12 <= expected <= recall[at] + 1e-12
+    assert f"KS {model.result['metrics']['test']['ks']:.4f} at probability" in model.summary()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 from sklearn import metrics as peer
 
 from tf_logreg.model import thresholds
@@ -77,3 +78,46 @@ def test_scores_that_no_probability_tells_apart():
     found = thresholds.cuts(np.array([True, False, True, False]), score, np.ones(4))
     called = [(score > cut).sum() for cut in scipy.special.logit(found.threshold)]
     assert called == (found.hits + found.others).tolist() == [0, 3, 4]
+
+
+@pytest.mark.parametrize("digits", [0, 12])
+def test_the_table_has_every_hundredth(digits):
+    rng = np.random.default_rng(3)
+    score = np.round(rng.normal(size=5000), digits)
+    member = rng.random(5000) < scipy.special.expit(score)
+    found = thresholds.cuts(member, score, np.ones(5000))
+    table = thresholds.table(found)
+    assert table["rate"][[0, -1]].tolist() == [0, 1]
+    assert (np.diff(table["threshold"]) < 0).all()
+    assert 190 < len(table["rate"]) <= 201 or digits == 0
+    if digits:
+        for share in ("rate", "recall"):
+            nearest = np.abs(table[share] - np.linspace(0, 1, 101)[:, None]).min(axis=1)
+            assert nearest.max() <= 1 / member.sum()
+    for row in (dict(zip(table, line, strict=True)) for line in list(zip(*table.values(), strict=True))[1:]):
+        called = scipy.special.expit(score) > row["threshold"]
+        assert row["precision"] == pytest.approx(member[called].mean())
+        assert row["recall"] == pytest.approx(called[member].mean())
+        assert row["fall_out"] == pytest.approx(called[~member].mean())
+        assert row["f1"] == pytest.approx(peer.f1_score(member, called))
+    assert np.isnan(table["precision"][0])
+
+
+def test_gains_and_their_ties():
+    score = np.repeat([3.0, 2.0, 1.0, 0.0], [5, 10, 5, 20])
+    member = np.zeros(40, bool)
+    member[[0, 1, 2, 5, 6, 7, 8, 20]] = True
+    gains = thresholds.gains(thresholds.cuts(member, score, np.ones(40)))
+    # The first tenth are four of the five highest; the third is seven of the ten next.
+    np.testing.assert_allclose(gains["gain"][:3] * 8, [3 * 4 / 5, 3 + 4 * 3 / 10, 3 + 4 * 7 / 10])
+    np.testing.assert_allclose(gains["lift"], gains["gain"] / gains["rate"])
+    assert gains["gain"][-1] == 1
+
+
+def test_the_distance_is_scipys():
+    member, score, _ = rows(12)
+    distance, threshold = thresholds.kolmogorov_smirnov(thresholds.cuts(member, score, np.ones(80)))
+    expected = scipy.stats.ks_2samp(score[member], score[~member], alternative="less")
+    assert distance == pytest.approx(expected.statistic)
+    called = scipy.special.expit(score) > threshold
+    assert called[member].mean() - called[~member].mean() == pytest.approx(distance)

@@ -74,8 +74,12 @@ def test_equal_to_scikit_learns(fitted, strategies, monkeypatch, kind, engine):
     )
     if classes >= 6:
         expected["top_5_accuracy"] = peer.top_k_accuracy_score(y, probabilities, k=5, **with_weight)
+    if binary:
+        fall_out, recall, _ = peer.roc_curve(y, score, drop_intermediate=False, **with_weight)
+        expected["ks"] = (recall - fall_out).max()
     intervals = {"log_loss_interval", "accuracy_interval", "roc_auc_interval", "intervals_missing"}
-    assert set(numbers) == {*expected, "per_class", *intervals}
+    others = {"per_class", *({"ks_threshold", "lift_top_tenth"} if binary else ())}
+    assert set(numbers) == {*expected, *intervals, *others}
     for name, value in expected.items():
         np.testing.assert_allclose(numbers[name], value, atol=1e-6, err_msg=name)
     per_class = peer.precision_recall_fscore_support(y, predicted, zero_division=0, **with_weight)

@@ -128,10 +128,16 @@ def _of_decisions(found: dict, values: dict, name: str) -> list[str]:
     precision, recall = (per_class.get(what, [None, None])[1] for what in ("precision", "recall"))
     if precision is None or recall is None:
         return []
-    return [
+    text = [
         f"  called {name!r} above probability {_threshold(found)}: precision {precision:.1%}, "
         f"recall {recall:.1%}; PR AUC {shown(values.get('pr_auc'), '.4f')}."
     ]
+    if values.get("ks") is not None:
+        text.append(
+            f"  ranked: the highest tenth has {values['lift_top_tenth']:.2f} times the share of {name!r}; "
+            f"KS {values['ks']:.4f} at probability {values['ks_threshold']:.4g}."
+        )
+    return text
 
 
 def _threshold(found: dict) -> str:

@@ -117,6 +117,41 @@ def at_rate(found: Cuts, share: float) -> int | None:
     return within if found.rate[within] > 0 else None
 
 
+def table(found: Cuts, parts: int = 100) -> dict[str, np.ndarray]:
+    """What thresholds give, from none called to all: at every 1/parts of all rows, and of class 1.
+
+    Where class 1 is rare the latter are those of interest.
+
+    Returns:
+        threshold, rate, precision, recall, fall_out, accuracy, balanced_accuracy, f1 and youden, each [T],
+        T <= 2 parts + 1; precision is NaN where no row is called.
+    """
+    steps = np.linspace(0, 1, parts + 1) - _ROUNDING
+    some = found.some(np.union1d(*(np.searchsorted(share, steps) for share in (found.rate, found.recall))))
+    columns = {name: getattr(some, name) for name in ("threshold", "rate", "precision", "recall", "fall_out")}
+    return columns | {name: some.metric(name) for name in ("accuracy", "balanced_accuracy", "f1", "youden")}
+
+
+def gains(found: Cuts, parts: int = 10) -> dict[str, np.ndarray]:
+    """What the rows of the highest scores hold of class 1, down to each 1/parts of the weight.
+
+    Of rows with equal scores across a border the share counts that is above it.
+
+    Returns:
+        rate, the share of all rows, gain, the share of class 1 that is in them, and lift, gain / rate, each
+        [parts].
+    """
+    rate = np.arange(1, parts + 1) / parts
+    gain = np.interp(rate, found.rate, found.recall)
+    return {"rate": rate, "gain": gain, "lift": gain / rate}
+
+
+def kolmogorov_smirnov(found: Cuts) -> tuple[float, float]:
+    """The greatest distance between the distributions of the scores of both classes, and its threshold."""
+    index = best(found, "youden", 1.0, 1.0)
+    return float(found.recall[index] - found.fall_out[index]), float(found.threshold[index])
+
+
 def _nearest_to_half(found: Cuts, allowed: np.ndarray) -> int:
     """The index of the allowed threshold that is nearest to 0.5."""
     return int(np.where(allowed, np.abs(found.threshold - 0.5), np.inf).argmin())

@@ -32,19 +32,23 @@ def evaluate(
         numbers: those of `metrics.from_sums`, and roc_auc and pr_auc; the latter both None, and
         areas_missing says why, where there are too many logits or a class has no rows;
         arrays: those of `metrics.confusion`; calibration [15, 3], for each bin the weight, the mean top
-        probability and the accuracy.
+        probability and the accuracy; and where two classes have areas those of `metrics.by_threshold`.
     """
     num_classes, from_each = len(model.class_names), devices.workers.from_each
     too_many = _too_many(model, len(rows), max_rows, max_bytes)
     total, ranked = _collected(model, source, rows, devices, with_areas=not too_many)
-    numbers = metrics.from_sums(total)
+    numbers, tables = metrics.from_sums(total), {}
     absent = num_classes - np.unique(total["pairs"] // num_classes).size
     if too_many or absent:
         numbers |= metrics.no_areas(too_many or f"{absent} of {num_classes} classes have no rows here")
     else:
         columns, y, weight = _ranking(ranked, from_each)
+        columns = [*columns] if num_classes == 2 else columns
         numbers |= metrics.areas(columns, y, weight, num_classes)
-    return numbers, {**metrics.confusion(total), "calibration": metrics.calibration(total)}
+        if num_classes == 2 and np.isfinite(columns[0]).all():
+            found = metrics.by_threshold(columns[0], y, weight)
+            numbers, tables = numbers | found[0], found[1]
+    return numbers, {**metrics.confusion(total), "calibration": metrics.calibration(total), **tables}
 
 
 def scores(

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_logreg import machine
 from tf_logreg.model import areas as curves
+from tf_logreg.model import thresholds
 from tf_logreg.results import intervals
 
 CALIBRATION_BINS = 15
@@ -258,6 +259,29 @@ def areas(columns: Iterable[np.ndarray], y: np.ndarray, weight: np.ndarray, num_
     roc_auc, pr_auc = np.mean([(one.roc, one.precision) for one in found], axis=0).tolist()
     interval = intervals.of_area(roc_auc, found[0].roc_deviation) if num_classes == 2 else None
     return {"roc_auc": roc_auc, "pr_auc": pr_auc, "roc_auc_interval": interval}
+
+
+def by_threshold(score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[dict, dict]:
+    """What thresholds give, and what the highest scores hold, of two classes.
+
+    Args:
+        score: [n] finite, log odds of class 1. y: [n], both classes. weight: [n], above 0.
+
+    Returns:
+        numbers: ks, the greatest distance between the score's distributions in both classes, ks_threshold,
+        the probability where that is, and lift_top_tenth, how many times its share class 1 has in the rows of
+        the highest tenth; arrays: those of `thresholds.table` and `thresholds.gains`, as 'thresholds/recall'
+        and the like.
+    """
+    found = thresholds.cuts(y == 1, score, weight)
+    gains = thresholds.gains(found)
+    distance, at = thresholds.kolmogorov_smirnov(found)
+    numbers = {"ks": distance, "ks_threshold": at, "lift_top_tenth": float(gains["lift"][0])}
+    tables = {"thresholds": thresholds.table(found), "gains": gains}
+    arrays = {
+        f"{name}/{column}": values for name, table in tables.items() for column, values in table.items()
+    }
+    return numbers, arrays
 
 
 def no_areas(reason: str) -> dict:

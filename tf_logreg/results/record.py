@@ -43,6 +43,9 @@ Metrics = TypedDict(
         "accuracy_interval": NotRequired[list[float] | None],  # likewise
         "roc_auc_interval": NotRequired[list[float] | None],  # likewise, of two classes
         "intervals_missing": NotRequired[str],  # why there are none
+        "ks": NotRequired[float],  # Kolmogorov-Smirnov, of the scores of two classes
+        "ks_threshold": NotRequired[float],  # where that is
+        "lift_top_tenth": NotRequired[float],  # of class 1 in the tenth with the highest scores
         "accuracy_baseline": float | None,  # accuracy of always naming the largest class
         "label/mean": _ByClass,  # share of the weight
         "prediction/mean": _ByClass,  # mean probability
