@@ -17,7 +17,7 @@ ALLOWED = {
     "cli": {
         "command_line_flags", "startup", "modes", "training", "plan", "results", "model", "config", "devices", "signals", "errors",
     },
-    "command_line_flags": {"config", "precedence", "devices", "storage", "errors"},
+    "command_line_flags": {"config", "precedence", "export", "devices", "storage", "errors"},
     "precedence": {"config", "faults"},
     "modes": {
         "report", "config", "fit", "results", "export", "tables", "data", "model", "devices", "storage", "errors",
@@ -48,7 +48,7 @@ ALLOWED = {
     },
     "results": {"export", "tables", "data", "model", "objective", "devices", "storage", "machine", "errors"},
     "report": {"results", "tables", "model", "storage", "names", "errors"},
-    "export": {"tables", "objective", "errors"},
+    "export": {"tables", "objective", "storage", "errors"},
     "engines": {"data", "objective", "devices", "machine", "errors"},
     "data": {"model", "tables", "devices", "storage", "machine", "errors", "names"},
     "tables": {"storage", "machine", "errors", "names"},

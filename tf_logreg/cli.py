@@ -24,8 +24,6 @@ def run(values: flags.FlagValues) -> None:
     Raises:
         InputError, RunError, InterruptError: `exit_code` turns them into exit codes.
     """
-    if values.version is not None and values.mode != "export":
-        raise InputError(f"--version: expected --mode=export beside it. Received: --mode={values.mode}.")
     _check_flags(values)
     if values.mode in ("describe", "predict"):
         _of_table(values)
@@ -66,7 +64,15 @@ def run(values: flags.FlagValues) -> None:
 
 
 def _check_flags(values: flags.FlagValues) -> None:
-    """InputError for flags that the mode needs and lacks."""
+    """InputError for flags that the mode needs and lacks, and those that need another beside them."""
+    for name, default in (("version", None), ("format", "saved_model")):
+        if values[name].value != default and values.mode != "export":
+            raise InputError(f"--{name}: expected --mode=export beside it. Received: --mode={values.mode}.")
+    if values.version is not None and values.format != "saved_model":
+        raise InputError(
+            "--version: expected --format=saved_model beside it. Received: "
+            f"--format={values.format}, one file."
+        )
     if values.config is None and values.mode in ("train", "plan"):
         raise InputError(
             f"--config: expected a file or one of {', '.join(configs.shipped())}; or a table by --data "
@@ -158,7 +164,9 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
             print(summary.table(numbers))
     elif values.mode == "export":
         folder = team.from_chief(
-            lambda: export.export_run(values.workdir, values.version, overwrite=values.overwrite)
+            lambda: export.export_run(
+                values.workdir, values.version, file_format=values.format, overwrite=values.overwrite
+            )
         )
         if is_chief:
             print(folder)

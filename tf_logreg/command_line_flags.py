@@ -13,6 +13,7 @@ from tf_logreg import config as configs
 from tf_logreg import precedence, storage
 from tf_logreg.devices import choices
 from tf_logreg.errors import InputError
+from tf_logreg.export import formats
 
 MODES = ("train", "evaluate", "predict", "describe", "report", "export", "selftest", "plan")
 
@@ -34,8 +35,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         MODES,
         "train: fit, evaluate, save and export; evaluate: measure what a "
         "work directory holds again; predict: score the rows of a table; describe: what the columns of a "
-        "table are and become; report: write its report.html again; export: write its SavedModel again; "
-        "plan: what the job needs and takes on a TPU slice, with no TPU.",
+        "table are and become; report: write its report.html again; export: write its SavedModel again, or "
+        "the model as another --format; plan: what the job needs and takes on a TPU slice, with no TPU.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -44,6 +45,13 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "With --mode=export, the number of a folder in export/, as TensorFlow Serving wants it.",
         lower_bound=0,
         upper_bound=2**63 - 1,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "format",
+        "saved_model",
+        tuple(formats.FILES),
+        "With --mode=export, what the model is written as: export/, or a file model.* in the work directory.",
         flag_values=values,
     )
     flags.DEFINE_string(

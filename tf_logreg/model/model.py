@@ -243,9 +243,10 @@ class Model:
 
         return keras_model.of(self)
 
-    def export(self, path: str) -> None:
-        """Writes a self-contained SavedModel: raw features in, probabilities and names out.
+    def export(self, path: str, format: str = "saved_model") -> None:
+        """Writes the model in a form that other programs serve. docs/serving.md has what each takes.
 
+        The SavedModel is self-contained: raw features in, probabilities and names out.
         Of a model of sparse rows it takes ids and values, and dense rows up to 100,000 features.
         Of a table it takes the raw columns that the model uses, a vector each: float64 for numbers, whole
         numbers and dates (days since 1970), NaN where missing; strings for words, 'true' and 'false' for
@@ -254,14 +255,17 @@ class Model:
         computes in float64. `saved_model.save` says more.
 
         Args:
-            path: a folder, created or replaced.
+            path: a folder for the SavedModel, else a file; created or replaced.
+            format: 'saved_model' or 'json' (a file that thirty lines of Python score).
 
         Raises:
+            InputError: another format, one whose package is not installed or that cannot express this model;
+                or the file cannot be written.
             OSError: the folder cannot be written.
         """
-        from tf_logreg.export import saved_model
+        from tf_logreg.export import formats
 
-        saved_model.save(saved_model.serving_module(self), path)
+        formats.write(self, path, format)
 
 
 @functools.lru_cache(maxsize=2)  # a million names take half a second, and 60 MB

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tf_logreg import storage
 from tf_logreg.errors import InputError
+from tf_logreg.export import formats
 from tf_logreg.model import coefficients, inference
 from tf_logreg.model.model import Model
 from tf_logreg.results import record as records
@@ -36,7 +37,7 @@ ARTEFACTS = (
     "path.png",
     "model.keras",
     "report.html",
-    "export",
+    *formats.FILES.values(),
     "events",
     "checkpoints",
 )

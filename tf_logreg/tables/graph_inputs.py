@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import keyword
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tf_logreg.tables import served_names
 from tf_logreg.tables.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -34,33 +32,8 @@ class Columns(NamedTuple):
 
 
 def input_names(schema: Schema) -> dict[str, str]:
-    """The name of the input of each used column.
-
-    It is the column's name, as far as TensorFlow allows: what is no ASCII letter or digit becomes '_', and
-    'arg_' is put before a name that does not begin with a letter, or that Python reserves. If two columns
-    have the same name then, but for case, the first whose name is unchanged keeps it, the others end with
-    '_2', '_3'.
-
-    TensorFlow changes the names of a call in Python likewise, so that 'hours-per-week' may be given there
-    as it is; but it keeps letters other than ASCII's and knows of no endings. Servers change nothing.
-    """
-    names = [column.name for column in schema.used]
-    first = {name.lower(): name for name in reversed(names) if _allowed(name) == name}
-    found, taken = {name: name for name in first.values()}, set(first)
-    for name in names:
-        if name not in found:
-            allowed = _allowed(name)
-            endings = itertools.chain([""], (f"_{number}" for number in itertools.count(2)))
-            found[name] = next(allowed + end for end in endings if (allowed + end).lower() not in taken)
-            taken.add(found[name].lower())
-    return {name: found[name] for name in names}
-
-
-def _allowed(name: str) -> str:
-    """A name that TensorFlow allows for an input."""
-    found = re.sub("[^A-Za-z0-9]", "_", name)
-    plain = found[:1].isalpha() and not keyword.iskeyword(found) and found != "self"
-    return found if plain else f"arg_{found}"
+    """The name of the input of each used column, as `served_names.of` says."""
+    return served_names.of(column.name for column in schema.used)
 
 
 def specs(schema: Schema) -> dict[str, tf.TensorSpec]:

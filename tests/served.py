@@ -1,0 +1,105 @@
+"""The answers of a model by each of its formats: by NAME(model, rows, folder) -> probabilities and classes."""
+
+import datetime
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import random_tables
+import tensorflow as tf
+
+from tf_logreg.export import terms
+from tf_logreg.model.head import Head
+from tf_logreg.model.model import Model
+from tf_logreg.tables import kinds, words
+
+GUIDE = Path(__file__).parents[1] / "docs" / "serving.md"
+
+
+def dense(output, classes, seed=0):
+    """A model of arrays with random weights, and rows."""
+    random = np.random.default_rng(seed)
+    head = Head(output, classes)
+    model = Model(
+        random.normal(size=(20, head.outputs)),
+        random.normal(size=head.outputs),
+        tuple(f"pixel {k}" for k in range(20)),
+        ("a", "b", "it's", 'd"')[:classes],
+        head,
+    )
+    return model, random.integers(0, 17, (1000, 20)) / 16
+
+
+def buckets_of(model, rows):
+    """By input the buckets of hashed columns, crosses and texts: a number or a list a row, None where missing."""
+    values, found = random_tables.values_of(model.schema, rows), {}
+    for term in terms.terms_of(model):
+        if isinstance(term, terms.Hashes):
+            texts = [["" if v is None else str(v) for v in values[one.name]] for one in term.columns]
+            texts = [kinds.JOINT.join(pair) for pair in zip(*texts, strict=True)]
+            if term.is_text:
+                tokens = words.tokens_of(tf.constant(texts, tf.string))
+                found[term.input] = words.hash_of(tokens, len(term.weights)).to_list()
+            else:
+                hashes = words.hash_of(tf.constant(texts, tf.string), len(term.weights)).numpy().tolist()
+                found[term.input] = [h if text else None for h, text in zip(hashes, texts, strict=True)]
+    return found
+
+
+def scorer():
+    """`score` of docs/serving.md, by its very text."""
+    text = re.search(
+        r"^    import csv, datetime, json, math\n(?:    .*\n|\n)*", GUIDE.read_text(), re.MULTILINE
+    )[0]
+    text = re.sub("^    ", "", text, flags=re.MULTILINE).partition("\nmodel = ")[0]
+    assert len([line for line in text.splitlines() if line.strip()]) <= 30
+    names = {}
+    exec(text, names)
+    return names["json"].loads, names["score"]
+
+
+def python_rows(model, rows):
+    """Rows as dicts of Python's own values, dates as text; and the buckets of words."""
+    if model.schema is None:
+        return [dict(zip(model.feature_names, row, strict=True)) for row in rows.tolist()]
+    columns = {column.name: rows[column.name].to_pylist() for column in model.schema.used}
+    for name, values in columns.items():
+        columns[name] = [v.isoformat(" ") if isinstance(v, datetime.datetime) else v for v in values]
+    columns |= buckets_of(model, rows)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def by_json(model, rows, folder):
+    model.export(str(folder / "model.json"), format="json")
+    loads, score = scorer()
+    found = loads((folder / "model.json").read_text())
+    answers = [score(found, row) for row in python_rows(model, rows)]
+    none = [np.nan] * len(model.class_names)
+    return np.array([p or none for p, _ in answers]), [name or "" for _, name in answers]
+
+
+def by_saved_model(model, rows, folder):
+    model.export(str(folder / "export"))
+    serve = tf.saved_model.load(str(folder / "export")).signatures["serving_default"]
+    if model.schema is not None:
+        given = random_tables.inputs_of(model.schema, rows)
+    else:
+        given = {"features": tf.constant(rows, model.dtype)}
+    found = serve(**given)
+    return found["probabilities"].numpy(), [name.decode() for name in found["class_name"].numpy()]
+
+
+def by_keras(model, rows, folder):
+    """`model.keras` takes the encoded features, and knows no classes."""
+    import keras
+
+    model.to_keras().save(folder / "model.keras")
+    x = model.encode(rows) if isinstance(rows, pa.Table) else rows
+    found = keras.models.load_model(folder / "model.keras").predict(x.astype(model.dtype), verbose=0)
+    return np.hstack([1 - found, found]) if model.head.outputs == 1 else found, None
+
+
+WAYS = {"json": by_json, "saved_model": by_saved_model, "keras": by_keras}
+# Largest difference of a probability from the model's. LiteRT computes in float32.
+CLOSE = {"tflite": 1e-5}
