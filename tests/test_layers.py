@@ -20,7 +20,7 @@ ALLOWED = {
     "command_line_flags": {"config", "precedence", "export", "devices", "storage", "errors"},
     "precedence": {"config", "faults"},
     "modes": {
-        "report", "config", "fit", "results", "export", "tables", "data", "model", "devices", "storage", "errors",
+        "report", "config", "fit", "results", "export", "tables", "engines", "data", "model", "devices", "storage", "machine", "errors",
     },
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",

@@ -150,14 +150,8 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
         return
 
     if values.mode == "selftest":
-        block = selftest.run(Devices(strategy, values.dtype, engine=values.engine))
-        print(block)
-        if values.workdir:
-            team.from_chief(
-                lambda: directory.write_note(directory.of(values.workdir), "selftest.txt", block + "\n")
-            )
-            if is_chief:
-                print(f"It is in {values.workdir}/selftest.txt too.")
+        found = selftest.run(Devices(strategy, values.dtype, engine=values.engine))
+        _show_selftest(found, values.workdir, team)
     elif values.mode == "evaluate":
         numbers = evaluate.evaluate_run(values.workdir, strategy=strategy, config=values.config)
         if is_chief:
@@ -172,9 +166,36 @@ def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
             print(folder)
 
 
+def _show_selftest(found: dict[str, Any], workdir: str, team) -> None:
+    """Prints what the selftest found and keeps it in the work directory, if there is one; only on the chief.
+
+    Raises:
+        RunError: something is wrong; the message is the whole block.
+    """
+    from tf_logreg.modes import selftest
+    from tf_logreg.results import workdir as directory
+
+    block, fault = selftest.block(found), selftest.fault(found)
+    if workdir:
+        notes = {
+            "selftest.txt": block + "\n",
+            "selftest.json": json.dumps(found, indent=2, allow_nan=False) + "\n",
+        }
+        folder = directory.of(workdir)
+        for name, text in notes.items():
+            team.from_chief(lambda name=name, text=text: directory.write_note(folder, name, text))
+    if fault:
+        raise RunError(f"{block}\n{fault}")
+    if team.is_chief:
+        print(block)
+        if workdir:
+            print(f"It is in {workdir} too: {' and '.join(notes)}.")
+
+
 def _plan(values: flags.FlagValues) -> None:
     """Plans for a TPU slice, without using any device of this machine."""
-    from tf_logreg.plan import chips, choice, plan, report
+    from tf_logreg.devices import chips
+    from tf_logreg.plan import choice, plan, report
     from tf_logreg.results import workdir as directory
 
     topologies, deadline = chips.expanded(values.topology), values.deadline_minutes

@@ -69,6 +69,15 @@ def test_a_network_card_of_googles_is_no_tpu(tmp_path, device, is_tpu):
     assert look(root).has_tpu == is_tpu
 
 
+@pytest.mark.parametrize(
+    ("device", "kind"),
+    [("0x005e", "v4"), ("0x0062", "v5p"), ("0x0063", "v5e"), ("0x006f", "v6e"), ("0x0027", "")],
+)
+def test_the_kind_of_chips(tmp_path, device, kind):
+    makers = ("0x8086 0x0063", "0x1ae0 0x0042", f"0x1ae0 {device}")
+    assert look(machine(tmp_path, "dev/accel0", makers=makers)).kind == kind
+
+
 def test_the_library_is_found_as_a_package_and_by_its_variable(tmp_path):
     root = machine(tmp_path, "dev/accel0", makers=())
     assert not look(root).has_libtpu

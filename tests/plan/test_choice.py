@@ -2,8 +2,9 @@
 
 import pytest
 
+from tf_logreg.devices import chips
 from tf_logreg.errors import InputError
-from tf_logreg.plan import chips, choice, report
+from tf_logreg.plan import choice, report
 
 
 def a_plan(topology, seconds, *, fits=True, steps=10.0, solver="auto"):

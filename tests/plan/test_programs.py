@@ -7,11 +7,11 @@ import tensorflow as tf
 from problems import random_problem, solve_arrays
 
 from tf_logreg import config as configs
-from tf_logreg.devices import placement
+from tf_logreg.devices import chips, placement
 from tf_logreg.engines import on_devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit.minibatch import loop
-from tf_logreg.plan import chips, compiler, plan, programs
+from tf_logreg.plan import compiler, plan, programs
 
 
 class _AskedError(Exception):

@@ -17,6 +17,8 @@ _GOOGLE = "0x1ae0"  # the maker of a PCI device
 # Google's other devices, which virtual machines without a TPU have: the network card gVNIC (Linux,
 # drivers/net/ethernet/google/gve/gve.h), and a disk. New TPUs have new numbers.
 _CARDS = ("0x0042", "0x001f")
+# Numbers of its TPU chips, as JAX knows them (jax/_src/hardware_utils.py) -> the kinds of `chips.CHIPS`.
+_KINDS = {"0x005e": "v4", "0x0062": "v5p", "0x0063": "v5e", "0x006f": "v6e"}
 LOCK_FILE = "/tmp/libtpu_lockfile"  # locked while a process has the TPU
 _LIBRARY_FILES = ("lib/libtpu.so", "usr/lib/libtpu.so")  # where images of Cloud TPU have it
 
@@ -30,12 +32,14 @@ class Hardware:
         gpus: device files of NVIDIA's GPUs, unless CUDA_VISIBLE_DEVICES hides them.
         has_libtpu: whether the library that drives TPU chips is installed.
         num_hosts: number of hosts of the TPU slice that this machine is one of.
+        kind: of the TPU chips, '' where it is not known.
     """
 
     chips: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
     has_libtpu: bool = False
     num_hosts: int = 1
+    kind: str = ""
 
     @property
     def has_tpu(self) -> bool:
@@ -68,6 +72,7 @@ def look(
         gpus,
         bool(find_module("libtpu")) or any(map(os.path.exists, filter(None, libraries))),
         max(len(hosts), 1),
+        _kind(root) if chips else "",
     )
 
 
@@ -183,16 +188,25 @@ def _files(root: str, *patterns: str) -> tuple[str, ...]:
 
 def _has_tpu_on_bus(root: str) -> bool:
     """Whether a PCI device is Google's and no card of a virtual machine's; True where none is shown."""
-    found = []
-    for folder in map(os.path.dirname, _files(root, "sys/bus/pci/devices/*/vendor")):
-        with contextlib.suppress(OSError), open(os.path.join(folder, "vendor")) as file:
-            maker = file.read().strip()
-            found.append(maker == _GOOGLE and _device(folder) not in _CARDS)
-    return any(found) or not found
+    shown = _on_bus(root)
+    return not shown or any(maker == _GOOGLE and number not in _CARDS for maker, number in shown)
 
 
-def _device(folder: str) -> str:
-    """The kind of a PCI device, '' where it is not shown."""
-    with contextlib.suppress(OSError), open(os.path.join(folder, "device")) as file:
+def _kind(root: str) -> str:
+    """The kind of TPU chips; '' where none is known."""
+    kinds = [_KINDS.get(number, "") for maker, number in _on_bus(root) if maker == _GOOGLE]
+    return next(filter(None, kinds), "")
+
+
+def _on_bus(root: str) -> list[tuple[str, str]]:
+    """Maker and number of each PCI device that the system shows; '' for a number that it does not."""
+    folders = map(os.path.dirname, _files(root, "sys/bus/pci/devices/*/vendor"))
+    found = [[_text(os.path.join(folder, name)) for name in ("vendor", "device")] for folder in folders]
+    return [(maker, number) for maker, number in found if maker]
+
+
+def _text(path: str) -> str:
+    """The text of a small file; '' where it cannot be read."""
+    with contextlib.suppress(OSError), open(path) as file:
         return file.read().strip()
     return ""

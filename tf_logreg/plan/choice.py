@@ -3,8 +3,8 @@
 import dataclasses
 import math
 
+from tf_logreg.devices import chips
 from tf_logreg.errors import InputError
-from tf_logreg.plan import chips
 
 
 @dataclasses.dataclass(frozen=True)

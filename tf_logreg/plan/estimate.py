@@ -6,8 +6,8 @@ the matrix units; the compiler's own estimate of cycles stands beside it. Nothin
 
 import dataclasses
 
+from tf_logreg.devices.chips import Topology, same_kind
 from tf_logreg.fit.full_batch import preconditioner, sample
-from tf_logreg.plan.chips import Topology, same_kind
 from tf_logreg.plan.compiler import Compiled
 from tf_logreg.plan.counting import Count
 

@@ -8,11 +8,12 @@ from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg.data import dataset, sparse_arrays
+from tf_logreg.devices import chips
 from tf_logreg.errors import InputError
 from tf_logreg.exact import host, normal_equations
 from tf_logreg.fit import penalties
 from tf_logreg.fit.path import batches, grid
-from tf_logreg.plan import chips, compiler, counting, estimate, programs
+from tf_logreg.plan import compiler, counting, estimate, programs
 
 # Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
 _SAMPLE_FEATURES, _MOST_SAMPLE_ROWS = 2**31, 2**13

@@ -26,6 +26,7 @@ ARTEFACTS = (
     "result.json",
     "evaluation.json",
     "selftest.txt",
+    "selftest.json",
     "plan.json",
     "coefficients.npz",
     "coefficients.csv",
@@ -42,7 +43,8 @@ ARTEFACTS = (
     "checkpoints",
 )
 _KEPT = ("checkpoints", "events")  # the state to resume from, and the curves so far
-_NOTES = ("selftest.txt", "plan.json", "schema.json")  # files of other modes, in a directory of their own
+# Files of other modes, in a directory of their own.
+_NOTES = ("selftest.txt", "selftest.json", "plan.json", "schema.json")
 _SECONDS_TO_WAIT = 30.0  # for another measurement or export of the same run
 
 
