@@ -221,6 +221,9 @@ def get_config() -> ConfigDict:
     # row and class, 8 in float64), they are left out.
     config.evaluate.max_rows = 10_000_000
     config.evaluate.max_bytes = 2**29
+    # Columns of a table, or features of few values, by whose levels the metrics of test and validation rows
+    # are told too: ('sex', 'education'). Levels beyond the 20 most frequent words are joined.
+    config.evaluate.slices = ()
     return config
 
 

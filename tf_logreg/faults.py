@@ -58,6 +58,8 @@ def value_faults(config: ConfigDict) -> Iterator[str]:
     for field in ("checkpoint.every_steps", "evaluate.max_rows", "evaluate.max_bytes"):
         yield from _check(config, field, lambda v: v >= 0, "a whole number >= 0")
     yield from _check(config, "checkpoint.keep", lambda v: v >= 1, "a whole number >= 1")
+    expected = "names of columns, each once"
+    yield from _check(config, "evaluate.slices", _are_names, expected)
 
 
 def _check(config: ConfigDict, field: str, allowed: Callable[[object], bool], expected: str) -> Iterator[str]:
@@ -67,6 +69,11 @@ def _check(config: ConfigDict, field: str, allowed: Callable[[object], bool], ex
         value = value[name]
     if not allowed(value):
         yield f"{field}: expected {expected}. Received: {value!r}."
+
+
+def _are_names(values: tuple) -> bool:
+    """Whether these are texts, each once."""
+    return all(isinstance(value, str) for value in values) and len(set(values)) == len(values)
 
 
 def _data_faults(config: ConfigDict) -> Iterator[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import names
-from tf_logreg.data import digest, identity, moments, scan, shards, split, tabular, units, views
+from tf_logreg.data import digest, identity, moments, scan, shards, slices, split, tabular, units, views
 from tf_logreg.data import folds as make_folds
 from tf_logreg.data.encoders import HERE, Encoding
 from tf_logreg.data.load import PATHS, TABLES, load, opened
@@ -97,7 +97,7 @@ def of_rows(
     Args:
         source: in raw units.
         rows: row ids by role.
-        settings: its section cv, data.group, data.time and the seed are read.
+        settings: its section cv, data.group, data.time, evaluate.slices and the seed are read.
         devices: as in `prepare`.
         files: digests, as in `Dataset`.
         folds: cv.folds of them; None to draw them.
@@ -109,6 +109,7 @@ def of_rows(
         raise InputError(
             f"y: expected at least two classes. Received: only {names.describe(source.class_names)}."
         )
+    source = slices.with_levels(source, settings.evaluate.slices, rows)
     others = {role: scan_rows(source, ids, devices) for role, ids in rows.items() if role != "train"}
     del others  # every number was looked at
     train = rows["train"]

@@ -36,6 +36,13 @@ class Batch(NamedTuple):
     row: tf.Tensor  # [B] int64, the row's id in its source
 
 
+class Levels(NamedTuple):
+    """The levels of a column, and which of them each row of the source has, int32 [num_rows]; -1 for none."""
+
+    names: tuple[str, ...]
+    codes: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Rows with a label, readable by index.
@@ -59,6 +66,7 @@ class Source:
         nonzeros: of sparse rows how many values each has, on average; None for dense rows.
         schema: of a table, how its columns became features; None for other rows.
         row_shape: shape of a row before it was flattened; () for rows that came flat.
+        levels: by the names of evaluate.slices which level each row has.
     """
 
     feature_names: tuple[str, ...]
@@ -77,6 +85,7 @@ class Source:
     nonzeros: float | None = None
     schema: Schema | None = None
     row_shape: tuple[int, ...] = ()
+    levels: Mapping[str, Levels] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def traced_read(self) -> Callable:

@@ -14,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import storage
-from tf_logreg.data import named_columns, split
+from tf_logreg.data import named_columns, slices, split
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.source import Source
 from tf_logreg.data.sparse_arrays import from_sparse
@@ -79,7 +79,8 @@ def read(
         _say_new(schema, columns)
     make = from_arrays if isinstance(x, np.ndarray) else from_sparse
     source = make(x, y, class_names=class_names, feature_names=schema.feature_names, **rest)
-    return dataclasses.replace(source, schema=schema), rows
+    levels = slices.of_table(table, config.evaluate.slices)
+    return dataclasses.replace(source, schema=schema, levels=levels), rows
 
 
 def _say(schema: Schema) -> None:

@@ -74,6 +74,7 @@ def table(numbers: dict[str, dict]) -> str:
             f"accuracy {shown(values['accuracy'], '.4f')}   ROC AUC {shown(values['roc_auc'], '.4f')}"
         )
         text += interval_lines(role, values)
+        text += slice_lines(values)
     return "\n".join(text)
 
 
@@ -87,6 +88,29 @@ def interval_lines(role: str, values: dict) -> list[str]:
     found = {label: values.get(f"{name}_interval") for label, name in names.items()}
     told = [f"{label} {pair[0]:.3f} to {pair[1]:.3f}" for label, pair in found.items() if pair]
     return [f"    95% intervals: {', '.join(told)}."] if told else []
+
+
+def slice_lines(values: dict) -> list[str]:
+    """The metrics of a split's rows by the levels of each column of evaluate.slices, a line each."""
+    text = []
+    for column, levels in values.get("slices", {}).items():
+        width = max(len(level[:_MOST_CHARACTERS]) for level in levels)
+        text.append(f"    by {column[:_MOST_CHARACTERS]}:")
+        for level, found in levels.items():
+            told = [f"log loss {_between(found, 'log_loss')}", f"accuracy {_between(found, 'accuracy')}"]
+            if found["roc_auc"] is not None:
+                told.append(f"ROC AUC {_between(found, 'roc_auc')}")
+            if (share := found.get("label/mean")) is not None:
+                told.append(f"share {share:.3f}, predicted {shown(found['prediction/mean'], '.3f')}")
+            line = f"{level[:_MOST_CHARACTERS]:<{width}} {found['num_rows']:>9,} rows   {'   '.join(told)}"
+            text.append(f"      {line}")
+    return text
+
+
+def _between(values: dict, name: str) -> str:
+    """A metric and its interval, '0.812 (0.790 to 0.834)'."""
+    pair = values.get(f"{name}_interval")
+    return shown(values[name], ".3f") + (f" ({pair[0]:.3f} to {pair[1]:.3f})" if pair else "")
 
 
 def shown(number: float | None, form: str) -> str:

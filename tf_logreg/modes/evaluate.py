@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
 from tf_logreg import storage
-from tf_logreg.data import dataset, identity, load, units, views
+from tf_logreg.data import dataset, identity, load, slices, units, views
 from tf_logreg.data.encoders import Encoding
 from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings
@@ -49,6 +49,7 @@ def evaluate_run(
         source, rows = dataset.read_data(
             asked, model.class_names, model.head.outputs, model.schema, Encoding(strategy)
         )
+        source = slices.with_levels(source, asked.evaluate.slices, rows)
         if source.feature_names != model.feature_names:
             source = views.with_columns(source, model.feature_names)
             log.info("The features are not those of the run in its order: they are taken by name.")

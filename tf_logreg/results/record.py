@@ -24,7 +24,25 @@ class PerClass(TypedDict):
     f1: list[float | None]
 
 
-# Not a class: two names hold a slash.
+# Not classes: two names hold a slash.
+SliceMetrics = TypedDict(
+    "SliceMetrics",
+    {
+        "num_rows": int,  # the others are as in `Metrics`
+        "log_loss": float | None,
+        "accuracy": float | None,
+        "roc_auc": float | None,
+        "areas_missing": NotRequired[str],
+        "log_loss_interval": NotRequired[list[float] | None],
+        "accuracy_interval": NotRequired[list[float] | None],
+        "roc_auc_interval": NotRequired[list[float] | None],
+        "intervals_missing": NotRequired[str],
+        "label/mean": NotRequired[float | None],  # of two classes, like the next three
+        "prediction/mean": NotRequired[float | None],
+        "precision": NotRequired[float | None],  # of class 1
+        "recall": NotRequired[float | None],
+    },
+)
 Metrics = TypedDict(
     "Metrics",
     {
@@ -50,6 +68,7 @@ Metrics = TypedDict(
         "label/mean": _ByClass,  # share of the weight
         "prediction/mean": _ByClass,  # mean probability
         "per_class": PerClass,
+        "slices": NotRequired[dict[str, dict[str, SliceMetrics]]],  # by column of evaluate.slices and level
     },
 )
 

@@ -18,13 +18,13 @@ def describe(schema: Schema, shares: dict[str, float], num_rows: int) -> str:
         shares: of the classes, by name; {} without a label.
         num_rows: that the schema was inferred from.
     """
-    cells = [("column", "type", "missing", "distinct", "values", "becomes")]
-    cells += [cells(column) for column in schema.columns]
+    rows = [("column", "type", "missing", "distinct", "values", "becomes")]
+    rows += [cells(column) for column in schema.columns]
     for cross in schema.crosses:
         becomes_what = _becomes_levels(cross.kind, cross.features)
-        cells.append((_cut(" x ".join(cross.columns)), "cross", "", "", "", becomes_what))
-    width = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    lines = ["  ".join(cell.ljust(width[k]) for k, cell in enumerate(row)).rstrip() for row in cells]
+        rows.append((_cut(" x ".join(cross.columns)), "cross", "", "", "", becomes_what))
+    width = [max(len(row[k]) for row in rows) for k in range(len(cells[0]))]
+    lines = ["  ".join(cell.ljust(width[k]) for k, cell in enumerate(row)).rstrip() for row in rows]
     lines.insert(1, "-" * min(max(map(len, lines)), shutil.get_terminal_size((120, 24)).columns))
     notes = [f"  {column.name}: {note}" for column in schema.columns for note in column.seen.notes]
     count = len(schema.feature_names)
