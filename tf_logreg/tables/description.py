@@ -23,7 +23,7 @@ def describe(schema: Schema, shares: dict[str, float], num_rows: int) -> str:
     for cross in schema.crosses:
         becomes_what = _becomes_levels(cross.kind, cross.features)
         rows.append((_cut(" x ".join(cross.columns)), "cross", "", "", "", becomes_what))
-    width = [max(len(row[k]) for row in rows) for k in range(len(cells[0]))]
+    width = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width[k]) for k, cell in enumerate(row)).rstrip() for row in rows]
     lines.insert(1, "-" * min(max(map(len, lines)), shutil.get_terminal_size((120, 24)).columns))
     notes = [f"  {column.name}: {note}" for column in schema.columns for note in column.seen.notes]
