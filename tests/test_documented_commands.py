@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from absl import flags
 from sklearn.datasets import load_digits
 
@@ -19,6 +20,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"!?(?:[A-Z_]+=\S+ )*(?:(?:python|python3) (?:-|[\w/]+\.py)|tf_logreg --|(?:make|pip|ls) \S|H=\S)"
 )
+IN_A_JOB = re.compile(r'\["(python run\.py [^"]*)"\]')  # as a container's argument, in YAML
 # A part of a command -> why it does not run here. The first that fits counts.
 ELSEWHERE = {
     "pip install": "installs; `make test-versions` makes environments",
@@ -72,7 +74,9 @@ def test_every_flag_and_make_target_exists():
     known = flags.FlagValues()
     command_line_flags.define(known, ["tf_logreg"])
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for path, command in COMMANDS:
+    given = [*COMMANDS, *[(path, job) for path in DOCUMENTS for job in IN_A_JOB.findall(path.read_text())]]
+    assert len(given) > len(COMMANDS)
+    for path, command in given:
         words = shlex.split(command)
         if "run.py" in words or words[0] == "tf_logreg":
             for flag in (word[2:].partition("=")[0] for word in words if word.startswith("--")):
@@ -80,6 +84,17 @@ def test_every_flag_and_make_target_exists():
     for path in DOCUMENTS:
         for target in re.findall(r"`make ([\w-]+)`|^    make ([\w-]+)", path.read_text(), re.MULTILINE):
             assert "".join(target) in targets, f"{path.name}: make {target}"
+
+
+def test_jobs_are_yaml():
+    jobs = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "docs" / "scale.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    parsed = [list(yaml.safe_load_all(job)) for job in jobs]
+    assert [len(documents) for documents in parsed] == [1, 2]
+    (vertex,), (service, job) = parsed
+    assert vertex["workerPoolSpecs"][0]["containerSpec"]["args"][0].endswith("--workdir=$AIP_MODEL_DIR")
+    assert service["metadata"]["name"] == job["spec"]["template"]["spec"]["subdomain"]
 
 
 @pytest.fixture
@@ -108,6 +123,7 @@ def test_what_a_document_says_runs(document, checkout):
     given = (  # a reader's own arrays, by the names that the documents have for them
         "import numpy as np\nX, y = embeddings, labels = [np.load('arrays.npz')[name] for name in 'xy']\n"
     )
+    done_before = set()
     for block in blocks(document):
         python = (
             "\n".join(line for line in block.splitlines() if not COMMAND.match(line))
@@ -115,7 +131,9 @@ def test_what_a_document_says_runs(document, checkout):
             else ""
         )
         jobs = [["python", "-c", given + python]] if python else []
-        jobs += [["bash", "-c", command] for command in commands(block) if not reason(command)]
+        new = [one for one in commands(block) if not reason(one) and one not in done_before]
+        done_before |= {one for one in new if "--mode=selftest" in one}  # which finds the same again
+        jobs += [["bash", "-c", command] for command in new]
         for job in jobs:
             done = subprocess.run(
                 job, cwd=checkout, env=environment, capture_output=True, text=True, check=False
