@@ -3,11 +3,11 @@
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import prepared
 import pytest
 import yaml
 from absl import flags
@@ -97,6 +97,20 @@ def test_jobs_are_yaml():
     assert service["metadata"]["name"] == job["spec"]["template"]["spec"]["subdomain"]
 
 
+def program(command: str) -> list[str]:
+    """A shell command as what `prepared.Process` takes."""
+    words = shlex.split(command)
+    if words[:2] == ["python", "run.py"]:
+        return words[1:]
+    if words[0] == "tf_logreg":
+        return ["-m", *words]
+    return [
+        "-c",
+        "import subprocess, sys; sys.exit(subprocess.run(['bash', '-c', sys.argv[1]]).returncode)",
+        command,
+    ]
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A folder like a checkout's, in which a reader's files may be made."""
@@ -130,12 +144,11 @@ def test_what_a_document_says_runs(document, checkout):
             if is_python(block)
             else ""
         )
-        jobs = [["python", "-c", given + python]] if python else []
+        jobs = [(python, ["-c", given + python])] if python else []
         new = [one for one in commands(block) if not reason(one) and one not in done_before]
         done_before |= {one for one in new if "--mode=selftest" in one}  # which finds the same again
-        jobs += [["bash", "-c", command] for command in new]
-        for job in jobs:
-            done = subprocess.run(
-                job, cwd=checkout, env=environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, f"{document.name}: {job[-1]}\n{done.stdout}{done.stderr}"
+        jobs += [(command, program(command)) for command in new]
+        for said, command in jobs:
+            done = prepared.Process(command, checkout, environment)
+            out, err = done.communicate(timeout=600)
+            assert done.returncode == 0, f"{document.name}: {said}\n{out}{err}"

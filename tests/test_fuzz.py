@@ -9,12 +9,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import fuzzing
 import numpy as np
+import prepared
 import pytest
 from ml_collections import ConfigDict
 
@@ -133,13 +133,7 @@ def test_two_thousand_cases(command, tmp_path):
 
 def interrupted(flags: list[str], number: int, delay: float) -> tuple[int, str, str]:
     """The command as a process that gets a signal after so many seconds."""
-    process = subprocess.Popen(
-        [sys.executable, "run.py", *flags],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = prepared.Process(["run.py", *flags])
     try:
         process.wait(delay)
     except subprocess.TimeoutExpired:

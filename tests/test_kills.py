@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import prepared
 import pytest
 
 MINIBATCH = [
@@ -84,8 +83,7 @@ cli.main()
 
 
 def start(workdir, *before, job=MINIBATCH):
-    command = [sys.executable, *(before or ["-m", "tf_logreg.cli"]), *job, f"--workdir={workdir}"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return prepared.Process([*(before or ["-m", "tf_logreg"]), *job, f"--workdir={workdir}"])
 
 
 def finish(workdir, job=MINIBATCH):

@@ -2,10 +2,9 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
+import prepared
 import pytest
 
 from tf_logreg.data import dataset
@@ -126,10 +125,7 @@ def test_another_run_begins_while_the_data_are_read(command, tmp_path, monkeypat
 @pytest.mark.long
 def test_two_processes_at_once(tmp_path):
     """Whoever loses says who won, or finds the result."""
-    command = [sys.executable, "-m", "tf_logreg.cli", *SMALL, f"--workdir={tmp_path}/run"]
-    both = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "ab"
-    ]
+    both = [prepared.Process(["-m", "tf_logreg", *SMALL, f"--workdir={tmp_path}/run"]) for _ in "ab"]
     found = [(*process.communicate(timeout=300), process.returncode) for process in both]
     codes = sorted(code for _, _, code in found)
     assert codes in ([0, 0], [0, 2]), found

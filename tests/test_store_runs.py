@@ -3,11 +3,10 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+import prepared
 import pytest
 import tensorflow as tf
 from hostile_store import registered
@@ -117,11 +116,9 @@ def test_a_killed_run_is_resumed_from_the_store(command, local_base, tmp_path, f
     registered(tmp_path / "store")
     filled("mem://bucket")
     flags = [*MINIBATCH, "--config.data.args.path=mem://bucket/rows.npz", "--workdir=mem://bucket/run"]
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path / "store", str(files), *flags],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests"}, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    killed = prepared.Process(["-c", KILLED, tmp_path / "store", files, *flags])
+    _, err = killed.communicate(timeout=300)
+    assert killed.returncode == -signal.SIGKILL, err
     run = storage.Folder("mem://bucket/run")
     assert run.below("checkpoints").names()
     assert not run.holds("result.json")

@@ -1,12 +1,10 @@
 """The command line on several workers of this machine, each a process."""
 
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+import prepared
 
 ROOT = Path(__file__).parents[1]
 SMALL_CONFIG = ("--config=synthetic", "--config.data.args.num_rows=2000", "--config.minibatch.epochs=2")
@@ -24,10 +22,7 @@ def free_ports(count):
 
 
 def start(*command, cwd=ROOT, **environ):
-    return subprocess.Popen(
-        [sys.executable, *map(str, command)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TF_CPP_MIN_LOG_LEVEL": "2", **environ},
-    )  # fmt: skip
+    return prepared.Process(command, cwd, environ)
 
 
 def ended(processes, timeout=300):
