@@ -90,6 +90,7 @@ def check(workdir) -> Page:
             "computed": {
                 "log_loss_without_features": summary.baseline(result["metrics"][role]),
                 "pairs": pairs,
+                "threshold": tf_logreg.load(str(workdir)).threshold,
             },
         }
     )

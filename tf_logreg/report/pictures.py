@@ -56,7 +56,7 @@ def precision_recall(recall: np.ndarray, precision: np.ndarray, share: float) ->
     with matplotlib.rc_context(_STYLE):
         figure, axis = _square()
         axis.axhline(share, color=_FAINT, linestyle="--", linewidth=1)
-        axis.plot(recall, precision, color=_FIRST)
+        axis.plot(recall[1:], precision[1:], color=_FIRST)  # of no rows there is no precision
         axis.set_xlabel("recall")
         axis.set_ylabel("precision")
         return element(figure, "precision-recall")

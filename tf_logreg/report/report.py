@@ -28,6 +28,8 @@ _MOST_CLASSES = 30  # lines of the table of classes
 _MOST_CONFUSED = 12  # classes for which the confusion is a table
 _MOST_PAIRS = 15  # pairs of confused classes
 _MOST_COLUMNS = 200  # of a table, listed
+_BINS = 20  # of probabilities
+_RATES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # shares of the rows that are called
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +98,7 @@ def html(run: Run) -> str:
             "computed": {
                 "log_loss_without_features": summary.baseline(run.result["metrics"][run.role]),
                 "pairs": [weight for *_, weight in confusion],
+                "threshold": run.model.threshold,
             },
         }
     )
@@ -112,6 +115,7 @@ def html(run: Run) -> str:
         rows=_rows(coefficients),
         coefficients=coefficients,
         listed=_listed_classes(run),
+        cuts=_cuts(run),
         confusion=confusion,
         most_confused=_MOST_CONFUSED,
         columns=_columns(run.model),
@@ -153,6 +157,8 @@ def _pictures(run: Run) -> dict[str, Markup]:
     result, model, arrays, found = run.result, run.model, run.arrays, {}
     if (bins := arrays.get(f"{run.role}/calibration")) is not None and (bins[:, 0] > 0).any():
         found["calibration"] = pictures.calibration(bins)
+    if f"{run.role}/thresholds/recall" in arrays:
+        found |= _curves(run)
     if result.get("path"):
         found["path"] = pictures.path(result["path"])
     if (history := arrays.get("history")) is not None and len(history) > 2:
@@ -163,6 +169,32 @@ def _pictures(run: Run) -> dict[str, Markup]:
     if model.deviation is not None:
         found |= _effects(model)
     return {name: Markup(svg) for name, svg in found.items()}
+
+
+def _curves(run: Run) -> dict[str, str]:
+    """The pictures of two classes at every threshold."""
+    names_ = ("threshold", "rate", "precision", "recall", "fall_out")
+    threshold, rate, precision, recall, fall_out = (
+        run.arrays[f"{run.role}/thresholds/{name}"] for name in names_
+    )
+    share = run.result["metrics"][run.role]["label/mean"]
+    edges = np.linspace(0, 1, _BINS + 1)
+    # Thresholds descend; a class has in a bin what is above its lower end and not above its upper one.
+    within = [-np.diff(np.interp(edges, threshold[::-1], above[::-1])) for above in (fall_out, recall)]
+    return {
+        "roc": pictures.roc(fall_out, recall),
+        "precision_recall": pictures.precision_recall(recall, precision, share),
+        "scores": pictures.scores(edges, np.array(within), names.told_apart(run.model.class_names)),
+        "gains": pictures.gains(rate, recall),
+    }
+
+
+def _cuts(run: Run) -> list[int]:
+    """Which thresholds the page lists, by their place in the arrays: about each tenth of the rows."""
+    rate = run.arrays.get(f"{run.role}/thresholds/rate")
+    if rate is None:
+        return []
+    return sorted({int(np.abs(rate - share).argmin()) for share in _RATES})
 
 
 def _effects(model: Model) -> dict[str, str]:
