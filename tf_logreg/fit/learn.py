@@ -13,7 +13,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import load as engines
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InterruptError, RunError
-from tf_logreg.fit import class_weight, inference, penalties
+from tf_logreg.fit import class_weight, distances, inference, penalties
 from tf_logreg.fit.full_batch import memory, optimum
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import choice
@@ -101,6 +101,27 @@ def objective(settings: ConfigDict, dataset: Dataset, devices: Devices, model: M
     return optimum.objective(
         task, optimum.columns_of(task.settings, dataset), model.in_units(dataset.exponent)
     )
+
+
+def distances_of(
+    settings: ConfigDict, dataset: Dataset, devices: Devices, fit: Fit
+) -> distances.Distances | None:
+    """How far the coefficients of a full-batch fit are from the optimum.
+
+    Args:
+        settings: a config that `learn` has fitted to this dataset.
+        dataset, devices: as of `learn`. fit: what it found.
+
+    Returns:
+        None where there is no optimum to be near to, as of separated data, or none is sought.
+    """
+    if fit.solver == "minibatch" or fit.status is Status.SEPARATED:
+        return None
+    settings = settings.copy_and_resolve_references()
+    settings.l1, settings.l2, settings.C = fit.penalty.l1, fit.penalty.l2, 0.0
+    task = _task_of(settings, dataset, devices, Monitor())
+    columns = optimum.columns_of(task.settings, dataset)
+    return distances.of_model(task, columns, fit.model.in_units(dataset.exponent))
 
 
 def _check_engine(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:

@@ -26,6 +26,8 @@ def write(folder: storage.Folder, model: Model) -> None:
         arrays["sparse"] = np.array(True)
     if model.threshold is not None:
         arrays["threshold"] = np.array(model.threshold, np.float64)
+    if model.error_bound is not None and model.takes_dense:
+        arrays["error_bound"] = model.error_bound
     if model.mean is not None:
         arrays |= {"mean": model.mean, "deviation": model.deviation}
     folder.write_arrays(NAME, arrays)
@@ -56,6 +58,7 @@ def read(folder: storage.Folder) -> Model:
         dtype=str(arrays["dtype"]),
         sparse=bool(arrays.get("sparse", False)),
         threshold=float(arrays["threshold"]) if "threshold" in arrays else None,
+        error_bound=arrays.get("error_bound"),
         mean=arrays.get("mean"),
         deviation=arrays.get("deviation"),
     )
@@ -139,6 +142,10 @@ def _disagreement(arrays: dict[str, np.ndarray]) -> str:
     for name in ("mean", "deviation"):
         if name in arrays and (arrays[name].shape != (features,) or arrays[name].dtype.kind != "f"):
             return f"its {name!r} is of shape {arrays[name].shape}, for {features} features"
+    if (bound := arrays.get("error_bound")) is not None:
+        rows = len(bound) if bound.ndim else 0
+        if rows - features not in (0, 1) or bound.shape != (rows, shape[1]) or bound.dtype.kind != "f":
+            return f"its 'error_bound' is of shape {bound.shape}, for {features} features"
     for name in ("kernel", "bias"):
         if not np.isfinite(arrays[name]).all():
             return f"its {name!r} has numbers that are not finite"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from tf_logreg.model import digits
 from tf_logreg.model.inference import Inference
 
 _MOST = 40  # lines of coefficients, and of tests
@@ -9,11 +12,12 @@ _WIDEST = 32  # characters of a name
 _NAMES = {"wald": "Wald tests", "lr": "likelihood-ratio tests", "score": "score tests"}
 
 
-def lines(found: Inference) -> list[str]:
+def lines(found: Inference, bound: np.ndarray | None = None) -> list[str]:
     """Lines to print.
 
     Args:
         found: of a fit; of a table with further lines for columns of several coefficients.
+        bound: [q, J] on the errors of its coefficients, of which proven digits alone are shown; None to show all.
     """
     numbers = found.statistics()
     name = "LR" if numbers["llr"] is not None else "Wald"
@@ -24,7 +28,7 @@ def lines(found: Inference) -> list[str]:
         f"{name} chi2({numbers['df_model']}) {_shown(chi2, '.5g')}, p {_p(p)}",
         f"  AIC {_shown(numbers['aic'], '.6g')}   BIC {_shown(numbers['bic'], '.6g')}   pseudo R2: McFadden "
         f"{_shown(numbers['mcfadden'], '.4f')}, Nagelkerke {_shown(numbers['nagelkerke'], '.4f')}",
-        *_coefficients(found),
+        *_coefficients(found, bound),
     ]
     if found.undetermined:
         text.append(f"  {found.undetermined}.")
@@ -41,7 +45,7 @@ def lines(found: Inference) -> list[str]:
     return text
 
 
-def _coefficients(found: Inference) -> list[str]:
+def _coefficients(found: Inference, bound: np.ndarray | None) -> list[str]:
     """A line a coefficient, beneath their heads."""
     low, high = found.interval
     ends = f"[{(1 - found.level) / 2:.4g}", f"{(1 + found.level) / 2:.4g}]"
@@ -51,7 +55,8 @@ def _coefficients(found: Inference) -> list[str]:
             name = _cut(feature) if len(found.outputs) == 1 else f"{_cut(output)}: {_cut(feature)}"
             row = (found.theta, found.std_error, found.z, found.p_value, low, high)
             numbers = [values[i, j] for values in row]
-            cells.append((name, *(f"{v:.5g}" for v in numbers[:2]), f"{numbers[2]:.3f}", _p(numbers[3]),
+            own = digits.shown(numbers[0], None if bound is None else bound[i, j], 5)
+            cells.append((name, own, f"{numbers[1]:.5g}", f"{numbers[2]:.3f}", _p(numbers[3]),
                           *(f"{v:.5g}" for v in numbers[4:])))  # fmt: skip
     left = len(cells) - 1 - _MOST
     cells = cells[: _MOST + 1]

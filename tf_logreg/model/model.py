@@ -42,6 +42,8 @@ class Model:
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
         result: what `result.json` holds, of a model that was just fitted or loaded.
         inference: standard errors, tests and intervals, where they were asked for.
+        error_bound: [p or p + 1, m], the bias last: how far coefficients are at most from those of the optimum;
+            infinite or None where that is not known.
         mean, deviation: [p] weighted, of the features in the training rows, where the files of the model take
             dense rows or raw columns; None where they are not known.
     """
@@ -57,6 +59,7 @@ class Model:
     threshold: float | None = None
     schema: Schema | None = dataclasses.field(default=None, repr=False)  # pages
     inference: Inference | None = dataclasses.field(default=None, repr=False)
+    error_bound: np.ndarray | None = dataclasses.field(default=None, repr=False)
     mean: np.ndarray | None = dataclasses.field(default=None, repr=False)
     deviation: np.ndarray | None = dataclasses.field(default=None, repr=False)
     result: dict | None = dataclasses.field(default=None, repr=False)
@@ -207,26 +210,39 @@ class Model:
 
         Returns:
             'feature', 'class' and 'coefficient', in raw units; the bias of each output comes last, as the
-            feature '(bias)'. A sigmoid's coefficients are those of class 1. 'per_deviation' is a coefficient
+            feature '(bias)'. A sigmoid's coefficients are those of class 1. 'error_bound' is how far it is at
+            most from the coefficient at the exact optimum, where that is known. 'per_deviation' is a coefficient
             times its feature's standard deviation in the training rows, where these are known. With an
             inference 'std_error', 'z', 'p_value', 'ci_low', 'ci_high' and 'odds_ratio' too, NaN for what the
             rows do not determine; a softmax's are then those against the reference class, without that class.
         """
-        outputs = self.class_names[1:] if self.head.outputs == 1 else self.class_names
+        outputs, bound = self.class_names[1:] if self.head.outputs == 1 else self.class_names, self.error_bound
         features = [*self.feature_names, *([BIAS] * self.has_bias)]
         weights = np.vstack([self.kernel, *([self.bias] * self.has_bias)])
         more = {}
         if self.inference is not None:
             outputs, weights, more = self.inference.outputs, self.inference.theta, self.inference.columns()
+            bound = self.error_bound_of_inference
         found = {
             "feature": [name for name in features for _ in outputs],
             "class": [name for _ in features for name in outputs],
             "coefficient": weights.ravel().tolist(),
         }
+        if bound is not None:
+            found["error_bound"] = np.where(np.isfinite(bound), bound, np.nan).ravel().tolist()
         if self.deviation is not None:
             deviation = np.append(self.deviation, [1.0] * self.has_bias)
             found["per_deviation"] = (weights * deviation[:, None]).ravel().tolist()
         return found | {name: values.ravel().tolist() for name, values in more.items()}
+
+    @property
+    def error_bound_of_inference(self) -> np.ndarray | None:
+        """`error_bound` of the inference's coefficients, [q, J], which are against a reference class."""
+        bound, inference = self.error_bound, self.inference
+        if bound is None or inference is None or self.head.outputs == 1:
+            return bound
+        reference = self.class_names.index(inference.reference)
+        return np.delete(bound, reference, axis=1) + bound[:, [reference]]
 
     def in_units(self, exponent: np.ndarray) -> "Model":
         """The same model for columns in units of 2^exponent, [p] int; unchanged if all are zero.

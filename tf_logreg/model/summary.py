@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_logreg.model import inference_table
+from tf_logreg.model import digits, inference_table
 from tf_logreg.names import told_apart
 from tf_logreg.tables import leaks
 
@@ -62,7 +62,7 @@ def error_lines(found: dict, model: Any = None) -> list[str]:
         return [f"  {said['missing']}."]
     if model is None or model.inference is None:
         return []
-    return ["  " + line for line in inference_table.lines(model.inference)]
+    return ["  " + line for line in inference_table.lines(model.inference, model.error_bound_of_inference)]
 
 
 def table(numbers: dict[str, dict]) -> str:
@@ -133,7 +133,10 @@ def _of_model(found: dict, model: Any) -> list[str]:
             text.append(f"  positive class: {name!r}, {shown(share, '.1%')} of the {role} rows.")
             text += _of_decisions(found, values, name)
     if strongest := effects(model):
-        named = ", ".join(f"{name[:_MOST_CHARACTERS]} {effect:+.3g}" for name, effect in strongest)
+        named = ", ".join(
+            f"{name[:_MOST_CHARACTERS]} {digits.shown(effect, bound, 3, sign='+')}"
+            for name, effect, bound in strongest
+        )
         what = "the logit that it moves most"
         if model.head.outputs == 1:
             what = f"log odds of {told_apart(model.class_names)[1]!r}"
@@ -184,20 +187,28 @@ def baseline(values: dict) -> float | None:
     return float(-(shares[shares > 0] @ np.log(shares[shares > 0])))
 
 
-def effects(model: Any, most: int = _MOST_EFFECTS) -> list[tuple[str, float]]:
+def effects(model: Any, most: int = _MOST_EFFECTS) -> list[tuple[str, float, float | None]]:
     """The features that move logits most, by one standard deviation of the training rows; [] if unknown.
 
     Of several outputs the coefficients less their mean count, and the largest of them is given.
+
+    Returns:
+        Name, effect, and how far it is at most from that at the optimum, None where that is not known.
     """
     if model.deviation is None:
         return []
     kernel = model.kernel * model.deviation[:, None]
+    bound = model.error_bound
+    bound = None if bound is None else bound[: len(kernel)] * model.deviation[:, None]
     if kernel.shape[1] > 1:
         kernel = kernel - kernel.mean(axis=1, keepdims=True)
-    largest = np.take_along_axis(kernel, np.abs(kernel).argmax(axis=1)[:, None], axis=1)[:, 0]
+        bound = None if bound is None else bound + bound.mean(axis=1, keepdims=True)
+    at = np.arange(len(kernel)), np.abs(kernel).argmax(axis=1)
+    largest = kernel[at]
     order = np.argsort(-np.abs(largest), kind="stable")[:most]
     names = told_apart(model.feature_names)
-    return [(names[j], float(largest[j])) for j in order if largest[j]]
+    known = [None] * len(kernel) if bound is None else bound[at].tolist()
+    return [(names[j], float(largest[j]), known[j]) for j in order if largest[j]]
 
 
 def _start(found: dict) -> str:

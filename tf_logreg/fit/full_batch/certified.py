@@ -135,6 +135,10 @@ class Certified:
 
         return [given(problem) for problem in problems]
 
+    def as_read(self, w: np.ndarray) -> list[host.Problem]:
+        """All problems at w [K, P], centred where rows are dense."""
+        return [self._as_searched(one, k) for k, one in enumerate(w)]
+
     def _as_searched(self, w: np.ndarray, k: int) -> host.Problem:
         """Problem k at w [P] as searches read it: centred, where rows are dense."""
         problem = self.problem(w, k)

@@ -100,16 +100,24 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     return _trained(outcome, certified, dataset, float(null.sum()))
 
 
+def certified_at(task: Task, columns: moments.Affine, model: Model) -> tuple[Certified, np.ndarray]:
+    """The problems of a fit, and a model in the units of the dataset as their weights [K, P].
+
+    Arguments are those of `fit`. No engine makes passes: the rows are read in float64.
+    """
+    dataset, problems = task.dataset, _problems(task, None, columns)
+    certified = Certified(problems, dataset.source, dataset.train, columns, task.devices)
+    return certified, _start(model, problems, columns)
+
+
 def objective(task: Task, columns: moments.Affine, model: Model) -> float:
     """F of a model in the units of the dataset, nats; one read of the training rows, in float64.
 
     Arguments are those of `fit`; a one-vs-rest model has the sum of its problems.
     """
-    dataset = task.dataset
-    problems = _problems(task, None, columns)
-    certified = Certified(problems, dataset.source, dataset.train, columns, task.devices)
-    w, which = _start(model, problems, columns), np.arange(len(problems.l2))
-    smooth, _ = certified.exact(w, which)
+    certified, w = certified_at(task, columns, model)
+    problems = certified.problems
+    smooth, _ = certified.exact(w, np.arange(len(problems.l2)))
     kernel = problems.unpack(w)[:, :-1]
     return float(smooth.sum() + (problems.l1[:, :, None] * np.abs(kernel)).sum())
 
