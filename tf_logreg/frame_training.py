@@ -185,11 +185,15 @@ def _learn(given: _Given, settings: ConfigDict, *, overwrite: bool = False, **wh
         settings.evaluate, fit.model.in_units(dataset.exponent), dataset.source, dataset.rows, devices
     )
     clock.lap("evaluate")
+    near = learn.distances_of(settings, dataset, devices, fit)
+    distance = outcome.distance_of(near, dataset, devices)
     saved, measured = refit.refit(settings, fit, saved_rows, devices, monitor), None
     if saved is not fit:
         measured = outcome.measured_of(fit, dataset)
+        near = learn.distances_of(settings, saved_rows, devices, saved)
         clock.lap("refit")
-    result = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured)
+    saved = outcome.with_distances(saved, near)
+    result = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured, None, distance)
     return dataclasses.replace(outcome.with_rows(saved.model, saved_rows), result=result)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tf_logreg
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
+from tf_logreg.fit.distances import Distances
 from tf_logreg.fit.result import Fit
 from tf_logreg.model.model import Model
 from tf_logreg.names import describe
@@ -23,6 +24,7 @@ def record_of(
     seconds: dict,
     measured: records.Measured | None = None,
     start: records.Start | None = None,
+    distance: records.Distance | None = None,
 ) -> dict:
     """Contents of `result.json`.
 
@@ -33,6 +35,7 @@ def record_of(
         seconds: by phase, 'fit' among them.
         measured: the fit that was measured, where it is another; from `measured_of`.
         start: what is known of the run that the fit started from; None without one.
+        distance: from `distance_of`, of the fit that was measured; None where no optimum is sought.
     """
     trained, certificate = fit.trained, fit.trained.certificate
     reductions = trained.iterations if fit.solver == "minibatch" else trained.passes
@@ -63,6 +66,7 @@ def record_of(
             path=None if fit.path is None else path_files.summary(fit.path),
             threshold=fit.threshold,
             inference=_inference(fit),
+            distance=distance,
             measured=measured,
             metrics=metrics,
             seconds=seconds,
@@ -105,6 +109,28 @@ def _inference(fit: Fit) -> records.Inference | None:
     )
 
 
+def distance_of(distances: Distances | None, dataset: Dataset, devices: Devices) -> records.Distance | None:
+    """What is said of how far a fit is from the optimum, and which test rows that could matter to.
+
+    Args:
+        distances: of the fit, from `learn.distances_of`.
+        dataset, devices: as of the fit. The chief reads the test rows for all workers.
+    """
+    if distances is None:
+        return None
+    if missing := distances.missing:
+        return {"missing": missing, "coefficient": None, "test_rows": None, "open_decisions": None}
+    rows, found = dataset.rows.get("test"), None
+    if rows is not None:
+        found = devices.from_chief(lambda: distances.open_decisions(dataset, rows))
+    return {
+        "missing": "",
+        "coefficient": distances.largest,
+        "test_rows": None if rows is None else len(rows),
+        "open_decisions": found,
+    }
+
+
 def measured_of(fit: Fit, dataset: Dataset) -> records.Measured:
     """The fields of `result.json` about a fit that was measured, where another one is saved."""
     certificate = fit.trained.certificate
@@ -129,6 +155,13 @@ def with_rows(model: Model, dataset: Dataset) -> Model:
     with np.errstate(over="ignore"):
         mean, deviation = (np.ldexp(values, exponent) for values in (moments.mean, moments.deviation))
     return dataclasses.replace(model, mean=mean, deviation=deviation)
+
+
+def with_distances(fit: Fit, distances: Distances | None) -> Fit:
+    """The fit whose model knows how far its coefficients are from the optimum's, where that is known."""
+    if distances is None or distances.missing:
+        return fit
+    return dataclasses.replace(fit, model=dataclasses.replace(fit.model, error_bound=distances.coefficients))
 
 
 def _communication(fit: Fit, devices: Devices, reductions: float, seconds: float) -> float | None:

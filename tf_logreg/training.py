@@ -153,18 +153,24 @@ def run(
             metrics, arrays = _measure(config.evaluate, fit.model, dataset, devices)
             if start is not None:  # what it answers is compared
                 start = dataclasses.replace(start, threshold=fit.model.threshold)
+            near = learn.distances_of(config, dataset, devices, fit)
+            distance = outcome.distance_of(near, dataset, devices)
             began = None if start is None else _record_of_start(config, start, dataset, devices)
             clock.lap("evaluate")
             saved, measured = refit.refit(config, fit, saved_rows, devices, monitor), None
         if saved is not fit:
             measured = outcome.measured_of(fit, dataset)
+            near = learn.distances_of(config, saved_rows, devices, saved)
             clock.lap("refit")
+        saved = outcome.with_distances(saved, near)
         saved = dataclasses.replace(saved, model=outcome.with_rows(saved.model, saved_rows))
 
         # Only the chief writes; when its disk fails, all workers raise the error.
         devices.from_chief(lambda: _write_artefacts(run, saved, metrics, arrays))
         clock.lap("export")
-        found = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured, began)
+        found = outcome.record_of(
+            saved, saved_rows, devices, metrics, clock.seconds, measured, began, distance
+        )
         devices.from_chief(lambda: run.write_json("result.json", found))
     return found
 

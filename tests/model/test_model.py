@@ -47,6 +47,14 @@ def fitted(request):
     return of_sklearn(*request.param)
 
 
+def test_a_bound_on_errors_stands_beside_each_coefficient():
+    model = Model(np.eye(3, 1), np.ones(1), ("a", "b", "c"), ("x", "y"), Head("sigmoid", 2))
+    assert "error_bound" not in model.coefficients()
+    bound = np.array([[1e-9], [np.inf], [1e-3], [2e-9]])
+    found = dataclasses.replace(model, error_bound=bound).coefficients()
+    np.testing.assert_array_equal(found["error_bound"], [1e-9, np.nan, 1e-3, 2e-9])
+
+
 def test_predictions_are_scikit_learns(fitted):
     x, model, peer = fitted
     np.testing.assert_allclose(model.decision_function(x), peer.decision_function(x), rtol=1e-12, atol=1e-14)

@@ -21,6 +21,7 @@ TABLES = {
     "`path`": record.Path,
     "`measured`": record.Measured,
     "`dependence`": record.Dependence,
+    "`distance`": record.Distance,
     "`start`": record.Start,
     "`threshold`": record.Threshold,
 }

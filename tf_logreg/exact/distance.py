@@ -1,12 +1,12 @@
-"""How far coefficients and logits are at most from those of the optimum, by the gradient and the curvature at w.
+"""How far coefficients and logits are at most from those of the optimum, by slope and curvature at w.
 
-With d = w* - w, M = the most that d moves a row's logits apart, v a subgradient of F at w and H' below the
-Hessian of its smooth part there, the log loss, whose third derivative is at most M times its second, has
+With d = w* - w, v a subgradient of F at w, H' below the Hessian of some rows' log loss and of l2 there, and M
+the most that d moves one of those rows' logits apart, as the third derivative is at most M times the second,
 
-    ||d||^2 (1 - exp(-M)) / M <= -v . d <= ||v||_H'^-1 ||d||,     ||d||^2 = d . H' d.
+    ||d||^2 (1 - exp(-M)) / M <= -v . d <= lambda ||d||,     ||d||^2 = d . H' d,  lambda^2 = v . H'^-1 v.
 
-M is at most rho ||d||, rho the largest norm of a row, so that ||d|| <= -log(1 - rho lambda) / rho for lambda =
-||v||: a bound on every coefficient and logit that needs no optimum to be found. `docs/certificate.md` derives it.
+M is at most rho ||d||, rho the largest norm of such a row, so that ||d|| <= -log(1 - rho lambda) / rho: a
+bound on every coefficient and logit that needs no optimum to be found. `docs/certificate.md` derives it.
 """
 
 import dataclasses
@@ -16,18 +16,18 @@ import numpy as np
 import scipy.sparse
 
 from tf_logreg import machine
-from tf_logreg.exact import host, logits, metric, normal_equations, sums
+from tf_logreg.exact import logits, metric, normal_equations, sums
 from tf_logreg.exact.host import Block, Problem
 
 _EPS = np.finfo(np.float64).eps
 _MOST_DENSE = 2000  # coefficients of a problem whose Hessian is summed
-_FEW_OPERATIONS = 2e8  # for which the Hessian is summed over all rows
-_NUMBERS_A_ROW = 40  # products of a row with itself, for each of its numbers: a tenth of a fit
-_ROWS_A_COEFFICIENT = 20
+_FEW_OPERATIONS = 2e7  # for which it is summed over all rows
+_FEWEST, _NUMBERS = 8, 25  # of so many rows one, and of one more for so many coefficients: a tenth of a fit
+_ROWS_A_COEFFICIENT = 10
 _MOST_MEANS = 2e7  # numbers of the rows' mean curvature beside l2
 _NEAR = 0.1  # rho lambda, below which a closer rho would change a bound by less than that
 _MOST_OPERATIONS = 2e10  # of a closer one
-_SUMS, _LOGITS = 16, 2  # units of the last digit that sums and logits may be off
+SUMS, LOGITS = 16, 2  # units of the last digit that sums and logits may be off
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,105 +95,134 @@ class Distance:
         return self.radius * self.norms.at_most(_centred(x, self.problem), bias=self.problem.has_bias)
 
 
-@dataclasses.dataclass
-class _Sums:
-    """One problem's sums over the rows, a part of them or all, undivided."""
+@dataclasses.dataclass(frozen=True)
+class Slope:
+    """The gradient of a problem's smooth part at w.
 
-    weight: float = 0.0
-    gradient: np.ndarray | float = 0.0  # [m, q]
-    rounding: np.ndarray | float = 0.0  # [m, q], what it may be off by
-    matrix: np.ndarray | float = 0.0  # [q m, q m] of some rows; or [m, q, m], by which they are multiplied
-    longest: float = 0.0  # sum_j (x_j scale_j)^2 + 1 of a row
+    Attributes:
+        gradient: [q, m]. doubt: [q, m], by how much rounding may have moved it.
+        weight: the sum of the rows' weights.
+    """
 
-    def add(self, other: "_Sums") -> None:
-        """Adds further rows."""
-        for name in ("weight", "gradient", "rounding", "matrix"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.longest = max(self.longest, other.longest)
+    gradient: np.ndarray
+    doubt: np.ndarray
+    weight: float
+
+
+def slopes(
+    blocks: Callable[[], Iterable[Block]], problems: list[Problem], gather: sums.Gather = sums.alone
+) -> list[Slope]:
+    """Slopes of K problems, from a pass over all rows; arguments are those of `distances`."""
+    view, bias, m = logits.View(problems), problems[0].has_bias, problems[0].w.shape[1]
+
+    def part_of(block: Block) -> tuple[np.ndarray, np.ndarray]:
+        seen = view.of(block)
+        size, found = logits.magnitudes(seen.x), []
+        for k, problem in enumerate(problems):
+            weight = seen.weight[seen.weighting[k]]
+            p, error, _ = logits.probabilities(seen.logits[k], seen.labels[seen.labelling[k]])
+            most = np.abs(problem.w).max(axis=1)
+            reach = size @ most[: seen.x.shape[1]] + np.abs(block.offset).max(axis=1) + most[-1] * bias
+            doubt = weight * (SUMS * np.abs(error) + 2 * LOGITS * reach * (p * (1 - p))[-m:])
+            parts = logits.transposed(seen.x, weight * error, bias), logits.transposed(size, doubt, bias)
+            found.append(np.stack(parts))
+        return np.stack(found), seen.weight.sum(axis=1)[seen.weighting]
+
+    whole, weight = np.zeros((len(problems), 2, m, len(problems[0].w))), np.zeros(len(problems))
+    for part, more in machine.in_parallel(part_of, blocks()):
+        whole += part
+        weight += more
+    whole, weight = sums.summed(gather, whole, weight)
+    found = []
+    for problem, (gradient, doubt), total in zip(problems, whole.transpose(0, 1, 3, 2), weight, strict=True):
+        gradient = gradient / total
+        if m > 1:  # what is the same in all outputs is rounding
+            gradient = gradient - gradient.mean(axis=1, keepdims=True)
+        found.append(Slope(gradient + problem.l2 * problem.w, _EPS * doubt / total, float(total)))
+    return found
+
+
+def one_in(problem: Problem, num_rows: int) -> int | str:
+    """Of how many rows one is enough for `distances` of a problem over so many; or why there can be none."""
+    (q, m), size = problem.w.shape, problem.w.size
+    if size > _MOST_DENSE and not (problem.l2[: len(problem.centre)] > 0).all():
+        return f"{size:,} coefficients, of which some have no l2, are too many to find their curvature"
+    if size > _MOST_DENSE and problem.has_bias and m * m * float(q) > _MOST_MEANS:
+        return f"{size:,} coefficients in {m:,} classes are too many to find their curvature"
+    if num_rows * float(size) * min(size, _MOST_DENSE) <= _FEW_OPERATIONS:
+        return 1
+    if size > _MOST_DENSE:
+        return _FEWEST + m
+    return max(1, min(_FEWEST + size // _NUMBERS, num_rows // (_ROWS_A_COEFFICIENT * size)))
 
 
 def distances(
     blocks: Callable[[], Iterable[Block]],
     problems: list[Problem],
+    slopes: list[Slope],
     scale: np.ndarray,
     num_rows: int,
     gather: sums.Gather = sums.alone,
+    *,
+    whole: bool,
 ) -> list[Distance]:
-    """How far K problems over the same rows are from their optima.
+    """How far K problems are from their optima, by their slopes and the curvature of some of their rows.
 
     Args:
-        blocks: gives this worker's rows, anew each time it is called.
+        blocks: gives this worker's part of all rows, or of one in `one_in`, anew each time it is called.
         problems: K of them, at w, with the same penalties.
+        slopes: of all rows.
         scale: [p], one over the spread of each column.
-        num_rows: of all workers.
+        num_rows: that `blocks` gives, of all workers.
         gather: how workers share what they found.
+        whole: whether these are all rows.
     """
-    way = _way(problems[0], num_rows)
-    if isinstance(way, str):
-        return [Distance(problem, reason=way) for problem in problems]
-    view, bias = logits.View(problems), problems[0].has_bias
-    totals = [_Sums() for _ in problems]
+    view, dense = logits.View(problems), problems[0].w.size <= _MOST_DENSE
+    totals = [_Curvature() for _ in problems]
 
-    def part_of(block: Block) -> list[_Sums]:
-        seen = view.of(block)
-        return _part(seen, block, problems, scale, way)
+    def part_of(block: Block) -> list[_Curvature]:
+        return _part(view.of(block), problems, scale, dense)
 
     for parts in machine.in_parallel(part_of, blocks()):
         for total, part in zip(totals, parts, strict=True):
-            total.add(part)
+            total.matrix, total.longest = total.matrix + part.matrix, max(total.longest, part.longest)
     found = []
-    for problem, total in zip(problems, totals, strict=True):
-        whole = sums.summed(gather, total.weight, total.gradient, total.rounding, total.matrix)
+    for problem, slope, total in zip(problems, slopes, totals, strict=True):
+        (matrix,) = sums.summed(gather, total.matrix)
         longest = float(gather(np.array(total.longest)).max())
-        found.append(_judged(problem, _Sums(*whole, longest), np.append(scale, [1.0] * bias), way))
+        with machine.blas_threads(float(problem.w.size) ** 3 if dense else 0):
+            one = _judged(problem, slope, _Curvature(matrix / slope.weight, longest), scale, dense)
+        if whole and dense and one.norms is not None and not problem.l1.any():
+            one = dataclasses.replace(one, step=-one.norms.solve(slope.gradient))
+        found.append(one)
     return _closer(blocks, problems, found, num_rows, gather)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Way:
-    """How curvature is summed: a matrix, or beside l2 the rows' mean; of one row in `every`."""
+@dataclasses.dataclass
+class _Curvature:
+    """Of some rows.
 
-    is_dense: bool
-    every: int
+    Attributes:
+        matrix: [q m, q m], their Hessian; or beside l2 [m, q, m], diag p - p p^T times [x, 1].
+        longest: the largest sum_j (x_j scale_j)^2 + 1.
+    """
 
-
-def _way(problem: Problem, num_rows: int) -> _Way | str:
-    """How, or why not."""
-    (q, m), size = problem.w.shape, problem.w.size
-    if size <= _MOST_DENSE:
-        every = size // _NUMBERS_A_ROW if num_rows * float(size) ** 2 > _FEW_OPERATIONS else 1
-        return _Way(True, max(1, min(every, num_rows // (_ROWS_A_COEFFICIENT * size))))
-    if not (problem.l2[: len(problem.centre)] > 0).all():
-        return f"{size:,} coefficients, of which some have no l2, are too many to find their curvature"
-    if problem.has_bias and m * m * float(q) > _MOST_MEANS:
-        return f"{size:,} coefficients in {m:,} classes are too many to find their curvature"
-    return _Way(False, max(1, m * m // 8))
+    matrix: np.ndarray | float = 0.0
+    longest: float = 0.0
 
 
-def _part(
-    seen: logits.Seen, block: Block, problems: list[Problem], scale: np.ndarray, way: _Way
-) -> list[_Sums]:
-    """The sums of a block's rows for each problem."""
+def _part(seen: logits.Seen, problems: list[Problem], scale: np.ndarray, dense: bool) -> list[_Curvature]:
+    """Of a block's rows, for each problem."""
     x, bias, found = seen.x, problems[0].has_bias, []
-    sparse = scipy.sparse.issparse(x)
-    square = (x.multiply(x) if sparse else np.square(x)) @ np.square(scale) + bias
-    size = abs(x)
+    if scipy.sparse.issparse(x):
+        square = x.multiply(x) @ np.square(scale)
+    else:
+        square = np.einsum("ij,ij,j->i", x, x, np.square(scale))
     for k, problem in enumerate(problems):
         weight = seen.weight[seen.weighting[k]]
         p, error, _ = logits.probabilities(seen.logits[k], seen.labels[seen.labelling[k]])
-        spread = p * (1 - p) if len(p) > 2 else np.tile(p[0] * p[1], (len(error), 1))
-        largest = np.abs(problem.w).max(axis=1)
-        reach = size @ largest[: x.shape[1]] + np.abs(block.offset).max(axis=1) + largest[x.shape[1] :].sum()
-        doubt = _EPS * weight * (_SUMS * np.abs(error) + 2 * _LOGITS * reach * spread)
-        some = slice(None, None, way.every)
-        few = x[some]
-        if way.is_dense:
-            matrix = _matrix(few, weight[some], p[:, some], problem)
-        else:
-            matrix = _means(few, weight[some], p[:, some], len(error), bias)
-        longest = float(square[weight > 0].max(initial=0.0))
-        gradient = logits.transposed(x, weight * error, bias)
-        found.append(_Sums(weight.sum(), gradient, logits.transposed(size, doubt, bias), matrix, longest))
+        matrix = _matrix(x, weight, p, problem) if dense else _means(x, weight, p, len(error), bias)
+        found.append(_Curvature(matrix, float(square[weight > 0].max(initial=0.0)) + bias))
     return found
 
 
@@ -212,39 +241,35 @@ def _means(x: np.ndarray, weight: np.ndarray, p: np.ndarray, outputs: int, bias:
         return np.zeros((0, 0, 0))
     if outputs == 1:
         return logits.transposed(x, (weight * p[0] * p[1])[None], bias)[:, :, None]
-    by_output = [logits.transposed(x, weight * p[c] * (np.eye(outputs)[c][:, None] - p), bias) for c in range(outputs)]
-    return np.stack(by_output).transpose(0, 2, 1)
+    own = np.eye(outputs)
+    parts = [logits.transposed(x, weight * p[c] * (own[c][:, None] - p), bias) for c in range(outputs)]
+    return np.stack(parts).transpose(0, 2, 1)
 
 
-def _judged(problem: Problem, total: _Sums, scale: np.ndarray, way: _Way) -> Distance:
-    """The distance of a problem by its sums over all rows."""
-    w, m, p = problem.w, problem.w.shape[1], len(problem.centre)
-    gradient = total.gradient.T / total.weight
-    if m > 1:  # what is the same in all outputs is rounding
-        gradient = gradient - gradient.mean(axis=1, keepdims=True)
-    gradient = gradient + problem.l2 * w
-    doubt = total.rounding.T / total.weight + 4 * _EPS * (problem.l2 * np.abs(w) + problem.l1)
-    if way.is_dense:
-        norms = metric.dense(_with_penalty(total.matrix / total.weight, problem), scale, m)
+def _judged(problem: Problem, slope: Slope, total: _Curvature, scale: np.ndarray, dense: bool) -> Distance:
+    """The distance of a problem by its slope and its curvature, over all rows' weight."""
+    w, p = problem.w, len(problem.centre)
+    if dense:
+        units = np.append(scale, [1.0] * problem.has_bias)
+        norms = metric.dense(_with_penalty(total.matrix, problem), units, w.shape[1])
     elif problem.has_bias:
-        means = total.matrix / total.weight
-        norms = metric.wide(problem.l2[:p], scale[:p], means[:, p], means[:, :p])
+        norms = metric.wide(problem.l2[:p], scale, total.matrix[:, p], total.matrix[:, :p])
     else:
         norms = metric.wide(problem.l2, scale, None, None)
     if norms is None:
         return Distance(problem, reason="the rows hardly determine the coefficients, or not at all")
+    doubt = slope.doubt + 4 * _EPS * (problem.l2 * np.abs(w) + problem.l1)
     hidden = float((doubt * norms.coefficients).sum())
-    v = _subgradient(gradient, problem)
-    found = Distance(problem, norms, norms.norm(v) + hidden, hidden, _longest(norms, total, problem))
-    smooth = way.is_dense and way.every == 1 and not problem.l1.any()
-    return dataclasses.replace(found, step=-norms.solve(v)) if smooth else found
+    v = _subgradient(slope.gradient, problem)
+    longest = _apart(problem) * norms.of_length(float(np.sqrt(total.longest)))
+    return Distance(problem, norms, norms.norm(v) + hidden, hidden, longest)
 
 
 def _with_penalty(matrix: np.ndarray, problem: Problem) -> np.ndarray:
     """The Hessian of the smooth part from that of the data, [q m, q m].
 
-    Where a row of a softmax has no penalty, what is the same in all its outputs changes nothing, and the optimum
-    is the one with the same sum as w. Curvature is added there.
+    Where a row of a softmax has no penalty, what is the same in all its outputs changes nothing, and the
+    optimum is the one with the same sum as w. Curvature is added there.
     """
     q, m = problem.w.shape
     whole = matrix.reshape(q, m, q, m)
@@ -264,11 +289,6 @@ def _subgradient(gradient: np.ndarray, problem: Problem) -> np.ndarray:
 def _apart(problem: Problem) -> int:
     """Logits of two outputs move apart by the sum of their moves."""
     return 1 if problem.w.shape[1] == 1 else 2
-
-
-def _longest(norms: metric.Dense | metric.Wide, total: _Sums, problem: Problem) -> float:
-    """rho, or more, of all rows by their lengths alone."""
-    return _apart(problem) * norms.of_length(float(np.sqrt(total.longest)))
 
 
 def _closer(
@@ -302,8 +322,8 @@ def _closer(
     return found
 
 
-def _centred(
-    x: np.ndarray | scipy.sparse.csr_array, problem: Problem
-) -> np.ndarray | scipy.sparse.csr_array:
+def _centred(x: np.ndarray | scipy.sparse.csr_array, problem: Problem) -> np.ndarray | scipy.sparse.csr_array:
     """Raw rows [B, p] as the problem has them; sparse ones are as they are."""
-    return x.astype(np.float64) if scipy.sparse.issparse(x) else np.subtract(x, problem.centre, dtype=np.float64)
+    return (
+        x.astype(np.float64) if scipy.sparse.issparse(x) else np.subtract(x, problem.centre, dtype=np.float64)
+    )

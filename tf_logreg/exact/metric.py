@@ -51,13 +51,13 @@ class Dense:
         return self.slack * np.sqrt(np.maximum(np.stack(by_output, axis=1), 0))
 
     def at_most(self, x: np.ndarray | scipy.sparse.csr_array, *, bias: bool) -> np.ndarray:
-        """Upper bounds [B] of the norms of rows x [B, p], in all outputs, for a fraction of the work."""
-        square = np.square(self.unit)
-        inside = x.multiply(x) @ square[: x.shape[1]] if scipy.sparse.issparse(x) else np.square(x) @ square[: x.shape[1]]
-        return self.slack * np.sqrt(self.largest * (inside + square[x.shape[1] :].sum()))
+        """Upper bounds [B] of the norms of rows x [B, p] in all outputs, for little work."""
+        square, p = np.square(self.unit), x.shape[1]
+        inside = (x.multiply(x) if scipy.sparse.issparse(x) else np.square(x)) @ square[:p]
+        return self.slack * np.sqrt(self.largest * (inside + square[p:].sum()))
 
     def of_length(self, length: float) -> float:
-        """An upper bound on the norms of rows whose columns, in units, are of such a length, with the bias."""
+        """An upper bound on the norms of rows of such a length in units, the bias included."""
         return self.slack * float(np.sqrt(self.largest)) * length
 
     def _columns(self, x: np.ndarray | scipy.sparse.csr_array, bias: bool) -> np.ndarray:
@@ -106,7 +106,12 @@ class Wide:
         found = square @ (1 / self.l2)
         if bias:
             own = np.einsum("cjc->jc", self.means) / self.l2
-            found = found - 2 * (x @ own) + (np.square(self.means) / self.l2).sum(axis=(1, 2)) + np.diag(self.inverse)
+            found = (
+                found
+                - 2 * (x @ own)
+                + (np.square(self.means) / self.l2).sum(axis=(1, 2))
+                + np.diag(self.inverse)
+            )
             found = np.maximum(found, np.diag(self.inverse))
         return np.sqrt(np.maximum(found, 0))
 
@@ -115,7 +120,7 @@ class Wide:
         return self.rows(x, bias=bias).max(axis=1)
 
     def of_length(self, length: float) -> float:
-        """An upper bound on the norms of rows whose columns, in units, are of such a length."""
+        """An upper bound on the norms of rows of such a length in units, the bias included."""
         own = float((1 / (self.unit[:, None] * np.sqrt(self.l2))).max())
         if self.means is None:
             return own * length
@@ -143,7 +148,9 @@ def dense(matrix: np.ndarray, scale: np.ndarray, outputs: int) -> Dense | None:
         return None
     inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1)
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    error = size * np.finfo(float).eps * np.linalg.norm(inverse) * np.linalg.norm(whole * np.outer(unit, unit))
+    error = (
+        size * np.finfo(float).eps * np.linalg.norm(inverse) * np.linalg.norm(whole * np.outer(unit, unit))
+    )
     if not error <= _LARGEST_ERROR:
         return None
     inverse *= np.outer(unit, unit)

@@ -7,10 +7,10 @@ import scipy.sparse
 
 from tf_logreg.data import host_rows, moments
 from tf_logreg.data.dataset import Dataset
-from tf_logreg.devices.devices import Devices
 from tf_logreg.exact import distance
 from tf_logreg.exact.distance import Distance
 from tf_logreg.fit.full_batch import optimum
+from tf_logreg.fit.full_batch.certified import Certified
 from tf_logreg.fit.task import Task
 from tf_logreg.model.model import Model
 
@@ -25,11 +25,12 @@ class Distances:
     Attributes:
         found: one, or one a class of one against the rest.
         model: in the units of the dataset.
-        exponent: of these units.
+        scale: [p], one over the deviation of each column. exponent: [p], of the units.
     """
 
     found: list[Distance]
     model: Model
+    scale: np.ndarray
     exponent: np.ndarray
 
     @property
@@ -41,8 +42,15 @@ class Distances:
         return "the coefficients are too far from the optimum for its curvature to be told" if far else ""
 
     @property
+    def largest(self) -> float:
+        """The largest bound on a feature's coefficient, per standard deviation of its column."""
+        p = len(self.scale)
+        by_problem = [one.coefficients[:p] / self.scale[:, None] for one in self.found]
+        return max(float(bound.max(initial=0.0)) for bound in by_problem)
+
+    @property
     def coefficients(self) -> np.ndarray:
-        """[p or p + 1, m] bounds on the coefficients in raw units, the bias last; infinite where `missing`."""
+        """[p or p + 1, m] bounds on raw coefficients, the bias last; infinite where `missing`."""
         p, model = len(self.model.kernel), self.model
         kernel = np.hstack([one.coefficients[:p] for one in self.found])
         kernel = np.ldexp(kernel + _ROUNDING * _EPS * np.abs(model.kernel), -self.exponent[:, None])
@@ -68,19 +76,20 @@ class Distances:
         """Of a block of rows."""
         model, x = self.model, batch.x
         z = model.logits(x, batch.offset)
-        lost = _ROUNDING * _EPS * (abs(x) @ np.abs(model.kernel) + np.abs(model.bias) + np.abs(batch.offset))
+        size = abs(x) @ np.abs(model.kernel) + np.abs(model.bias) + np.abs(batch.offset)
+        lost = _ROUNDING * _EPS * size
         at_most = lost + np.stack([one.rows_at_most(x) for one in self.found], axis=1)
-        near = np.flatnonzero(_may_change(z, at_most))
+        near = np.flatnonzero(_may_change(model, z, at_most))
         if not near.size:
             return 0
         bound = lost[near] + np.hstack([one.rows(x[near]) for one in self.found])
-        return int(_may_change(z[near], bound).sum())
+        return int(_may_change(model, z[near], bound).sum())
 
 
-def _may_change(z: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """Whether logits z [B, m], each within its bound, may have another class as the most probable: [B]."""
-    if z.shape[1] == 1:
-        return np.abs(z[:, 0]) <= bound[:, 0]
+def _may_change(model: Model, z: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """Whether logits within `bound` [B, m] of z [B, m] may have another class for an answer: [B]."""
+    if model.head.num_classes == 2:  # a log sigmoid moves by no more than its logit
+        return np.abs(model.head.log_odds(z) - (model.cut or 0.0)) <= bound.sum(axis=1)
     rows, first = np.arange(len(z)), z.argmax(axis=1)
     least = z[rows, first] - bound[rows, first]
     others = z + bound
@@ -88,28 +97,45 @@ def _may_change(z: np.ndarray, bound: np.ndarray) -> np.ndarray:
     return others.max(axis=1) >= least
 
 
-def of_model(task: Task, columns: moments.Affine, model: Model) -> Distances:
-    """The distances of a model, from one or two reads of the training rows in float64.
+def of_model(task: Task, columns: moments.Affine, model: Model, gradient: np.ndarray | None) -> Distances:
+    """The distances of a model, from some of the training rows or one or two reads of all.
 
     Args:
         task: of a full-batch fit, its settings with l1 and l2 for C.
         columns: from `optimum.columns_of`.
         model: in the units of the dataset, with the prior corrected as the task has it.
+        gradient: its certificate's; None where it has none.
     """
-    fitted, settings = model, task.settings
-    if task.class_weight is not None and settings.correct_prior:
+    fitted, dataset, devices = model, task.dataset, task.devices
+    if task.class_weight is not None and task.settings.correct_prior:
         fitted = dataclasses.replace(model, bias=model.bias + task.head.prior_shift(task.class_weight))
     certified, w = optimum.certified_at(task, columns, fitted)
-    which = np.arange(len(w))
-    problems = certified.as_read(w)
+    which, problems = np.arange(len(w)), certified.as_read(w)
+    every = distance.one_in(problems[0], len(dataset.train))
+    if isinstance(every, str):
+        found = [distance.Distance(problem, reason=every) for problem in problems]
+        return Distances(found, model, columns.scale, dataset.exponent)
+    if every == 1 or gradient is None or len(problems) > 1 or task.settings.data.offset:
+        slopes = distance.slopes(certified.blocks(which), problems, devices.gather)
+    else:
+        slopes = [_slope(certified, w, gradient, dataset.all_moments)]
+    some = dataclasses.replace(certified, rows=certified.rows[::every])
     found = distance.distances(
-        certified.blocks(which), problems, columns.scale, len(task.dataset.train), task.devices.gather
+        some.blocks(which), problems, slopes, columns.scale, len(some.rows), devices.gather, whole=every == 1
     )
-    return Distances(found, model, task.dataset.exponent)
+    return Distances(found, model, columns.scale, dataset.exponent)
 
 
-def of_dataset(dataset: Dataset, devices: Devices, distances: Distances, role: str) -> int | None:
-    """`open_decisions` of a split's rows, which the chief reads for all workers; None where there are none."""
-    if distances.missing or role not in dataset.rows:
-        return None
-    return devices.from_chief(lambda: distances.open_decisions(dataset, dataset.rows[role]))
+def _slope(certified: Certified, w: np.ndarray, gradient: np.ndarray, scan: moments.Scan) -> distance.Slope:
+    """The slope of one problem by the gradient of its certificate and the moments of its rows."""
+    (problem,), (given,), p = certified.as_read(w), certified.as_given(w), len(scan.mean)
+    centred = gradient.copy()
+    if problem.has_bias:
+        centred[:p] -= np.outer(problem.centre - given.centre, gradient[p])
+    share = scan.class_weight_sum @ problem.class_weight
+    # Root mean squares of the columns as given, by Cauchy's inequality, and by the largest class weight.
+    more = np.sqrt(problem.class_weight.max() * scan.class_weight_sum.sum() / share)
+    size = np.append(2 * more * np.hypot(scan.mean, scan.deviation), [1.0] * problem.has_bias)
+    reach = size @ np.abs(problem.w).max(axis=1)
+    doubt = np.finfo(np.float64).eps * size * (distance.SUMS + distance.LOGITS * reach)
+    return distance.Slope(centred, np.tile(doubt[:, None], problem.w.shape[1]), float(share))

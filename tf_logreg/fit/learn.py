@@ -121,7 +121,10 @@ def distances_of(
     settings.l1, settings.l2, settings.C = fit.penalty.l1, fit.penalty.l2, 0.0
     task = _task_of(settings, dataset, devices, Monitor())
     columns = optimum.columns_of(task.settings, dataset)
-    return distances.of_model(task, columns, fit.model.in_units(dataset.exponent))
+    # An inference moves the coefficients on, from where they were certified.
+    certificate = None if fit.model.inference is not None else fit.trained.certificate
+    gradient = None if certificate is None else certificate.gradient
+    return distances.of_model(task, columns, fit.model.in_units(dataset.exponent), gradient)
 
 
 def _check_engine(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:

@@ -12,7 +12,7 @@ def shown(value: float, bound: float | None, most: int, *, sign: str = "") -> st
 
     Args:
         value: the number.
-        bound: on its distance from the true one; None or infinite where nothing is claimed, and all are shown.
+        bound: on its distance from the true one; None or infinite where none is known, and all are shown.
         most: significant digits.
         sign: '+' to write one before positive numbers.
     """

@@ -17,7 +17,7 @@ def lines(found: Inference, bound: np.ndarray | None = None) -> list[str]:
 
     Args:
         found: of a fit; of a table with further lines for columns of several coefficients.
-        bound: [q, J] on the errors of its coefficients, of which proven digits alone are shown; None to show all.
+        bound: [q, J] on the errors of its coefficients, which are shown to proven digits; None for all.
     """
     numbers = found.statistics()
     name = "LR" if numbers["llr"] is not None else "Wald"

@@ -42,8 +42,8 @@ class Model:
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
         result: what `result.json` holds, of a model that was just fitted or loaded.
         inference: standard errors, tests and intervals, where they were asked for.
-        error_bound: [p or p + 1, m], the bias last: how far coefficients are at most from those of the optimum;
-            infinite or None where that is not known.
+        error_bound: [p or p + 1, m], the bias last: how far coefficients are at most from those of the
+            optimum; infinite or None where that is not known.
         mean, deviation: [p] weighted, of the features in the training rows, where the files of the model take
             dense rows or raw columns; None where they are not known.
     """
@@ -211,12 +211,16 @@ class Model:
         Returns:
             'feature', 'class' and 'coefficient', in raw units; the bias of each output comes last, as the
             feature '(bias)'. A sigmoid's coefficients are those of class 1. 'error_bound' is how far it is at
-            most from the coefficient at the exact optimum, where that is known. 'per_deviation' is a coefficient
-            times its feature's standard deviation in the training rows, where these are known. With an
-            inference 'std_error', 'z', 'p_value', 'ci_low', 'ci_high' and 'odds_ratio' too, NaN for what the
-            rows do not determine; a softmax's are then those against the reference class, without that class.
+            most from the coefficient at the exact optimum, where that is known. 'per_deviation' is a
+            coefficient times its feature's standard deviation in the training rows, where these are known.
+            With an inference 'std_error', 'z', 'p_value', 'ci_low', 'ci_high' and 'odds_ratio' too, NaN for
+            what the rows do not determine; a softmax's are then those against the reference class, without
+            that class.
         """
-        outputs, bound = self.class_names[1:] if self.head.outputs == 1 else self.class_names, self.error_bound
+        outputs, bound = (
+            self.class_names[1:] if self.head.outputs == 1 else self.class_names,
+            self.error_bound,
+        )
         features = [*self.feature_names, *([BIAS] * self.has_bias)]
         weights = np.vstack([self.kernel, *([self.bias] * self.has_bias)])
         more = {}

@@ -35,6 +35,7 @@ def fit_lines(found: dict) -> list[str]:
             f"  at most {found['certified_gap']:.1e} nats above the optimum, "
             f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
         )
+    text += _distance(found.get("distance"))
     if measured := found.get("measured"):
         text.append(
             f"  saved is the fit to all {found['num_rows']:,} rows (data.refit='all'); measured was the one "
@@ -209,6 +210,20 @@ def effects(model: Any, most: int = _MOST_EFFECTS) -> list[tuple[str, float, flo
     names = told_apart(model.feature_names)
     known = [None] * len(kernel) if bound is None else bound[at].tolist()
     return [(names[j], float(largest[j]), known[j]) for j in order if largest[j]]
+
+
+def _distance(found: dict | None) -> list[str]:
+    """A line on how far coefficients and decisions are from the optimum's, where that is known."""
+    if not found or found["missing"]:
+        return []
+    text = (
+        f"  no coefficient is more than {found['coefficient']:.1e} from the optimum's, per standard deviation"
+    )
+    if found["test_rows"]:
+        count, rows = found["open_decisions"], found["test_rows"]
+        open_to = f"{count:,} of {rows:,} test rows could have another class there"
+        text += f"; {open_to if count else f'none of {rows:,} test rows could have another class there'}"
+    return [text + "."]
 
 
 def _start(found: dict) -> str:

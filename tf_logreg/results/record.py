@@ -169,6 +169,15 @@ class Inference(TypedDict):
     tests: dict[str, dict[str, Test]]  # by test, 'wald', 'lr', 'score', and by column
 
 
+class Distance(TypedDict):
+    """How far a fit is at most from the optimum, in what people read."""
+
+    missing: str  # why that is not known; '' where it is
+    coefficient: float | None  # of all features, per standard deviation of each
+    test_rows: int | None
+    open_decisions: int | None  # how many of these could have another class at the exact optimum
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
     """Result of a finished run, of the model that is saved; `path` and `metrics` are of fits before it."""
@@ -196,6 +205,7 @@ class Result:
     path: Path | None
     threshold: Threshold | None  # of two classes, where one was asked for
     inference: Inference | None  # where inference.cov_type asks for it
+    distance: Distance | None  # of the fit that `metrics` are of; where an optimum is sought
     measured: Measured | None  # the fit that `metrics` are of, where another one is saved
     metrics: dict[str, Metrics]  # by split: train, validation, test
     seconds: dict[str, float]  # by phase: setup, data, fit, evaluate, refit where there is one, export
@@ -211,11 +221,12 @@ class Result:
 _PRINTED = {
     Result: (
         "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "start",
-        "measured", "path", "threshold", "inference", "communication", "num_workers", "num_features",
-        "num_classes",
+        "measured", "path", "threshold", "inference", "distance", "communication", "num_workers",
+        "num_features", "num_classes",
     ),
     Measured: ("status", "num_rows", "objective", "certified_gap"),
     Inference: ("missing", "undetermined", "cov_type", "level", "statistics"),
+    Distance: ("missing", "coefficient", "test_rows", "open_decisions"),
     Test: ("chi2", "df", "p_value"),
     Start: ("workdir", "objective", "metrics"),
     StartMetrics: ("log_loss", "accuracy"),
@@ -223,7 +234,7 @@ _PRINTED = {
     Threshold: ("value", "rule", "chosen_on"),
     Path: ("penalty", "chosen", "choice", "values", "scores"),
 }  # fmt: skip
-_SINCE_0_10 = ("start", "measured", "threshold", "inference")
+_SINCE_0_10 = ("start", "measured", "threshold", "inference", "distance")
 
 
 def to_json(result: Result) -> dict:

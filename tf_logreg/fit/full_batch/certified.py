@@ -117,6 +117,10 @@ class Certified:
             gradients.append(gradient.ravel())
         return np.array(values), np.array(gradients)
 
+    def as_given(self, w: np.ndarray) -> list[host.Problem]:
+        """All problems at w [K, P] as `certify` has them, whose gradients are in these columns."""
+        return self._as_given([self.problem(one, k) for k, one in enumerate(w)])
+
     def _as_given(self, problems: list[host.Problem]) -> list[host.Problem]:
         """The same problems in columns of which only those are centred whose mean is far from zero.
 
