@@ -152,6 +152,8 @@ COEFFICIENTS = {
     "objects": with_arrays(class_names=np.array(["low", None, "top"], object)),
     "another output": with_arrays(output=np.array("tanh")),
     "another dtype": with_arrays(dtype=np.array("int8")),
+    "bounds of other features": with_arrays(error_bound=np.zeros((5, 3))),
+    "a bound of words": with_arrays(error_bound=np.full((4, 3), "x")),
 }  # fmt: skip
 RESULTS = {
     **{f"without {name}": in_json("result.json", name) for name in ("status", "objective", "metrics", "passes", "num_classes")},
