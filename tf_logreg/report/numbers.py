@@ -5,6 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tf_logreg.model import digits
+
 MISSING = "\N{EN DASH}"
 
 
@@ -38,13 +40,24 @@ class Numbers:
         value = self.value(place)
         return value is not None and math.isfinite(value)
 
-    def show(self, place: str, form: str = ".4f") -> Markup:
-        """The number at a place as an HTML element, rounded by a format; a dash where there is none."""
+    def show(self, place: str, form: str = ".4f", bound: float | None = None) -> Markup:
+        """The number at a place as an HTML element; a dash where there is none.
+
+        Args:
+            place: as of `value`.
+            form: the format that rounds it.
+            bound: on its distance from the true number, for proven digits alone, with a form like .4g;
+                None for all digits.
+        """
         if not self.has(place):
             return Markup(MISSING)
         value = float(self.value(place))
         exact = int(value) if value.is_integer() else value
-        shown = format(int(value) if form.endswith("d") else value, form).replace("-", "\N{MINUS SIGN}")
+        if bound is not None:
+            shown = digits.shown(value, bound, int(form.strip(".g")))
+        else:
+            shown = format(int(value) if form.endswith("d") else value, form)
+        shown = shown.replace("-", "\N{MINUS SIGN}")
         return Markup('<data value="{}" data-field="{}">{}</data>').format(exact, place, shown)
 
 

@@ -114,6 +114,7 @@ def html(run: Run) -> str:
         pictures=_pictures(run),
         rows=_rows(coefficients),
         coefficients=coefficients,
+        bounds=_bounds(coefficients),
         listed=_listed_classes(run),
         cuts=_cuts(run),
         confusion=confusion,
@@ -239,6 +240,17 @@ def _rows(coefficients: dict[str, list]) -> list[int]:
     is_bias = np.array(coefficients["feature"], object) == BIAS
     order = np.argsort(np.where(is_bias, -np.inf, -size), kind="stable")[:_MOST_COEFFICIENTS]
     return sorted(order.tolist()) if count > _MOST_COEFFICIENTS else list(range(count))
+
+
+def _bounds(coefficients: dict[str, list]) -> dict[str, list]:
+    """By column of `coefficients.csv` that the page shows to proven digits, bounds on its errors, or None."""
+    missing = [None] * len(coefficients["coefficient"])
+    bound = coefficients.get("error_bound", missing)
+    if bound is missing or "per_deviation" not in coefficients:
+        return {"coefficient": bound, "per_deviation": missing}
+    value, per_deviation = (np.abs(coefficients[name]) for name in ("coefficient", "per_deviation"))
+    unit = np.divide(per_deviation, value, out=np.full_like(value, np.nan), where=value > 0)
+    return {"coefficient": bound, "per_deviation": (unit * bound).tolist()}
 
 
 def _listed_classes(run: Run) -> list[int]:
