@@ -79,6 +79,26 @@ def by_json(model, rows, folder):
     return np.array([p or none for p, _ in answers]), [name or "" for _, name in answers]
 
 
+def by_sql(model, rows, folder):
+    import duckdb
+
+    model.export(str(folder / "model.sql"), format="sql")
+    if model.schema is None:
+        rows = pa.table({name: rows[:, k] for k, name in enumerate(model.feature_names)})
+    new_rows = rows.append_column("row", pa.array(range(len(rows))))
+    with duckdb.connect() as database:
+        database.register("new_rows", new_rows)
+        database.execute("SET max_expression_depth TO 100")  # a tenth of what is usual
+        select = (folder / "model.sql").read_text()
+        found = database.execute(f"SELECT * FROM ({select}) ORDER BY row")
+        columns, found = [column[0] for column in found.description], found.fetchall()
+    assert columns[: new_rows.num_columns] == new_rows.column_names
+    names = columns[new_rows.num_columns :]
+    assert [name.rstrip("_") for name in names] == [*(f"P({name})" for name in model.class_names), "class"]
+    answers = [row[new_rows.num_columns :] for row in found]
+    return np.array([row[:-1] for row in answers], np.float64), [row[-1] or "" for row in answers]
+
+
 def by_saved_model(model, rows, folder):
     model.export(str(folder / "export"))
     serve = tf.saved_model.load(str(folder / "export")).signatures["serving_default"]
@@ -100,6 +120,6 @@ def by_keras(model, rows, folder):
     return np.hstack([1 - found, found]) if model.head.outputs == 1 else found, None
 
 
-WAYS = {"json": by_json, "saved_model": by_saved_model, "keras": by_keras}
+WAYS = {"json": by_json, "sql": by_sql, "saved_model": by_saved_model, "keras": by_keras}
 # Largest difference of a probability from the model's. LiteRT computes in float32.
 CLOSE = {"tflite": 1e-5}

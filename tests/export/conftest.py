@@ -10,6 +10,8 @@ import random_tables
 from tf_logreg import config as configs
 from tf_logreg import frame_training
 from tf_logreg.model.head import Head
+from tf_logreg.tables.inference import Rules, infer
+from tf_logreg.tables.overrides import crosses, overrides
 from tf_logreg.tables.table import plain
 
 ROWS = 1000
@@ -58,4 +60,21 @@ def every_kind():
     random = np.random.default_rng(5)
     schema = random_tables.schema_of(random_tables.table(random, 300), reference=True)
     model = random_tables.model_of(schema, Head("one_vs_rest", 3), random)
+    return model, random_tables.table(random, 200, unseen=True)
+
+
+@pytest.fixture(scope="session")
+def without_hashes():
+    """The same without hashes and texts, without reference levels, of two classes."""
+    random = np.random.default_rng(6)
+    found = random_tables.table(random, 300)
+    names = found.column_names
+    kinds = {
+        "log": "log1p", "bucket": "bucketized:4", "code": "categorical", "id": "ignore", "numbers": "categorical", "hash": "categorical", "level": "categorical:3", "say": "ignore", "day": "date", "time": "date", "none": "ignore",
+    }  # fmt: skip
+    asked = Rules(
+        overrides=overrides(kinds, names), crosses=crosses("word x flag, code x word, level x level", names)
+    )
+    schema = infer(found, np.arange(len(found)) % 2, np.ones(len(found)), asked)
+    model = random_tables.model_of(schema, Head("sigmoid", 2), random)
     return model, random_tables.table(random, 200, unseen=True)

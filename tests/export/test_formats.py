@@ -63,6 +63,11 @@ def test_arrays(way, tmp_path):
 
 
 @pytest.mark.parametrize("way", OTHERS)
+def test_every_kind_of_column_but_hashes(way, without_hashes, tmp_path):
+    agrees(way, *without_hashes, tmp_path)
+
+
+@pytest.mark.parametrize("way", [way for way in OTHERS if way != "sql"])
 def test_every_kind_of_column(way, every_kind, tmp_path):
     agrees(way, *every_kind, tmp_path)
 
@@ -117,7 +122,7 @@ def test_another_format_and_a_path_that_cannot_be(tmp_path):
         model.export(str(tmp_path / "file" / "model.json"), format="json")
 
 
-@pytest.mark.parametrize("way", ["json"])
+@pytest.mark.parametrize("way", ["json", "sql"])
 def test_features_of_one_name(way, tmp_path):
     model, _ = dense("sigmoid", 2)
     twice = dataclasses.replace(model, feature_names=("x",) * 20)

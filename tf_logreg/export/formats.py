@@ -12,6 +12,7 @@ from tf_logreg.errors import InputError
 FILES = {
     "saved_model": "export",
     "json": "model.json",
+    "sql": "model.sql",
 }
 
 
@@ -25,6 +26,10 @@ def content(model: Any, name: str) -> bytes:
         from tf_logreg.export import json_file
 
         return json_file.content(model)
+    if name == "sql":
+        from tf_logreg.export import sql_file
+
+        return sql_file.content(model)
     raise InputError(f"format: expected {', '.join(FILES)}. Received: {name!r}.")
 
 
