@@ -36,8 +36,12 @@ def test_kept_without_outputs(path):
         assert cell.get("execution_count") is None
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def mark(path):
+    """Colab's notebook is run with Colab's versions each time; half a minute, the others take two."""
+    return pytest.mark.versions if path.stem == "colab_gpu_tpu" else pytest.mark.long
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, marks=mark(path), id=path.stem) for path in NOTEBOOKS])
 def test_runs_from_top_to_bottom(path):
     notebook = nbformat.read(path, as_version=4)
     online, offline = OFFLINE.get(path.stem, ("", ""))
