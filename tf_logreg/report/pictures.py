@@ -93,7 +93,9 @@ def scores(edges: np.ndarray, weight: np.ndarray, names: tuple[str, str]) -> str
         figure = Figure(figsize=_SIZE, layout="constrained")
         axis = figure.subplots()
         for share, name, colour in zip(weight, names, (_SECOND, _FIRST), strict=True):
-            axis.stairs(share / max(share.sum(), 1e-300), edges, color=colour, label=_cut(name), fill=False)
+            height = share / max(share.sum(), 1e-300)
+            axis.stairs(height, edges, color=colour, fill=True, alpha=0.3)
+            axis.stairs(height, edges, color=colour, label=_cut(name))
         axis.set_xlabel(f"probability of {_cut(names[1])}")
         axis.set_ylabel("share of the class")
         axis.legend()

@@ -140,7 +140,8 @@ def _warnings(run: Run) -> list[str]:
         columns = names.describe(dependence["features"], most=5)
         found.append(f"Coefficients of linearly dependent columns are not identified: {columns}.")
     if result.get("path") and result["path"]["note"]:
-        found.append(result["path"]["note"])
+        note = result["path"]["note"]
+        found.append(f"{note[0].upper()}{note[1:]}")
     schema = run.model.schema
     if schema is not None:
         found += leaks.said(schema.used)
@@ -150,7 +151,7 @@ def _warnings(run: Run) -> list[str]:
             for note in column.seen.notes
             if not note.startswith(leaks.MARK)
         ]
-    return [one[0].upper() + one[1:] for one in found]
+    return found
 
 
 def _pictures(run: Run) -> dict[str, Markup]:
