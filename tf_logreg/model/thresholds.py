@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import scipy.special
 
 METRICS = ("accuracy", "f1", "balanced_accuracy", "youden", "cost")
 _ROUNDING = 1e-12  # of shares, which are sums of weights
@@ -78,6 +77,8 @@ def cuts(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> Cuts:
         score: [n] finite, log odds of class 1.
         weight: [n] > 0.
     """
+    import scipy.special  # which configs, that only look at METRICS, do not wait for
+
     order = np.argsort(score)[::-1]
     score, member, weight = score[order], member[order], weight[order].astype(np.float64)
     last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # of the rows of equal score
