@@ -135,6 +135,16 @@ def test_a_table(pet_run):
     }
 
 
+def test_levels(pet_files, tmp_path, command):
+    flags = [f"--data={pet_files}/pets.csv", "--label=animal", "--config.path.penalty=", "--config.l2=0.01"]
+    code, _, err = command(
+        *flags, "--config.evaluate.slices=('ears','indoor')", f"--workdir={tmp_path}/run", "--report"
+    )
+    assert code == 0, err
+    places = {place for place, *_ in check(tmp_path / "run").numbers}
+    assert "result.json#/metrics/test/slices/ears/floppy/accuracy_interval/0" in places
+
+
 def test_errors_and_no_rows_held_out(tmp_path, strategies, small_config):
     small_config.data.test_fraction = 0.0
     small_config.solver.name = "newton"

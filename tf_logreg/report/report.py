@@ -15,7 +15,7 @@ from tf_logreg import names, storage
 from tf_logreg.model import summary
 from tf_logreg.model.model import BIAS, Model
 from tf_logreg.report import pictures
-from tf_logreg.report.numbers import Numbers
+from tf_logreg.report.numbers import Numbers, escaped
 from tf_logreg.results import workdir as directory
 from tf_logreg.tables import description, leaks
 
@@ -109,6 +109,7 @@ def html(run: Run) -> str:
         role=run.role,
         classes=names.told_apart(run.model.class_names),
         show=numbers.show,
+        escaped=escaped,
         has=numbers.has,
         warnings=_warnings(run),
         pictures=_pictures(run),
