@@ -99,6 +99,35 @@ def by_sql(model, rows, folder):
     return np.array([row[:-1] for row in answers], np.float64), [row[-1] or "" for row in answers]
 
 
+def numeric_inputs(model, rows):
+    """Columns as `random_tables.inputs_of` has them, and buckets, -1 for none; by the names of the inputs."""
+    found = {name: values.numpy() for name, values in random_tables.inputs_of(model.schema, rows).items()}
+    buckets = buckets_of(model, rows)
+    names = terms.input_names(model.schema, terms.terms_of(model))
+    for name, given in buckets.items():
+        if name.endswith("s"):
+            most = max(map(len, given))
+            given = [one + [-1] * (most - len(one)) for one in given]
+        found[names[name]] = np.array([-1 if one is None else one for one in given], np.int64)
+    return found
+
+
+def by_onnx(model, rows, folder):
+    import onnxruntime
+
+    model.export(str(folder / "model.onnx"), format="onnx")
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    given = {"features": rows.astype(model.dtype)} if model.schema is None else numeric_inputs(model, rows)
+    inputs = {one.name for one in session.get_inputs()}
+    given = {name: values for name, values in given.items() if name in inputs}
+    assert given.keys() == inputs
+    for name, values in given.items():
+        if values.dtype.kind == "O":
+            given[name] = np.array([word.decode() for word in values], object)
+    found = dict(zip([one.name for one in session.get_outputs()], session.run(None, given), strict=True))
+    return found["probabilities"], found["class_name"].tolist()
+
+
 def by_saved_model(model, rows, folder):
     model.export(str(folder / "export"))
     serve = tf.saved_model.load(str(folder / "export")).signatures["serving_default"]
@@ -120,6 +149,6 @@ def by_keras(model, rows, folder):
     return np.hstack([1 - found, found]) if model.head.outputs == 1 else found, None
 
 
-WAYS = {"json": by_json, "sql": by_sql, "saved_model": by_saved_model, "keras": by_keras}
+WAYS = {"json": by_json, "onnx": by_onnx, "sql": by_sql, "saved_model": by_saved_model, "keras": by_keras}
 # Largest difference of a probability from the model's. LiteRT computes in float32.
 CLOSE = {"tflite": 1e-5}

@@ -44,7 +44,7 @@ def normal(name: str) -> str:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("tf_logreg", "configs"), ("cpu", "plan", "tables")),
+        (("tf_logreg", "configs"), ("cpu", "onnx", "plan", "tables")),
         (("tests",), ("cpu", "plan", "dev")),
     ],
     ids=["product", "tests"],

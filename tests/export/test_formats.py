@@ -115,7 +115,7 @@ def test_flags_that_do_not_go_together(bought, command):
 
 def test_another_format_and_a_path_that_cannot_be(tmp_path):
     model, _ = dense("sigmoid", 2)
-    with pytest.raises(InputError, match=r"format: expected saved_model, json.* Received: 'pmml'"):
+    with pytest.raises(InputError, match=r"format: expected saved_model, onnx.* Received: 'pmml'"):
         model.export(str(tmp_path / "model.pmml"), format="pmml")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="path: cannot write"):

@@ -11,6 +11,7 @@ from tf_logreg.errors import InputError
 # The file of each format in a work directory; that of the SavedModel is a folder.
 FILES = {
     "saved_model": "export",
+    "onnx": "model.onnx",
     "json": "model.json",
     "sql": "model.sql",
 }
@@ -22,6 +23,10 @@ def content(model: Any, name: str) -> bytes:
     Raises:
         InputError: no such format, a package that it needs is missing, or it cannot express the model.
     """
+    if name == "onnx":
+        from tf_logreg.export import onnx_file
+
+        return onnx_file.content(model)
     if name == "json":
         from tf_logreg.export import json_file
 

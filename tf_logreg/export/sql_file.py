@@ -135,13 +135,13 @@ def _buckets(term: terms.Buckets, k: int, given: _Given) -> str:
 def _levels(term: terms.Levels, k: int, given: _Given) -> str:
     words = [given.word(column) for column in term.columns]
     cases = []
-    for level, weights in term.levels.items():
+    levels = {(level,): weights for level, weights in term.levels.items()}
+    for some, weights in (terms.pairs_of(term) if len(words) == 2 else levels).items():
         if weights[k] == term.other[k]:
             continue
-        for pair in terms.splits(level) if len(words) == 2 else [(level,)]:
-            conditions = [_equals(*one) for one in zip(term.columns, words, pair, strict=True)]
-            if all(conditions):
-                cases.append(f"WHEN {' AND '.join(conditions)} THEN {_literal(weights[k])}")
+        conditions = [_equals(*one) for one in zip(term.columns, words, some, strict=True)]
+        if all(conditions):
+            cases.append(f"WHEN {' AND '.join(conditions)} THEN {_literal(weights[k])}")
     other = _literal(term.other[k])
     if cases:
         return f"CASE {' '.join(cases)} ELSE {other} END"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tf_logreg.errors import InputError
-from tf_logreg.tables import kinds
+from tf_logreg.tables import kinds, served_names
 from tf_logreg.tables.schema import Column, Cross, Schema
 
 MISSING = ""  # the word for a missing value
@@ -155,19 +155,33 @@ def _rows(kernel: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.where(places[:, None] >= 0, kernel[places], 0.0)
 
 
-def columns_of(terms: list[Term]) -> dict[str, Column]:
-    """By name the columns whose own values the terms need, in their order."""
-    found = {}
-    for term in terms:
-        if not isinstance(term, Hashes):
-            for column in term.columns if isinstance(term, Levels) else (term.column,):
-                found[column.name] = column
-    return found
+def input_names(schema: Schema, some: list[Term]) -> dict[str, str]:
+    """Names of the inputs of columns, the SavedModel's, and of hashes, by column or `Hashes.input`."""
+    hashes = [term.input for term in some if isinstance(term, Hashes)]
+    return served_names.of([*(column.name for column in schema.used), *hashes])
 
 
-def splits(pair: str) -> list[tuple[str, str]]:
-    """The pairs of words that are joined alike: several, if a word has `kinds.JOINT` in it."""
-    return [(pair[:at], pair[at + 1 :]) for at, letter in enumerate(pair) if letter == kinds.JOINT]
+def pairs_of(term: Levels) -> dict[tuple[str, str], np.ndarray]:
+    """By pair of words the weights of a cross; a level is several pairs if `kinds.JOINT` is in a word."""
+    return {
+        (level[:at], level[at + 1 :]): weights
+        for level, weights in term.levels.items()
+        for at, letter in enumerate(level)
+        if letter == kinds.JOINT
+    }
+
+
+def is_number(column: Column) -> bool:
+    """Whether the values of a column are numbers where it comes in, as in the SavedModel."""
+    return column.kind.takes == "numbers" or column.type in ("integer", "number", "date")
+
+
+def number_of(column: Column, word: str) -> float | None:
+    """The number that stands for a word in a column of numbers; None where float64 has none."""
+    if column.type == "boolean":
+        return {"true": 1.0, "false": 0.0}.get(word)
+    found = whole_number(word)
+    return None if found is None or abs(found) > 2**53 else float(found)
 
 
 def whole_number(word: str) -> int | None:
