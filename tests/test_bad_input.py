@@ -59,7 +59,7 @@ BAD_FLAGS = {
     "fraction for an int": (["--config=digits", "--config.seed=1.5"], "seed"),
     "override before config": (["--config.l2=1", "--config=digits"], "config"),
     "stray argument": (["--config=digits", "runs"], "Received: runs"),
-    "unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|predict|describe|export"),
+    "unknown mode": (["--config=digits", "--mode=fly"], "train|evaluate|compare|predict|describe|report"),
     "unknown strategy": (
         ["--config=digits", "--distribution_strategy=magic"],
         "auto|off|one_device|mirrored|multi_worker_mirrored|tpu",

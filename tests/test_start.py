@@ -65,7 +65,7 @@ MISTAKES = {
     "a misspelt flag": (["--colour=red"], "flags: Unknown command line flag 'colour'"),
     "an unknown mode": (
         ["--config=digits", "--mode=fly"],
-        "train|evaluate|predict|describe|report|export|selftest|plan",
+        "train|evaluate|compare|predict|describe|report|export|selftest|plan",
     ),
     "an unknown strategy": (["--config=digits", "--distribution_strategy=magic"], "off|one_device|mirrored"),
     "an unknown dtype": (["--config=digits", "--dtype=int8"], "float32|float64|bfloat16"),

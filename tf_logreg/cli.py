@@ -34,6 +34,14 @@ def run(values: flags.FlagValues) -> None:
         print(report.write_report(values.workdir))
         return
     startup.import_tensorflow()
+    if values.mode == "compare":
+        from tf_logreg.modes import compare
+        from tf_logreg.results import comparison
+
+        found = compare.compare_runs(values.workdir, values.baseline, values.config)
+        print("\n".join(comparison.lines(found)))
+        print(f"It is in {values.workdir}/compare.json too.")
+        return
     if values.mode == "plan":
         _plan(values)
         return

@@ -15,7 +15,7 @@ from tf_logreg.devices import choices
 from tf_logreg.errors import InputError
 from tf_logreg.export import formats
 
-MODES = ("train", "evaluate", "predict", "describe", "report", "export", "selftest", "plan")
+MODES = ("train", "evaluate", "compare", "predict", "describe", "report", "export", "selftest", "plan")
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
@@ -34,7 +34,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "train",
         MODES,
         "train: fit, evaluate, save and export; evaluate: measure what a "
-        "work directory holds again; predict: score the rows of a table; describe: what the columns of a "
+        "work directory holds again; compare: measure it and --baseline on the same rows; "
+        "predict: score the rows of a table; describe: what the columns of a "
         "table are and become; report: write its report.html again; export: write its SavedModel again, or "
         "the model as another --format; plan: what the job needs and takes on a TPU slice, with no TPU.",
         flag_values=values,
@@ -82,6 +83,9 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "With --mode=predict, how many columns are named that moved a row most from the average.",
         lower_bound=0,
         flag_values=values,
+    )
+    flags.DEFINE_string(
+        "baseline", "", "With --mode=compare, the directory of the run to compare with.", flag_values=values
     )
     flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
     flags.DEFINE_enum(
@@ -234,7 +238,7 @@ def _with_table(argv: list[str]) -> list[str]:
     more.append(f"--config.data.args.path={given['data']}")
     if given.get("label"):
         more.append(f"--config.data.label={given['label']}")
-    if given.get("mode") == "evaluate" and "config" not in given:
+    if given.get("mode") in ("evaluate", "compare") and "config" not in given:
         more.append("--config.data.test_fraction=0.0")  # all rows are measured
     return [argv[0], *more, *argv[1:]]
 

@@ -54,3 +54,22 @@ def test_the_deviation_of_all_pairs(digits):
     found = areas.areas(member, score, np.full(120, 3.0))
     assert found.roc == pytest.approx(kernel.mean(), rel=1e-12)
     assert found.roc_deviation == pytest.approx(np.sqrt(variance), rel=1e-10)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 12])
+def test_the_deviation_of_a_difference_of_all_pairs(digits):
+    """DeLong et al. (1988), eq. 5 with the contrast (1, -1), from the covariances of their components."""
+    rng = np.random.default_rng(digits)
+    first = np.round(rng.normal(size=90) * 2, digits)
+    scores = first, np.round(first + rng.normal(size=90), digits)
+    member = rng.random(90) < 0.4
+    kernels = []
+    for score in scores:
+        above = score[member][:, None] - score[~member]
+        kernels.append(np.where(above == 0, 0.5, above > 0))
+    contrast = np.array([1, -1])
+    of_members, of_others = (np.cov([one.mean(axis=axis) for one in kernels]) for axis in (1, 0))
+    variance = contrast @ (of_members / member.sum() + of_others / (~member).sum()) @ contrast
+    assert areas.deviation_of_difference(member, *scores) == pytest.approx(np.sqrt(variance), rel=1e-10)
+    assert areas.deviation_of_difference(member, first, first) == 0
+    assert areas.deviation_of_difference(np.arange(90) == 3, *scores) is None

@@ -6,6 +6,7 @@ import scipy.special
 import scipy.stats
 from sklearn import metrics as peer
 
+from tf_logreg.fit import threshold_settings
 from tf_logreg.model import thresholds
 
 
@@ -42,7 +43,7 @@ def test_each_threshold_has_scikit_learns_metrics(digits):
 @pytest.mark.parametrize("seed", range(5))
 def test_rules_take_what_they_say(seed):
     found = thresholds.cuts(*rows(1, seed))
-    for metric in thresholds.METRICS:
+    for metric in threshold_settings.METRICS:
         values = found.metric(metric, 3, 1) * (-1 if metric == "cost" else 1)
         assert values[thresholds.best(found, metric, 3, 1)] == pytest.approx(values.max())
     for share in (0.1, 0.5, 0.9, 1.0):

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from tf_logreg.model import thresholds
-
+METRICS = ("accuracy", "f1", "balanced_accuracy", "youden", "cost")
 _RULES = ("metric", "at_recall", "at_precision", "at_rate")  # that choose a threshold by rows
 
 
@@ -26,8 +25,8 @@ def faults(config: ConfigDict) -> Iterator[str]:
     for name in ("at_recall", "at_precision", "at_rate"):
         if not 0 <= options[name] <= 1:
             yield f"threshold.{name}: expected a share in (0, 1], or 0.0. Received: {options[name]!r}."
-    if options.metric not in ("", *thresholds.METRICS):
-        known = ", ".join(thresholds.METRICS)
+    if options.metric not in ("", *METRICS):
+        known = ", ".join(METRICS)
         yield f"threshold.metric: expected one of {known} or ''. Received: {options.metric!r}."
     for name in ("cost_fp", "cost_fn"):
         if not 0 < options[name] < float("inf"):

@@ -39,6 +39,35 @@ def areas(member: np.ndarray, score: np.ndarray, weight: np.ndarray) -> Areas:
     return Areas(float(roc_area), float(precision), deviation)
 
 
+def deviation_of_difference(member: np.ndarray, one: np.ndarray, other: np.ndarray) -> float | None:
+    """The standard error of the difference of two areas over the same rows (DeLong et al., 1988, eq. 5).
+
+    Args:
+        member: bool [n]. one, other: [n] finite scores.
+
+    Returns:
+        None of fewer than two rows of a kind.
+    """
+    most, rest = int(member.sum()), int((~member).sum())
+    if most < 2 or rest < 2:
+        return None
+    apart = (a - b for a, b in zip(_placements(member, one), _placements(member, other), strict=True))
+    return float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in apart)))
+
+
+def _placements(member: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By member the share of others that it is above, by other row that of members above it; ties half."""
+    rank, most, rest = _ranks(score), member.sum(), (~member).sum()
+    of_members = (rank[member] - _ranks(score[member])) / rest
+    return of_members, 1 - (rank[~member] - _ranks(score[~member])) / most
+
+
+def _ranks(score: np.ndarray) -> np.ndarray:
+    """The place of each score from below, [n]; of equal ones the mean of their places."""
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+
 def _deviation(hits: np.ndarray, others: np.ndarray, area: float) -> float | None:
     """The standard error of an area from the numbers of rows of each distinct score, the highest first.
 

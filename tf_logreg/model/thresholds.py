@@ -10,7 +10,6 @@ import dataclasses
 
 import numpy as np
 
-METRICS = ("accuracy", "f1", "balanced_accuracy", "youden", "cost")
 _ROUNDING = 1e-12  # of shares, which are sums of weights
 
 
@@ -49,7 +48,7 @@ class Cuts:
             return self.hits / (self.hits + self.others)
 
     def metric(self, name: str, cost_fp: float = 1.0, cost_fn: float = 1.0) -> np.ndarray:
-        """One of METRICS by threshold, [T]; 'cost' is the mean cost of a row, the only one to be small."""
+        """accuracy, f1, balanced_accuracy, youden or cost, [T]; the mean cost of a row is to be small."""
         members, rest = self.hits[-1], self.others[-1]
         missed = members - self.hits
         if name == "accuracy":

@@ -10,9 +10,11 @@ from tf_logreg import config as configs
 from tf_logreg import storage
 from tf_logreg.data import dataset, identity, load, slices, units, views
 from tf_logreg.data.encoders import Encoding
+from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError
+from tf_logreg.model.model import Model
 from tf_logreg.results import changed_data, measurement
 from tf_logreg.results import workdir as directory
 
@@ -39,24 +41,10 @@ def evaluate_run(
     check_surroundings(strategy)
     devices, other_data, folder = Devices(strategy), config is not None, directory.of(workdir)
 
-    def read() -> tuple:
-        result, model = directory.read_model(folder)
-        asked = config if other_data else _own_config(folder)
-        configs.validate(asked)
-        if other_data and model.schema is not None and asked.data.source in load.TABLES:
-            asked = _with_columns_of_run(asked, directory.read_record(folder)["config"]["data"])
-        # Classes and features as the run names them: a file may lack a class, or order them otherwise.
-        source, rows = dataset.read_data(
-            asked, model.class_names, model.head.outputs, model.schema, Encoding(strategy)
-        )
-        source = slices.with_levels(source, asked.evaluate.slices, rows)
-        if source.feature_names != model.feature_names:
-            source = views.with_columns(source, model.feature_names)
-            log.info("The features are not those of the run in its order: they are taken by name.")
-        return result, model, asked, source, rows
-
     # Each worker reads files of its own, any of which may be bad or missing.
-    result, model, config, source, rows = devices.together(read)
+    result, model, config, source, rows = devices.together(
+        lambda: read_rows(folder, config, Encoding(strategy))
+    )
     if not other_data and result.get("measured"):
         log.warning(
             "data.refit='all': the model was fitted to all of these rows. What the fit to the training rows "
@@ -77,6 +65,36 @@ def evaluate_run(
 
     devices.from_chief(write)
     return numbers
+
+
+def read_rows(
+    folder: storage.Folder, config: ConfigDict | None, encoding: Encoding
+) -> tuple[dict, Model, ConfigDict, Source, dict[str, np.ndarray]]:
+    """A finished run's result and model, and rows with the features and classes of the model.
+
+    Args:
+        folder: of the run.
+        config: names the data; the run's own config when None.
+        encoding: who encodes, where data.encoder names an encoder.
+
+    Returns:
+        result, model, the config that names the data, the source in raw units, and row ids by role.
+
+    Raises:
+        InputError: as of `evaluate_run`.
+    """
+    result, model = directory.read_model(folder)
+    asked = config if config is not None else _own_config(folder)
+    configs.validate(asked)
+    if config is not None and model.schema is not None and asked.data.source in load.TABLES:
+        asked = _with_columns_of_run(asked, directory.read_record(folder)["config"]["data"])
+    # Classes and features as the run names them: a file may lack a class, or order them otherwise.
+    source, rows = dataset.read_data(asked, model.class_names, model.head.outputs, model.schema, encoding)
+    source = slices.with_levels(source, asked.evaluate.slices, rows)
+    if source.feature_names != model.feature_names:
+        source = views.with_columns(source, model.feature_names)
+        log.info("The features are not those of the run in its order: they are taken by name.")
+    return result, model, asked, source, rows
 
 
 def _with_columns_of_run(config: ConfigDict, run: dict) -> ConfigDict:
@@ -108,7 +126,7 @@ def _own_config(folder: storage.Folder) -> ConfigDict:
         configs.validate(config)
     except (ValueError, TypeError, AttributeError, KeyError) as error:  # an InputError is a ValueError
         where = folder.where("config.json")
-        raise InputError(f"--workdir: cannot use {where!r}: its 'config' is damaged: {error}") from None
+        raise InputError(f"{folder.field}: cannot use {where!r}: its 'config' is damaged: {error}") from None
     if "data" in record:
         remedy = "Give --config to measure the run on other data."
         changed_data.check_data(folder, record, lambda known: identity.digests(config, known), remedy=remedy)

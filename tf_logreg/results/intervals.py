@@ -23,6 +23,27 @@ def of_share(share: float, count: float) -> list[float] | None:
     return [max(0.0, float((centre - half) / (1 + z))), min(1.0, float((centre + half) / (1 + z)))]
 
 
+def of_paired_shares(gained: int, lost: int, count: int) -> list[float] | None:
+    """The interval of the difference of two shares of the same `count` rows (Agresti and Min, 2005).
+
+    Args:
+        gained, lost: rows that only the first share counts, and only the second.
+        count: of all rows.
+    """
+    if not count:
+        return None
+    # Half a row is added to each of the four kinds: the interval is no point where all agree.
+    count += 2
+    difference = (gained - lost) / count
+    half = _Z * np.sqrt(((gained + lost + 1) / count - difference * difference) / count)
+    return [float(difference - half), float(difference + half)]
+
+
+def of_difference(difference: float, deviation: float | None) -> list[float] | None:
+    """The normal interval of a difference by its standard error; None without one."""
+    return None if deviation is None else [difference - _Z * deviation, difference + _Z * deviation]
+
+
 def of_area(area: float, deviation: float | None) -> list[float] | None:
     """The normal interval of an area by its standard error; None without one, or without any confusion."""
     if not deviation:

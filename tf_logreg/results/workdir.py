@@ -25,6 +25,7 @@ ARTEFACTS = (
     "config.json",
     "result.json",
     "evaluation.json",
+    "compare.json",
     "selftest.txt",
     "selftest.json",
     "plan.json",
