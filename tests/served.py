@@ -128,6 +128,21 @@ def by_onnx(model, rows, folder):
     return found["probabilities"], found["class_name"].tolist()
 
 
+def by_tflite(model, rows, folder):
+    from ai_edge_litert.interpreter import Interpreter
+
+    model.export(str(folder / "model.tflite"), format="tflite")
+    run = Interpreter(str(folder / "model.tflite")).get_signature_runner("serving_default")
+    given = {"features": rows} if model.schema is None else numeric_inputs(model, rows)
+    inputs = run.get_input_details()
+    given = {name: values for name, values in given.items() if name in inputs}
+    assert given.keys() == inputs.keys()
+    with np.errstate(over="ignore"):  # numbers beyond float32 are missing
+        given = {name: v.astype(np.float32) if v.dtype == float else v for name, v in given.items()}
+    found = run(**given)
+    return found["probabilities"], [name.decode() for name in found["class_name"]]
+
+
 def by_saved_model(model, rows, folder):
     model.export(str(folder / "export"))
     serve = tf.saved_model.load(str(folder / "export")).signatures["serving_default"]
@@ -149,6 +164,13 @@ def by_keras(model, rows, folder):
     return np.hstack([1 - found, found]) if model.head.outputs == 1 else found, None
 
 
-WAYS = {"json": by_json, "onnx": by_onnx, "sql": by_sql, "saved_model": by_saved_model, "keras": by_keras}
+WAYS = {
+    "json": by_json,
+    "onnx": by_onnx,
+    "tflite": by_tflite,
+    "sql": by_sql,
+    "saved_model": by_saved_model,
+    "keras": by_keras,
+}
 # Largest difference of a probability from the model's. LiteRT computes in float32.
 CLOSE = {"tflite": 1e-5}

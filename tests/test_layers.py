@@ -171,6 +171,7 @@ OTHER_FILES = {
     "devices/preemption.py": {"pathlib"},  # the maker of the machine
     "results/events.py": {"tf.summary.create_file_writer"},  # where storage says
     "export/saved_model.py": {"tf.saved_model.save"},  # where storage says
+    "export/tflite_file.py": {"zipfile.ZipFile"},  # in memory
 }
 
 

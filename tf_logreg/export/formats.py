@@ -12,6 +12,7 @@ from tf_logreg.errors import InputError
 FILES = {
     "saved_model": "export",
     "onnx": "model.onnx",
+    "tflite": "model.tflite",
     "json": "model.json",
     "sql": "model.sql",
 }
@@ -27,6 +28,10 @@ def content(model: Any, name: str) -> bytes:
         from tf_logreg.export import onnx_file
 
         return onnx_file.content(model)
+    if name == "tflite":
+        from tf_logreg.export import tflite_file
+
+        return tflite_file.content(model)
     if name == "json":
         from tf_logreg.export import json_file
 

@@ -31,6 +31,7 @@ class Number:
             answer.
         is_log: whether f is the logarithm.
         shift: 0 but of dates.
+        mean: of f(x) in the training rows, about; formats of few digits count from there.
     """
 
     column: Column
@@ -38,6 +39,7 @@ class Number:
     missing: np.ndarray | None
     is_log: bool = False
     shift: float = 0.0
+    mean: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,9 +135,9 @@ def _of_piece(piece: Column | Cross, schema: Schema, kernel: np.ndarray) -> Term
     columns = tuple(map(schema.column, piece.columns)) if isinstance(piece, Cross) else (piece,)
     if isinstance(kind, kinds.Numeric | kinds.Date):
         is_date = isinstance(kind, kinds.Date)
-        missing = (0.0 if is_date else kind.mean) * kernel[0] + kernel[1:].sum(axis=0)  # of its indicator
-        is_log = not is_date and kind.is_log
-        return Number(piece, kernel[0], missing, is_log, kind.mean if is_date else 0.0)
+        shift, mean = (kind.mean, 0.0) if is_date else (0.0, kind.mean)
+        missing = mean * kernel[0] + kernel[1:].sum(axis=0)  # the second feature is its indicator
+        return Number(piece, kernel[0], missing, not is_date and kind.is_log, shift, mean)
     if isinstance(kind, kinds.Bucketized):
         count = len(kind.edges) + 1
         places = [*range(count), count if kind.has_missing else -1]

@@ -276,7 +276,7 @@ class Model:
 
         Args:
             path: a folder for the SavedModel, else a file; created or replaced.
-            format: 'saved_model', 'onnx', 'json' (which thirty lines of Python score) or 'sql' (one SELECT).
+            format: 'saved_model', 'onnx', 'tflite', 'json' (which thirty lines of Python score) or 'sql'.
 
         Raises:
             InputError: another format, one whose package is not installed or that cannot express this model;
