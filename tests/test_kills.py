@@ -83,7 +83,8 @@ cli.main()
 
 
 def start(workdir, *before, job=MINIBATCH):
-    return prepared.Process([*(before or ["-m", "tf_logreg"]), *job, f"--workdir={workdir}"])
+    command = [*(before or ["-m", "tf_logreg"]), *job, f"--workdir={workdir}", "--noreport"]
+    return prepared.Process(command)
 
 
 def finish(workdir, job=MINIBATCH):

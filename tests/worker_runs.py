@@ -41,7 +41,7 @@ def run_workers(count, *flags, workdir, each=lambda k: (), program=(ROOT / "run.
     return [
         start(
             *program, f"--workdir={workdir}", "--distribution_strategy=multi_worker_mirrored",
-            f"--worker_hosts={hosts}", f"--task_index={k}", "--startup_timeout=120", *flags, *each(k),
+            f"--worker_hosts={hosts}", f"--task_index={k}", "--startup_timeout=120", "--noreport", *flags, *each(k),
             cwd=cwd(k),
         )
         for k in range(count)
