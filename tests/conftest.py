@@ -9,13 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pets
 import pytest
-import tensorflow as tf
 from absl import flags
 from tensorflow_alone import TensorFlowAlone
-
-from tf_logreg import cli
-from tf_logreg import config as configs
-from tf_logreg.devices.strategies import make_strategy
 
 # What other versions break: what comes in and goes out, Keras's optimisers, the mathematics beside scikit-learn's, its
 # checks of estimators, the command line. Three minutes of `make test-versions` an environment.
@@ -39,28 +34,36 @@ VERSIONS = (
 LONGEST = (
     "fit/test_minibatch.py",
     "test_workers.py",
-    "fit/test_proximal.py",
     "fit/test_full_batch.py",
+    "test_estimator_cv.py",
     "fit/test_feed.py",
+    "test_cli.py",
+    "data/test_pipeline.py",
+    "fit/test_proximal.py",
+    "test_worker_errors.py",
+    "fit/test_many_problems.py",
+    "report/test_report.py",
+    "data/test_kept_rows.py",
+    "exact/test_certificate.py",
+    "data/test_embeddings.py",
+    "engines/test_engines.py",
     "fit/test_training_options.py",
     "fit/test_checkpoint.py",
-    "test_cli.py",
-    "test_worker_errors.py",
-    "data/test_pipeline.py",
-    "test_estimator_cv.py",
-    "test_one_owner.py",
     "test_configs.py",
 )
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
-)
-tf.config.list_logical_devices()  # from here on the devices are what they are
-
 
 def pytest_configure(config):
-    """Keeps pytest-xdist from beginning with the files of most tests, which are the short ones."""
+    """Makes the devices, and keeps pytest-xdist from beginning with the files of most tests, which are short."""
     config.option.loadscopereorder = False
+    # The process that only hands out tests to others needs no TensorFlow, whose import all would wait for.
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        import tensorflow as tf
+
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
+        )
+        tf.config.list_logical_devices()  # from here on the devices are what they are
 
 
 def pytest_collection_modifyitems(items):
@@ -79,6 +82,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def strategies():
     """A strategy a name: off, one_device, mirrored on 2 logical CPUs, four on 4."""
+    from tf_logreg.devices.strategies import make_strategy
+
     return {
         "off": make_strategy("off"),
         "one_device": make_strategy("one_device"),
@@ -101,6 +106,7 @@ def command():
 
     A run writes its page only where --report is among the flags: drawing takes a second.
     """
+    from tf_logreg import cli
 
     def run(*arguments: str) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
@@ -115,6 +121,8 @@ def command():
 @pytest.fixture
 def small_config():
     """A config of a fraction of a second: 300 x 5 planted rows, two classes."""
+    from tf_logreg import config as configs
+
     config = configs.get_config()
     config.data.source = "synthetic"
     config.data.args = {"num_rows": 300, "num_features": 5}
@@ -128,6 +136,7 @@ def small_config():
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory, strategies):
     """The shipped digits config, run once: (workdir, result)."""
+    from tf_logreg import config as configs
     from tf_logreg import training
 
     workdir = str(tmp_path_factory.mktemp("digits") / "run")
@@ -144,6 +153,8 @@ def pet_files(tmp_path_factory):
 @pytest.fixture(scope="session")
 def pet_run(pet_files, tmp_path_factory):
     """A finished run on pets.csv; no test changes its model."""
+    from tf_logreg import cli
+
     work = tmp_path_factory.mktemp("table") / "run"
     argv = [
         "tf_logreg",
@@ -151,6 +162,7 @@ def pet_run(pet_files, tmp_path_factory):
         "--label=animal",
         f"--workdir={work}",
         *pets.WITH_TEXT,
+        "--noreport",
     ]
     assert cli.exit_code(argv, flags.FlagValues()) == 0
     return work

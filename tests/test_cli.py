@@ -167,7 +167,12 @@ def test_evaluate_on_another_file(command, tmp_path):
     assert "expected the classes 'low', 'mid', 'top'. Received: 'new'" in err
 
 
-def test_selftest(command, tmp_path):
+def test_selftest(command, tmp_path, monkeypatch):
+    """Of sizes that take seconds; the documents' commands take the true ones."""
+    from tf_logreg.modes import selftest
+
+    small = {"rows": 4096, "features": 64, "classes": 10, "batch": 256}
+    monkeypatch.setattr(selftest, "_SIZES", small)
     code, out, err = command(
         "--mode=selftest",
         "--distribution_strategy=mirrored",
