@@ -165,6 +165,7 @@ def convergence(passes: np.ndarray, above: np.ndarray) -> str:
         figure = Figure(figsize=_SIZE, layout="constrained")
         axis = figure.subplots()
         axis.semilogy(passes, above, "o-", color=_FIRST, markersize=3, linewidth=1)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_xlabel("passes over the training rows")
         axis.set_ylabel("objective above its end, nats")
         return element(figure, "convergence")
@@ -211,7 +212,7 @@ def _square():
     return figure, axis
 
 
-def _cut(name: str, most: int = 26) -> str:
+def _cut(name: str, most: int = 32) -> str:
     """A name of at most `most` characters: its beginning and its end, where names differ."""
     name = " ".join(name.split()).replace("$", r"\$")  # which begins a formula
     half = most // 2 - 1
