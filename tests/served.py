@@ -47,12 +47,15 @@ def buckets_of(model, rows):
     return found
 
 
+def block(first):
+    """The block of docs/serving.md that begins with a line, without its margin."""
+    text = re.search(rf"^    {re.escape(first)}(?:    .*\n|\n)*", GUIDE.read_text(), re.MULTILINE)[0]
+    return re.sub("^    ", "", text, flags=re.MULTILINE)
+
+
 def scorer():
     """`score` of docs/serving.md, by its very text."""
-    text = re.search(
-        r"^    import csv, datetime, json, math\n(?:    .*\n|\n)*", GUIDE.read_text(), re.MULTILINE
-    )[0]
-    text = re.sub("^    ", "", text, flags=re.MULTILINE).partition("\nmodel = ")[0]
+    text = block("import csv, datetime, json, math\n").partition("\nmodel = ")[0]
     assert len([line for line in text.splitlines() if line.strip()]) <= 30
     names = {}
     exec(text, names)

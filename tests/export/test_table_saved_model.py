@@ -104,7 +104,9 @@ def test_a_process_with_tensorflow_alone_agrees(tmp_path, tensorflow_alone):
 def test_the_signatures_and_what_they_take(tmp_path):
     model, _ = fitted({"a": [0.5, 1, None] * 5, "b": [True, False, None] * 5, "unused": [1] * 15})
     signatures = loaded(model, tmp_path).signatures
-    assert set(signatures) == {"serving_default", "serving_examples", "selfcheck", "names", "schema"}
+    assert set(signatures) == {
+        "serving_default", "serving_examples", "classify", "selfcheck", "names", "schema",
+    }  # fmt: skip
     specs = signatures["serving_default"].structured_input_signature[1]
     assert {name: (spec.dtype, spec.shape.rank) for name, spec in specs.items()} == {
         "a": (tf.float64, 1),

@@ -187,7 +187,7 @@ class _Given:
 
     def place(self, column: Column, words: list[str]) -> str:
         """The place of each word [N] among some, len(words) of others; a missing value is `terms.MISSING`."""
-        if not terms.is_number(column):
+        if not column.is_number:
             return self.graph.encoded(
                 self.graph.input(self.names[column.name], object, ("N",)), words, object
             )

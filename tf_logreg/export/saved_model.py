@@ -15,6 +15,7 @@ import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tf_logreg.export import warm_up
 from tf_logreg.objective import linear, losses
 from tf_logreg.tables import graph, graph_inputs, schema_file
 
@@ -34,7 +35,7 @@ def serving_module(model: Any) -> tf.Module:
     Returns:
         Its functions are its signatures: `serve` takes dense rows. Of sparse rows there is `serve_sparse`
         too, and `serve` only where they are narrow enough to be laid out. Of a table `serve` takes columns,
-        `serve_examples` tf.Examples, and there are `selfcheck` and `schema_json`.
+        `serve_examples` and `classify` tf.Examples, and there are `selfcheck` and `schema_json`.
     """
     dtype = model.dtype if model.schema is None else "float64"
     module = tf.Module(name="logistic_regression")
@@ -131,7 +132,7 @@ def _take_sparse_rows(module: tf.Module, model: Any) -> None:
 
 
 def _take_columns(module: tf.Module, model: Any) -> None:
-    """Adds `serve`, `serve_examples`, `selfcheck` and `schema_json`."""
+    """Adds `serve`, `serve_examples`, `classify`, `selfcheck` and `schema_json`."""
     schema = model.schema
     module.schema = tf.Variable(schema_file.text(schema), trainable=False, name="schema")
     module.vocabulary = graph.vocabulary(schema)
@@ -158,7 +159,13 @@ def _take_columns(module: tf.Module, model: Any) -> None:
             "inputs": tf.constant(list(names.values()), tf.string),
         }
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")], autograph=False)
+    def classify(inputs):
+        scores = tf.cast(serve_examples(inputs)["probabilities"], tf.float32)
+        return {"classes": tf.broadcast_to(module.class_names, tf.shape(scores)), "scores": scores}
+
     module.serve, module.serve_examples, module.schema_json = serve, serve_examples, schema_json
+    module.classify = classify
     _add_selfcheck(module, model, specs)
 
 
@@ -212,10 +219,14 @@ def save(module: tf.Module, path: str) -> None:
     in the table: an int64_list of whole numbers, a float_list of other numbers and of dates (with the digits
     and the range of float32), a bytes_list of words and booleans. Without the key, or with an empty list,
     the value is missing. A list of another type is an error of TensorFlow.
+    `classify` takes them as `inputs`, as the classification of TensorFlow Serving does, and gives classes
+    string [B, C] and scores float32 [B, C], the probabilities.
     `selfcheck`: nothing -> ok bool, largest_difference float64 of the probabilities of up to ten
     training rows from what the host found when it was saved. ok is false too when any weight has changed.
     `schema`: nothing -> schema string, what `schema.json` holds and an attribute too; columns string [k],
     inputs string [k], the names of the used columns and of their inputs.
+
+    `assets.extra/tf_serving_warmup_requests` has requests for TensorFlow Serving to begin with.
 
     Raises:
         OSError: the disk refuses it.
@@ -228,12 +239,19 @@ def save(module: tf.Module, path: str) -> None:
         signatures = {"serving_default": module.serve}
     signatures["names"] = module.names
     if hasattr(module, "schema"):
-        signatures["serving_examples"] = module.serve_examples
+        signatures |= {"serving_examples": module.serve_examples, "classify": module.classify}
         signatures |= {"selfcheck": module.selfcheck, "schema": module.schema_json}
     try:
         tf.saved_model.save(module, path, signatures=signatures)
+        warm_up.write(_specs(signatures["serving_default"]), path)
     except tf.errors.OpError as error:
         raise OSError(error.message) from None
+
+
+def _specs(function: Any) -> dict[str, tf.TensorSpec]:
+    """The inputs of a signature's function, by name."""
+    first = function.input_signature[0]
+    return first if isinstance(first, dict) else {spec.name: spec for spec in function.input_signature}
 
 
 def is_whole(data: bytes) -> bool:

@@ -173,11 +173,6 @@ def pairs_of(term: Levels) -> dict[tuple[str, str], np.ndarray]:
     }
 
 
-def is_number(column: Column) -> bool:
-    """Whether the values of a column are numbers where it comes in, as in the SavedModel."""
-    return column.kind.takes == "numbers" or column.type in ("integer", "number", "date")
-
-
 def number_of(column: Column, word: str) -> float | None:
     """The number that stands for a word in a column of numbers; None where float64 has none."""
     if column.type == "boolean":

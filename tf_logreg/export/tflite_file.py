@@ -121,7 +121,7 @@ class _Columns:
 
     def place(self, column: Column, words: list[str]) -> Any:
         """What gives the place int64 [N] of each word among some, len(words) of others."""
-        if terms.is_number(column):
+        if column.is_number:
             return self._place_of_number(column, words)
         name, other = self.input(column.name, tf.string), len(words)
         initial = tf.lookup.KeyValueTensorInitializer(tf.constant(words), tf.range(other, dtype=tf.int64))

@@ -39,7 +39,7 @@ def input_names(schema: Schema) -> dict[str, str]:
 def specs(schema: Schema) -> dict[str, tf.TensorSpec]:
     """Inputs [None] by their names: float64 for numbers, dates and whole numbers, string for other words."""
     return {
-        name: tf.TensorSpec([None], tf.float64 if _is_number(schema.column(column)) else tf.string, name=name)
+        name: tf.TensorSpec([None], tf.float64 if schema.column(column).is_number else tf.string, name=name)
         for column, name in input_names(schema).items()
     }
 
@@ -53,7 +53,7 @@ def of_columns(schema: Schema, inputs: Mapping[str, tf.Tensor]) -> Columns:
     names, given = input_names(schema), columns_of_numbers(schema)
     size = tf.size(next(iter(inputs.values())))
     numbers = _stacked([inputs[names[column.name]] for column in given], size, tf.float64)
-    strings = [inputs[names[column.name]] for column in columns_of_words(schema) if not _is_number(column)]
+    strings = [inputs[names[column.name]] for column in columns_of_words(schema) if not column.is_number]
     text = _stacked(strings, size, tf.string)
     tf.debugging.assert_equal(tf.shape(numbers)[0], tf.shape(text)[0], "Expected columns of one length.")
     numbers = tf.where(tf.math.is_finite(numbers), numbers, np.nan)
@@ -102,7 +102,7 @@ def of_examples(schema: Schema, serialized: tf.Tensor) -> Columns:
 
 def example_type(column: Column) -> tf.DType:
     """What a tf.Example holds of a column: int64 of whole numbers, float32 of others and dates, or string."""
-    if not _is_number(column):
+    if not column.is_number:
         return tf.string
     return tf.int64 if column.type in ("integer", "boolean") else tf.float32
 
@@ -119,7 +119,7 @@ def golden(schema: Schema) -> tuple[pa.Table, dict[str, np.ndarray]]:
     for column in schema.used:
         values = [_golden(schema, column, value) for value in column.examples[:count]]
         name = names[column.name]
-        if not _is_number(column):
+        if not column.is_number:
             columns[column.name] = pa.array(values, pa.string())
             inputs[name] = np.array([value or "" for value in values], object)
             continue
@@ -135,7 +135,7 @@ def golden(schema: Schema) -> tuple[pa.Table, dict[str, np.ndarray]]:
 
 def _golden(schema: Schema, column: Column, value: float | str | None) -> float | str | None:
     """An example of a column, None where it is missing or of another type."""
-    if not _is_number(column):
+    if not column.is_number:
         return value if isinstance(value, str) else None
     if column.type == "boolean" and isinstance(value, str):
         value = {"true": 1.0, "false": 0.0}.get(value)
@@ -145,11 +145,6 @@ def _golden(schema: Schema, column: Column, value: float | str | None) -> float 
     return float(value) if is_word or not _as_words(schema, column) else None
 
 
-def _is_number(column: Column) -> bool:
-    """Whether a column comes in as numbers."""
-    return column.kind.takes == "numbers" or column.type in ("integer", "number", "date")
-
-
 def _as_words(schema: Schema, column: Column) -> bool:
     """Whether the words of a column are used."""
     return column.kind.takes == "words" or any(column.name in cross.columns for cross in schema.crosses)
@@ -157,13 +152,13 @@ def _as_words(schema: Schema, column: Column) -> bool:
 
 def columns_of_numbers(schema: Schema) -> list[Column]:
     """Columns that come in as numbers."""
-    return [column for column in schema.used if _is_number(column)]
+    return [column for column in schema.used if column.is_number]
 
 
 def columns_of_words(schema: Schema) -> list[Column]:
     """Columns whose words are used: first those that come in as words."""
     found = [column for column in schema.used if _as_words(schema, column)]
-    return sorted(found, key=_is_number)
+    return sorted(found, key=lambda column: column.is_number)
 
 
 def _stacked(columns: list[tf.Tensor], size: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

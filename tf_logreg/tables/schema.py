@@ -61,6 +61,11 @@ class Column:
         return self.kind.features(self.name)
 
     @property
+    def is_number(self) -> bool:
+        """Whether a served model takes its values as numbers, even where they stand for words."""
+        return self.kind.takes == "numbers" or self.type in ("integer", "number", "date")
+
+    @property
     def range(self) -> str:
         """'17 to 90' of numbers, '2024-01-31 to 2024-12-24' of dates; '' of words."""
         low, high = self.seen.low, self.seen.high
