@@ -184,14 +184,16 @@ def _show_selftest(found: dict[str, Any], workdir: str, team) -> None:
     from tf_logreg.results import workdir as directory
 
     block, fault = selftest.block(found), selftest.fault(found)
-    if workdir:
-        notes = {
-            "selftest.txt": block + "\n",
-            "selftest.json": json.dumps(found, indent=2, allow_nan=False) + "\n",
-        }
-        folder = directory.of(workdir)
-        for name, text in notes.items():
-            team.from_chief(lambda name=name, text=text: directory.write_note(folder, name, text))
+    notes = {
+        "selftest.txt": block + "\n",
+        "selftest.json": json.dumps(found, indent=2, allow_nan=False) + "\n",
+    }
+
+    def write() -> None:
+        for name, text in notes.items() if workdir else ():
+            directory.write_note(directory.of(workdir), name, text)
+
+    team.from_chief(write)
     if fault:
         raise RunError(f"{block}\n{fault}")
     if team.is_chief:
