@@ -25,26 +25,22 @@ def run(values: flags.FlagValues) -> None:
         InputError, RunError, InterruptError: `exit_code` turns them into exit codes.
     """
     _check_flags(values)
-    if values.mode in ("describe", "predict"):
-        _of_table(values)
-        return
-    if values.mode == "report":
-        from tf_logreg.modes import report
+    alone = {
+        "describe": _describe,
+        "predict": _predict,
+        "report": _report,
+        "compare": _compare,
+        "plan": _plan,
+    }
+    if values.mode in alone:
+        alone[values.mode](values)
+    else:
+        _run_on_devices(values)
 
-        print(report.write_report(values.workdir))
-        return
+
+def _run_on_devices(values: flags.FlagValues) -> None:
+    """Runs a mode that takes a strategy."""
     startup.import_tensorflow()
-    if values.mode == "compare":
-        from tf_logreg.modes import compare
-        from tf_logreg.results import comparison
-
-        found = compare.compare_runs(values.workdir, values.baseline, values.config)
-        print("\n".join(comparison.lines(found)))
-        print(f"It is in {values.workdir}/compare.json too.")
-        return
-    if values.mode == "plan":
-        _plan(values)
-        return
     from tf_logreg.devices import strategies, workers
 
     if values.deterministic:
@@ -68,7 +64,10 @@ def run(values: flags.FlagValues) -> None:
         kind = "off"  # an export computes nothing, and leaves a TPU to those that do
     strategy = strategies.make_strategy(kind, **where, job=_job(values))
     with workers.of(strategy).watched():
-        _run_mode(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})
+        if values.mode == "train":
+            _train(values, strategy, {"distribution_strategy": values.distribution_strategy, **where})
+        else:
+            {"selftest": _selftest, "evaluate": _evaluate, "export": _export}[values.mode](values, strategy)
 
 
 def _check_flags(values: flags.FlagValues) -> None:
@@ -92,18 +91,41 @@ def _check_flags(values: flags.FlagValues) -> None:
         raise InputError(f"--label: expected --data beside it. Received: --label={values.label}.")
 
 
-def _of_table(values: flags.FlagValues) -> None:
-    """Describes or scores the rows of a table, which needs no devices."""
+def _describe(values: flags.FlagValues) -> None:
+    """What the columns of a table are and become."""
     startup.import_tensorflow()
-    from tf_logreg.modes import describe, predict
+    from tf_logreg.modes import describe
 
-    if values.mode == "describe":
-        print(describe.describe(values.config, values.workdir))
-        return
+    print(describe.describe(values.config, values.workdir))
+
+
+def _predict(values: flags.FlagValues) -> None:
+    """Scores the rows of a table."""
+    startup.import_tensorflow()
+    from tf_logreg.modes import predict
+
     given = values["config"].override_values
     args = {name: value for name, value in values.config.data.args.items() if f"data.args.{name}" in given}
     wanted = predict.Wanted(tuple(values.keep), values.explain, args)
     print(predict.predict(values.workdir, values.input, values.output, wanted))
+
+
+def _report(values: flags.FlagValues) -> None:
+    """Writes a finished run's page again."""
+    from tf_logreg.modes import report
+
+    print(report.write_report(values.workdir))
+
+
+def _compare(values: flags.FlagValues) -> None:
+    """Compares two runs on the same rows."""
+    startup.import_tensorflow()
+    from tf_logreg.modes import compare
+    from tf_logreg.results import comparison
+
+    found = compare.compare_runs(values.workdir, values.baseline, values.config)
+    print("\n".join(comparison.lines(found)))
+    print(f"It is in {values.workdir}/compare.json too.")
 
 
 def _job(values: flags.FlagValues) -> dict[str, Any]:
@@ -118,60 +140,75 @@ def _job(values: flags.FlagValues) -> dict[str, Any]:
     }
 
 
-def _run_mode(values: flags.FlagValues, strategy, where: dict) -> None:
-    """Runs the chosen mode on its devices; `where` is for the record. Only the chief prints."""
+def _train(values: flags.FlagValues, strategy: Any, where: dict) -> None:
+    """Runs the config; `where` is for the record. Only the chief writes and prints."""
     from tf_logreg import training
-    from tf_logreg.devices import workers
     from tf_logreg.devices.devices import Devices
     from tf_logreg.model import summary
-    from tf_logreg.modes import evaluate, export, report, selftest
+    from tf_logreg.modes import report
     from tf_logreg.results import workdir as directory
 
-    team = workers.of(strategy)
-    is_chief = team.is_chief
-    if values.mode == "train":
-        devices = Devices(
-            strategy,
-            values.dtype,
-            values.device_memory_fraction,
-            values.engine,
-            found=values.distribution_strategy == values.engine == "auto",
-        )
-        found = training.run_config(
-            values.config,
-            values.workdir,
-            devices,
-            overwrite=values.overwrite,
-            record={"flags": {**where, "deterministic": values.deterministic}},
-        )
-        if not is_chief:
-            return
-        folder = directory.of(values.workdir)
-        model = directory.read_model(folder)[1]
-        print("\n".join(summary.lines(found, model)))
-        if values.report and not folder.holds(report.NAME):  # a finished run is not repeated, nor is its page
-            report.write_report(values.workdir)
-        held = [name for name in ("model.keras", report.NAME) if folder.holds(name)]  # sparse rows: no Keras
-        print(f"Everything is in {values.workdir}: {', '.join(['result.json', *held])}, export/.")
-        if model.schema is not None:
-            print(_next_commands(values.workdir))
+    devices = Devices(
+        strategy,
+        values.dtype,
+        values.device_memory_fraction,
+        values.engine,
+        found=values.distribution_strategy == values.engine == "auto",
+    )
+    found = training.run_config(
+        values.config,
+        values.workdir,
+        devices,
+        overwrite=values.overwrite,
+        record={"flags": {**where, "deterministic": values.deterministic}},
+    )
+    if not devices.workers.is_chief:
         return
+    folder = directory.of(values.workdir)
+    model = directory.read_model(folder)[1]
+    print("\n".join(summary.lines(found, model)))
+    if values.report and not folder.holds(report.NAME):  # a finished run is not repeated, nor is its page
+        report.write_report(values.workdir)
+    held = [name for name in ("model.keras", report.NAME) if folder.holds(name)]  # sparse rows: no Keras
+    print(f"Everything is in {values.workdir}: {', '.join(['result.json', *held])}, export/.")
+    if model.schema is not None:
+        print(_next_commands(values.workdir))
 
-    if values.mode == "selftest":
-        found = selftest.run(Devices(strategy, values.dtype, engine=values.engine))
-        _show_selftest(found, values.workdir, team)
-    elif values.mode == "evaluate":
-        numbers = evaluate.evaluate_run(values.workdir, strategy=strategy, config=values.config)
-        if is_chief:
-            print(summary.table(numbers))
-    elif values.mode == "export":
-        folder = team.from_chief(
-            lambda: export.export_run(
-                values.workdir, values.version, file_format=values.format, overwrite=values.overwrite
-            )
+
+def _evaluate(values: flags.FlagValues, strategy: Any) -> None:
+    """Measures a finished run's model again, or on other data."""
+    from tf_logreg.devices import workers
+    from tf_logreg.model import summary
+    from tf_logreg.modes import evaluate
+
+    numbers = evaluate.evaluate_run(values.workdir, strategy=strategy, config=values.config)
+    if workers.of(strategy).is_chief:
+        print(summary.table(numbers))
+
+
+def _export(values: flags.FlagValues, strategy: Any) -> None:
+    """Writes a finished run's model for other programs."""
+    from tf_logreg.devices import workers
+    from tf_logreg.modes import export
+
+    team = workers.of(strategy)
+    folder = team.from_chief(
+        lambda: export.export_run(
+            values.workdir, values.version, file_format=values.format, overwrite=values.overwrite
         )
-        if is_chief:
-            print(folder)
+    )
+    if team.is_chief:
+        print(folder)
+
+
+def _selftest(values: flags.FlagValues, strategy: Any) -> None:
+    """Checks these devices."""
+    from tf_logreg.devices import workers
+    from tf_logreg.devices.devices import Devices
+    from tf_logreg.modes import selftest
+
+    found = selftest.run(Devices(strategy, values.dtype, engine=values.engine))
+    _show_selftest(found, values.workdir, workers.of(strategy))
 
 
 def _show_selftest(found: dict[str, Any], workdir: str, team) -> None:
@@ -204,6 +241,7 @@ def _show_selftest(found: dict[str, Any], workdir: str, team) -> None:
 
 def _plan(values: flags.FlagValues) -> None:
     """Plans for a TPU slice, without using any device of this machine."""
+    startup.import_tensorflow()
     from tf_logreg.devices import chips
     from tf_logreg.plan import choice, plan, report
     from tf_logreg.results import workdir as directory
