@@ -1,5 +1,6 @@
 """evaluate.slices: metrics by the levels of a column are those of its rows alone."""
 
+import datetime
 import json
 
 import numpy as np
@@ -15,7 +16,7 @@ from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.errors import InputError
 from tf_logreg.model import summary
 from tf_logreg.results import record
-from tf_logreg.tables.table import Table
+from tf_logreg.tables.table import Table, plain
 
 PETS = {
     name: list(column)
@@ -68,6 +69,21 @@ def test_rare_words_are_joined_and_missing_ones_are_a_level():
     assert names[codes[301]] == "(missing)"
     assert (codes == 20).sum() == 100
     assert found["n"].names[:3] == ("1.5", "2", "10")
+
+
+def test_dates_are_levels_in_their_order():
+    days = [datetime.datetime(2025, 3, 1), datetime.datetime(2024, 12, 24, 18, 30), None]
+    found = slices.of_table(Table(plain(pa.table({"day": days * 4})), {}), ("day",))["day"]
+    assert found.names == ("2024-12-24 18:30:00.000000", "2025-03-01", "(others)", "(missing)")
+    assert found.codes.tolist() == [1, 0, 3] * 4
+
+
+def test_codes_of_many_digits_stay_levels_of_their_own():
+    x = np.array([[20230101.0], [20230102.0], [20230101.0], [20230103.0]])
+    source = from_arrays(x, np.arange(4) % 2, class_names=("a", "b"), feature_names=("code",))
+    found = slices.with_levels(source, ("code",), {"train": np.arange(4)}).levels["code"]
+    assert found.names == ("20230101", "20230102", "20230103")
+    assert found.codes.tolist() == [0, 1, 0, 2]
 
 
 @pytest.mark.parametrize("sparse", [False, True])

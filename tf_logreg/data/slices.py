@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST = 20  # levels of a column; rarer words are joined
 _OTHERS, _MISSING = "(others)", "(missing)"
+_MIDNIGHT = " 00:00:00.000000"  # behind a day that was read without an hour
 
 
 def of_table(table: Table, names: tuple[str, ...]) -> dict[str, Levels]:
@@ -69,18 +70,29 @@ def with_levels(source: Source, names: tuple[str, ...], rows: dict[str, np.ndarr
         _check_few(len(distinct), name)
         codes = np.full(count, -1, np.int32)
         codes[ids] = place
-        found[name] = Levels(tuple(f"{value:g}" for value in distinct.tolist()), codes)
+        found[name] = Levels(_texts(distinct), codes)
     return dataclasses.replace(source, levels={**source.levels, **found})
 
 
+def _texts(distinct: np.ndarray) -> tuple[str, ...]:
+    """Different numbers as different texts, of six digits where these are enough."""
+    for digits in (6, 9, 17):
+        found = tuple(f"{value:.{digits}g}" for value in distinct.tolist())
+        if len(set(found)) == len(found):
+            break
+    return found
+
+
 def _of_column(column: pa.ChunkedArray, name: str) -> Levels:
-    """The levels of a column: the most frequent first, or in the order of their numbers."""
+    """The levels of a column: the most frequent first, or in the order of their numbers or dates."""
     place, words = dictionary(column)
     counts = np.bincount(place[place >= 0], minlength=len(words))
     order = np.argsort(-counts, kind="stable")
-    if values.type_of(column.type) not in ("word", "boolean"):
+    if (kind := values.type_of(column.type)) not in ("word", "boolean"):
         _check_few(len(words), name)
-        order = np.argsort(np.array([float(word) for word in words]), kind="stable")
+        words = [word.removesuffix(_MIDNIGHT) for word in words]
+        keys = words if kind == "date" else [float(word) for word in words]
+        order = np.array(sorted(range(len(words)), key=keys.__getitem__), np.int64)
     kept = order[:MOST]
     code = np.full(len(words) + 1, len(kept), np.int32)  # the last is of missing values
     code[kept] = np.arange(len(kept))
