@@ -8,9 +8,15 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 import served
+from hostile_store import registered
 from served import WAYS, dense
 
+from tf_logreg import storage
 from tf_logreg.errors import InputError
+from tf_logreg.model.head import Head
+from tf_logreg.model.model import Model
+from tf_logreg.tables import kinds
+from tf_logreg.tables.schema import Column, Schema
 
 OTHERS = [name for name in WAYS if name not in ("keras", "saved_model")]
 
@@ -32,9 +38,9 @@ def agrees(way, model, rows, folder):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_table(way, bought, tmp_path):
     _, model, rows = bought
-    kinds = {type(column.kind).__name__ for column in model.schema.columns}
+    names = {type(column.kind).__name__ for column in model.schema.columns}
     assert {column.type for column in model.schema.columns} >= {"number", "integer", "word", "date"}
-    assert kinds == {"Numeric", "Bucketized", "Categorical", "Date"}
+    assert names == {"Numeric", "Bucketized", "Categorical", "Date"}
     assert all(
         rows[column.name].null_count for column in model.schema.used if column.name not in ("income", "Größe")
     )
@@ -120,6 +126,38 @@ def test_another_format_and_a_path_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="path: cannot write"):
         model.export(str(tmp_path / "file" / "model.json"), format="json")
+
+
+@pytest.mark.parametrize("way", ["json", "sql"])
+def test_sparse_rows_by_name(way, tmp_path):
+    model, rows = dense("softmax", 4)
+    model.kernel[3:9] = 0
+    agrees(way, dataclasses.replace(model, sparse=True), rows * (rows > 0.5), tmp_path)
+
+
+def test_no_features_and_a_column_that_is_called_as_the_input_of_a_hash(tmp_path):
+    columns = Column("zip", "word", kinds.Hashed(2)), Column("zip bucket", "number", kinds.Numeric())
+    names, head = Schema(columns).feature_names, Head("sigmoid", 2)
+    model = Model(np.ones((3, 1)), np.zeros(1), names, ("a", "b"), head, schema=Schema(columns))
+    bare = Model(np.zeros((0, 1)), np.zeros(1), (), ("a", "b"), head, schema=Schema(()))
+    for way in ("onnx", "tflite"):
+        with pytest.raises(InputError, match=r"format: expected a model with features. Received: none"):
+            bare.export(str(tmp_path / "model"), format=way)
+    for way in ("json", "onnx"):
+        with pytest.raises(
+            InputError, match=r"no column that is called 'zip bucket'.* Received: one; rename it"
+        ):
+            model.export(str(tmp_path / "model"), format=way)
+
+
+@pytest.mark.parametrize("way", ["json", "saved_model"])
+def test_a_store_takes_them(way, tmp_path):
+    registered(tmp_path / "store")
+    dense("sigmoid", 2)[0].export(f"mem://models/{way}", format=way)
+    folder = storage.Folder("mem://models", "path")
+    marker = f"{way}/saved_model.pb" if way == "saved_model" else way
+    assert folder.holds(marker)
+    assert len(folder.read(marker)) > 100
 
 
 @pytest.mark.parametrize("way", ["json", "sql"])

@@ -75,3 +75,11 @@ def test_a_missing_package_names_the_pip_line(tmp_path, monkeypatch):
     ):
         dense("sigmoid", 2)[0].export(str(tmp_path / "model.onnx"), format="onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_the_command_line_says_so_too(bought, command, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    code, out, said = command("--mode=export", f"--workdir={bought[0]}", "--format=onnx")
+    assert (code, out) == (2, "")
+    assert "package onnx" in said
+    assert "pip install onnx" in said

@@ -1,6 +1,7 @@
 """`model.sql`: what it refuses, how it quotes names, and that wide models are not nested too deep."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +56,8 @@ def test_names_that_are_taken_or_have_quotes(tmp_path):
     text = (tmp_path / "model.sql").read_text()
     assert 'AS "P(a)_"' in text
     assert 'AS "class_"' in text
+    said = json.loads(text.splitlines()[2].removeprefix("-- "))
+    assert said == {"label": "", "feature_names": list(names), "class_names": ["a", "b"], "threshold": None}
 
 
 def test_more_features_than_brackets_may_be_deep(tmp_path):

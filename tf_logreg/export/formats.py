@@ -55,6 +55,7 @@ def write(model: Any, path: str, name: str) -> None:
         InputError: as `content`, or the file cannot be written.
         OSError: the folder cannot be written.
     """
+    path = os.fspath(path)
     folder, file = os.path.split(storage.path_or_address(path, "path"))
     folder = storage.Folder(folder or ".", "path")
     if name != "saved_model":

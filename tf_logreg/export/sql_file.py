@@ -1,7 +1,8 @@
 """`model.sql`: one SELECT that scores the rows of a table in a database, in the SQL of PostgreSQL and DuckDB.
 
 It reads the raw columns and adds to them P(class) of each class, and the class. Both are NULL where a row has
-no answer. Each step is a subselect of its own (LATERAL), whose names nothing else can have:
+no answer. A comment has label, feature_names, class_names and threshold as JSON. Each step is a subselect of
+its own (LATERAL), whose names nothing else can have:
 
     given: the columns' values: numbers as n0, n1, ..., NULL where missing; words as w0, w1, ..., '' for NULL.
     logits: z0, z1, ...; answered: the same, NULL where one of a row's is not finite.
@@ -10,6 +11,7 @@ no answer. Each step is a subselect of its own (LATERAL), whose names nothing el
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -43,15 +45,14 @@ def content(model: Any) -> bytes:
         )
         for k, bias in enumerate(model.bias)
     }
-    columns, answers = given.columns, _answers(model)
-    steps = {"given": columns, "logits": logits, **answers} if columns else {"logits": logits, **answers}
+    steps = {"given": given.columns} if given.columns else {}
+    steps |= {"logits": logits, **_answers(model)}
     laterals = [
         f"CROSS JOIN LATERAL (SELECT\n  {_listed(step)}\n) AS {name}\n" for name, step in steps.items()
     ]
     head = "-- P(class) of each class, and the class, of the rows of a table, by a model of tf_logreg.\n"
     head += "-- Put the name of your table in the place of new_rows.\n"
-    if model.threshold is not None:
-        head += f"-- The second class is the answer where its probability is above {model.threshold!r}.\n"
+    head += f"-- {json.dumps(terms.names_of(model), ensure_ascii=False)}\n"
     return f"{head}SELECT r.*, answers.*\nFROM new_rows AS r\n{''.join(laterals)}".encode()
 
 

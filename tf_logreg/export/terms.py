@@ -107,6 +107,9 @@ def terms_of(model: Any) -> list[Term]:
 
     Of a model of arrays each feature is a number, by its name. Features of sparse rows may be absent, and
     those without a coefficient have no term.
+
+    Raises:
+        InputError: a column is called as the input of a hash is.
     """
     if model.schema is None:
         return _of_features(model)
@@ -116,6 +119,12 @@ def terms_of(model: Any) -> list[Term]:
         if count:
             found.append(_of_piece(piece, model.schema, model.kernel[start : start + count]))
         start += count
+    for term in found:
+        if isinstance(term, Hashes) and term.input in {column.name for column in model.schema.used}:
+            raise InputError(
+                f"format: expected no column that is called {term.input!r}, as the input of a hash is. "
+                "Received: one; rename it and train again, or take 'saved_model'."
+            )
     return found
 
 
@@ -158,7 +167,13 @@ def _rows(kernel: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def input_names(schema: Schema, some: list[Term]) -> dict[str, str]:
-    """Names of the inputs of columns, the SavedModel's, and of hashes, by column or `Hashes.input`."""
+    """Names of the inputs of columns, the SavedModel's, and of hashes, by column or `Hashes.input`.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not some:
+        raise InputError("format: expected a model with features. Received: none; 'json' and 'sql' take it.")
     hashes = [term.input for term in some if isinstance(term, Hashes)]
     return served_names.of([*(column.name for column in schema.used), *hashes])
 
