@@ -47,7 +47,7 @@ ALLOWED = {
         "notebook", "engines", "solvers", "data", "model", "objective", "exact", "devices", "storage", "machine", "signals",
         "names", "errors",
     },
-    "results": {"export", "tables", "data", "model", "objective", "devices", "storage", "machine", "errors"},
+    "results": {"export", "tables", "data", "model", "objective", "devices", "storage", "machine", "errors", "names"},
     "report": {"results", "tables", "model", "storage", "names", "errors"},
     "export": {"tables", "objective", "storage", "errors"},
     "engines": {"data", "objective", "devices", "machine", "errors"},

@@ -73,6 +73,12 @@ def test_labels_of_any_size(given, expected):
     )
 
 
+def test_shortened():
+    assert names.shortened("a  b\n c", 32) == "a b c"
+    assert names.shortened("0123456789", 10) == "0123456789"
+    assert names.shortened("0123456789x", 10) == "0123...89x"
+
+
 @pytest.mark.parametrize(
     ("given", "class_names", "message"),
     [

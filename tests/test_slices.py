@@ -52,6 +52,9 @@ def test_a_level_has_the_metrics_of_its_rows():
             assert "accuracy_interval" not in found  # training rows
     text = summary.table(model.result["metrics"])
     assert "    by ears:" in text
+    long = {"x" * 50 + str(k): one for k, one in enumerate(test["slices"]["ears"].values())}
+    lines = summary.slice_lines({"slices": {"ears": long}})
+    assert len({line.split()[0] for line in lines[1:]}) == len(long)
     level, found = next(iter(test["slices"]["ears"].items()))
     low, high = found["accuracy_interval"]
     assert f"      {level}" in text

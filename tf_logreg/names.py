@@ -81,6 +81,12 @@ def describe(names: Iterable[str], most: int = 20) -> str:
     return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
 
 
+def shortened(name: str, most: int) -> str:
+    """A name in one line of at most so many characters: its beginning and its end, where names differ."""
+    name, half = " ".join(name.split()), (most - 3) // 2
+    return name if len(name) <= most else f"{name[: most - 3 - half]}...{name[-half:]}"
+
+
 def near(name: str, known: Iterable[str]) -> list[str]:
     """At most three known names that are like this one, the nearest first."""
     return difflib.get_close_matches(name, list(known), 3)

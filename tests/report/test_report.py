@@ -4,6 +4,7 @@ import csv
 import html.parser
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tf_logreg import config as configs
 from tf_logreg import storage, training
 from tf_logreg.errors import InputError
 from tf_logreg.model import summary
-from tf_logreg.report import report
+from tf_logreg.report import pictures, report
 from tf_logreg.report.numbers import MISSING, Numbers
 from tf_logreg.results import workdir as directory
 
@@ -201,6 +202,15 @@ def test_names_do_no_harm(tmp_path, strategies):
     page = check(tmp_path / "run")
     assert "b" not in page.tags
     assert "&lt;script&gt;" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_names_are_no_formulas_and_need_no_font():
+    names = (r"$\frac$", "\N{CJK UNIFIED IDEOGRAPH-6F22} $x", "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = pictures.weights(np.ones((4, 3)), (2, 2), names)
+        drawn += pictures.effects_by_class(list(names), np.eye(3), list(names))
+    assert drawn.count(r"$\frac$") == 3
 
 
 def test_train_writes_it_and_the_mode_again(tmp_path, command):

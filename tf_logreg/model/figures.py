@@ -2,10 +2,13 @@
 
 import io
 import re
+import warnings
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+
+from tf_logreg.names import shortened
 
 
 def weight_images(kernel: np.ndarray, shape: tuple[int, int], class_names: tuple[str, ...]) -> Figure:
@@ -30,7 +33,7 @@ def weight_images(kernel: np.ndarray, shape: tuple[int, int], class_names: tuple
         axis.set_axis_off()
     for axis, weights, title in zip(axes, kernel.T, titles, strict=False):
         image = axis.imshow(weights.reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axis.set_title(title)
+        axis.set_title(plain(title))
     figure.colorbar(image, ax=list(axes), label="weight", shrink=0.8)
     return figure
 
@@ -90,10 +93,17 @@ def path(
     return figure
 
 
+def plain(name: str, most: int = 32) -> str:
+    """A name for a picture: shortened, and no formula, which matplotlib reads between dollars."""
+    return shortened(name, most).replace("$", r"\$")
+
+
 def svg(figure: Figure) -> str:
     """A figure as an SVG element for a page: letters are text, and no style reaches beyond it."""
     text, no_metadata = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
+    with matplotlib.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        # The page's fonts draw the letters, not matplotlib's.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(text, format="svg", metadata=no_metadata)
     element = text.getvalue().partition("<svg")[2]  # what stands before it is for files of their own
     element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", element, flags=re.DOTALL)

@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_logreg.model import digits
 from tf_logreg.model.inference import Inference
+from tf_logreg.names import shortened
 
 _MOST = 40  # lines of coefficients, and of tests
 _WIDEST = 32  # characters of a name
@@ -39,7 +40,9 @@ def lines(found: Inference, bound: np.ndarray | None = None) -> list[str]:
         for column in list(shown)[:_MOST]:
             one = found.test(name, column)
             if one["df"]:
-                parts.append(f"{_cut(column)} chi2({one['df']}) {one['chi2']:.4g} p {_p(one['p_value'])}")
+                parts.append(
+                    f"{shortened(column, _WIDEST)} chi2({one['df']}) {one['chi2']:.4g} p {_p(one['p_value'])}"
+                )
         if parts:
             text.append(f"  {_NAMES[name]}: " + "; ".join(parts) + ".")
     return text
@@ -52,7 +55,9 @@ def _coefficients(found: Inference, bound: np.ndarray | None) -> list[str]:
     cells = [("", "coefficient", "std error", "z", "P>|z|", *ends)]
     for j, output in enumerate(found.outputs):
         for i, feature in enumerate(found.features):
-            name = _cut(feature) if len(found.outputs) == 1 else f"{_cut(output)}: {_cut(feature)}"
+            name = shortened(feature, _WIDEST)
+            if len(found.outputs) > 1:
+                name = f"{shortened(output, _WIDEST)}: {name}"
             row = (found.theta, found.std_error, found.z, found.p_value, low, high)
             numbers = [values[i, j] for values in row]
             own = digits.shown(numbers[0], None if bound is None else bound[i, j], 5)
@@ -67,12 +72,6 @@ def _coefficients(found: Inference, bound: np.ndarray | None) -> list[str]:
         text.append("  " + "  ".join([name.ljust(width[0]), *right]))
     text.insert(0, f"  of {', '.join(map(repr, found.outputs))[:60]}, against {found.reference!r}:")
     return text + [f"  ... and {left:,} more, in coefficients.csv"] * (left > 0)
-
-
-def _cut(name: str) -> str:
-    """A name of at most `_WIDEST` characters: its beginning and its end, where names differ."""
-    half = _WIDEST // 2 - 2
-    return name if len(name) <= _WIDEST else f"{name[:half]}...{name[-half:]}"
 
 
 def _shown(value: float | None, form: str) -> str:

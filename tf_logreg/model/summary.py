@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from tf_logreg.model import digits, inference_table
-from tf_logreg.names import told_apart
+from tf_logreg.names import shortened, told_apart
 from tf_logreg.tables import leaks
 
 _ROLES = ("test", "validation", "train")  # the first that a run has is what its numbers are compared on
 _MOST_EFFECTS = 5
-_MOST_CHARACTERS = 40  # of a feature's name
+_MOST_CHARACTERS = 40  # of a name
 
 
 def lines(found: dict, model: Any = None) -> list[str]:
@@ -95,16 +95,16 @@ def slice_lines(values: dict) -> list[str]:
     """The metrics of a split's rows by the levels of each column of evaluate.slices, a line each."""
     text = []
     for column, levels in values.get("slices", {}).items():
-        width = max(len(level[:_MOST_CHARACTERS]) for level in levels)
-        text.append(f"    by {column[:_MOST_CHARACTERS]}:")
+        short = {level: shortened(level, _MOST_CHARACTERS) for level in levels}
+        width = max(map(len, short.values()))
+        text.append(f"    by {shortened(column, _MOST_CHARACTERS)}:")
         for level, found in levels.items():
             told = [f"log loss {_between(found, 'log_loss')}", f"accuracy {_between(found, 'accuracy')}"]
             if found["roc_auc"] is not None:
                 told.append(f"ROC AUC {_between(found, 'roc_auc')}")
             if (share := found.get("label/mean")) is not None:
                 told.append(f"share {share:.3f}, predicted {shown(found['prediction/mean'], '.3f')}")
-            line = f"{level[:_MOST_CHARACTERS]:<{width}} {found['num_rows']:>9,} rows   {'   '.join(told)}"
-            text.append(f"      {line}")
+            text.append(f"      {short[level]:<{width}} {found['num_rows']:>9,} rows   {'   '.join(told)}")
     return text
 
 
@@ -135,7 +135,7 @@ def _of_model(found: dict, model: Any) -> list[str]:
             text += _of_decisions(found, values, name)
     if strongest := effects(model):
         named = ", ".join(
-            f"{name[:_MOST_CHARACTERS]} {digits.shown(effect, bound, 3, sign='+')}"
+            f"{shortened(name, _MOST_CHARACTERS)} {digits.shown(effect, bound, 3, sign='+')}"
             for name, effect, bound in strongest
         )
         what = "the logit that it moves most"

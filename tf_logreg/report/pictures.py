@@ -95,8 +95,8 @@ def scores(edges: np.ndarray, weight: np.ndarray, names: tuple[str, str]) -> str
         for share, name, colour in zip(weight, names, (_SECOND, _FIRST), strict=True):
             height = share / max(share.sum(), 1e-300)
             axis.stairs(height, edges, color=colour, fill=True, alpha=0.3)
-            axis.stairs(height, edges, color=colour, label=_cut(name))
-        axis.set_xlabel(f"probability of {_cut(names[1])}")
+            axis.stairs(height, edges, color=colour, label=figures.plain(name))
+        axis.set_xlabel(f"probability of {figures.plain(names[1])}")
         axis.set_ylabel("share of the class")
         axis.legend()
         return element(figure, "scores")
@@ -127,7 +127,7 @@ def effects(names: list[str], effect: np.ndarray, interval: np.ndarray | None) -
         if interval is not None:
             axis.hlines(place, *interval.T, color=_FIRST, linewidth=1.5)
         axis.plot(effect, place, "o", color=_FIRST, markersize=4)
-        axis.set_yticks(place, [_cut(name) for name in names])
+        axis.set_yticks(place, [figures.plain(name) for name in names])
         axis.set_ylim(-0.7, len(names) - 0.3)
         axis.grid(axis="y", visible=False)
         axis.set_xlabel("change of the log odds")
@@ -144,8 +144,8 @@ def effects_by_class(names: list[str], effect: np.ndarray, classes: list[str]) -
         cells = axis.pcolormesh(
             effect, cmap="RdBu_r", vmin=-limit, vmax=limit, linewidth=0.3, edgecolor=_PAPER
         )
-        axis.set_yticks(np.arange(len(names)) + 0.5, [_cut(name) for name in names])
-        axis.set_xticks(np.arange(len(classes)) + 0.5, [_cut(name) for name in classes])
+        axis.set_yticks(np.arange(len(names)) + 0.5, [figures.plain(name) for name in names])
+        axis.set_xticks(np.arange(len(classes)) + 0.5, [figures.plain(name) for name in classes])
         if max(map(len, classes)) > 2:
             axis.tick_params(axis="x", rotation=90)
         axis.invert_yaxis()
@@ -210,10 +210,3 @@ def _square():
     axis.set_xlim(-0.02, 1.02)
     axis.set_ylim(-0.02, 1.02)
     return figure, axis
-
-
-def _cut(name: str, most: int = 32) -> str:
-    """A name of at most `most` characters: its beginning and its end, where names differ."""
-    name = " ".join(name.split()).replace("$", r"\$")  # which begins a formula
-    half = most // 2 - 1
-    return name if len(name) <= most else f"{name[:half]}...{name[-half:]}"

@@ -9,6 +9,7 @@ from tf_logreg.data import host_rows
 from tf_logreg.data.source import Source
 from tf_logreg.model import areas
 from tf_logreg.model.model import Model
+from tf_logreg.names import shortened
 from tf_logreg.results import intervals
 
 MOST_COEFFICIENTS = 10_000  # that compare.json lists
@@ -193,7 +194,7 @@ def _coefficient_lines(found: dict, most: int) -> list[str]:
     text = [f"  coefficients that differ most, of {len(differing) + found['left_out']:,}:"]
     several = len(set(found["class"])) > 1
     for feature, name, here, there in differing[:most]:
-        label = f"{feature[:40]} of {name[:20]!r}" if several else feature[:40]
+        label = shortened(feature, 40) + (f" of {shortened(name, 20)!r}" if several else "")
         text.append(f"    {label:<42} {_number(here):>12} here {_number(there):>12} there")
     for key, where in (("only_workdir", "here"), ("only_baseline", "there")):
         if found[key]:
