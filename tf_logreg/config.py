@@ -208,6 +208,9 @@ def get_config() -> ConfigDict:
     config.inference.reference = ""
     # Tests of each raw column of a table, or feature: 'wald', and with further fits 'lr' and 'score'.
     config.inference.tests = ("wald",)
+    # How often the rows are drawn again, with replacement, and fitted: intervals of coefficients, also
+    # with penalties, and measures of rows that were not drawn. Whole groups of data.group. 0 for none.
+    config.inference.bootstrap = 0
 
     config.checkpoint = ConfigDict()
     # Save the state when so many minibatch steps have passed since the last; 0 only when interrupted. A

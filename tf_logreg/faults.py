@@ -92,7 +92,7 @@ def _data_faults(config: ConfigDict) -> Iterator[str]:
             received = data[f"{role}_fraction"]
             yield f"data.{role}_fraction: expected 0.0 beside data.{role}_split. Received: {received}."
     splits = data.validation_fraction or data.test_fraction or config.cv.folds
-    clusters = config.inference.cov_type.startswith("cluster")
+    clusters = config.inference.cov_type.startswith("cluster") or config.inference.bootstrap
     if (data.time or (data.group and not clusters)) and not splits:
         yield (
             "data.group, data.time: expected '' without data.validation_fraction, data.test_fraction or "

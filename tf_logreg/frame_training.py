@@ -193,6 +193,9 @@ def _learn(given: _Given, settings: ConfigDict, *, overwrite: bool = False, **wh
         near = learn.distances_of(settings, saved_rows, devices, saved)
         clock.lap("refit")
     saved = outcome.with_distances(saved, near)
+    if settings.inference.bootstrap:
+        saved = learn.with_bootstrap(settings, saved_rows, devices, saved)
+        clock.lap("bootstrap")
     result = outcome.record_of(saved, saved_rows, devices, metrics, clock.seconds, measured, None, distance)
     return dataclasses.replace(outcome.with_rows(saved.model, saved_rows), result=result)
 

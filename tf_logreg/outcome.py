@@ -15,6 +15,8 @@ from tf_logreg.names import describe
 from tf_logreg.results import path as path_files
 from tf_logreg.results import record as records
 
+_MEASURES = ("log_loss", "roc_auc")  # of a bootstrap
+
 
 def record_of(
     fit: Fit,
@@ -66,6 +68,7 @@ def record_of(
             path=None if fit.path is None else path_files.summary(fit.path),
             threshold=fit.threshold,
             inference=_inference(fit),
+            bootstrap=_bootstrap(fit),
             distance=distance,
             measured=measured,
             metrics=metrics,
@@ -107,6 +110,21 @@ def _inference(fit: Fit) -> records.Inference | None:
             for name, columns in found.tests.items()
         },
     )
+
+
+def _bootstrap(fit: Fit) -> records.Bootstrap | None:
+    """What is said of a bootstrap; None where there is none."""
+    found = fit.model.bootstrap
+    if found is None:
+        return None
+    done = found.error[found.done]
+    return {
+        "replicates": len(found.done),
+        "done": int(found.done.sum()),
+        "level": found.level,
+        "error": float(done.max(initial=0.0)),
+        **{name: None if (values := found.measure(name)) is None else list(values) for name in _MEASURES},
+    }
 
 
 def distance_of(distances: Distances | None, dataset: Dataset, devices: Devices) -> records.Distance | None:

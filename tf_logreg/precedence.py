@@ -78,7 +78,11 @@ def _settle_inference(config: ConfigDict, given: Collection[str]) -> None:
         drop(*(f"path.{name}" for name in config.path), *(f"cv.{name}" for name in config.cv))
     drop("data.validation_fraction", "data.test_fraction", "data.refit")
     if not (config.data.validation_fraction or config.data.test_fraction or config.cv.folds):
-        drop("data.time", *["data.group"] * (not config.inference.cov_type.startswith("cluster")))
+        drop(
+            "data.time",
+            *["data.group"]
+            * (not (config.inference.bootstrap or config.inference.cov_type.startswith("cluster"))),
+        )
     if config.solver.name == "minibatch":
         drop("solver.name")
     if dropped:

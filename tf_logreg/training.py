@@ -26,7 +26,7 @@ from tf_logreg.fit import learn, progress, refit
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Fit
-from tf_logreg.model import coefficients, inference
+from tf_logreg.model import bootstrap, coefficients, inference
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
 from tf_logreg.results import coefficients_csv, events, measurement
@@ -163,6 +163,9 @@ def run(
             near = learn.distances_of(config, saved_rows, devices, saved)
             clock.lap("refit")
         saved = outcome.with_distances(saved, near)
+        if config.inference.bootstrap:
+            saved = learn.with_bootstrap(config, saved_rows, devices, saved)
+            clock.lap("bootstrap")
         saved = dataclasses.replace(saved, model=outcome.with_rows(saved.model, saved_rows))
 
         # Only the chief writes; when its disk fails, all workers raise the error.
@@ -313,6 +316,8 @@ def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict)
     coefficients_csv.write(run, model)
     if model.inference is not None:
         run.write_arrays(inference.NAME, inference.to_arrays(model.inference))
+    if model.bootstrap is not None:
+        run.write_arrays(bootstrap.NAME, bootstrap.to_arrays(model.bootstrap))
     if model.schema is not None:
         run.write_json(schema_file.NAME, schema_file.to_json(model.schema))
     history = np.array(fit.trained.history, float).reshape(-1, 2)

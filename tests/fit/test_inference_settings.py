@@ -7,6 +7,7 @@ from fitted_errors import fitted, noisy_iris
 from tf_logreg import config as configs
 from tf_logreg import precedence
 from tf_logreg.errors import InputError
+from tf_logreg.fit import inference_settings
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,23 @@ def faults_of(config):
     except InputError as error:
         return str(error).splitlines()
     return []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"inference.bootstrap": -1}, "inference.bootstrap: expected 0 to 10,000 replicates. Received: -1."),
+        (
+            {"inference.bootstrap": 9, "solver.name": "minibatch"},
+            "inference.bootstrap: expected 0 with solver.name",
+        ),
+        (
+            {"inference.bootstrap": 9, "model.output": "one_vs_rest"},
+            "inference.bootstrap: expected one model of all",
+        ),
+    ],
+)
+def test_what_a_bootstrap_does_not_take(change, expected):
+    config = configs.get_config()
+    config.update_from_flattened_dict(change)
+    assert any(expected in line for line in inference_settings.faults(config))

@@ -22,6 +22,7 @@ TABLES = {
     "`measured`": record.Measured,
     "`dependence`": record.Dependence,
     "`distance`": record.Distance,
+    "`bootstrap`": record.Bootstrap,
     "`start`": record.Start,
     "`threshold`": record.Threshold,
 }

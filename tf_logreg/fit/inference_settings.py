@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 COV_TYPES = ("nonrobust", "HC0", "HC1", "cluster", "cluster_small")
 WEIGHTS = ("frequency", "sampling")
 TESTS = ("wald", "lr", "score")
+MOST_REPLICATES = 10_000
 
 
 def faults(config: ConfigDict) -> Iterator[str]:
@@ -21,6 +22,20 @@ def faults(config: ConfigDict) -> Iterator[str]:
         yield f"inference.weights: expected one of {', '.join(WEIGHTS)}. Received: {asked.weights!r}."
     if not set(asked.tests) <= set(TESTS):
         yield f"inference.tests: expected some of {', '.join(TESTS)}. Received: {tuple(asked.tests)!r}."
+    if not 0 <= asked.bootstrap <= MOST_REPLICATES:
+        yield (
+            f"inference.bootstrap: expected 0 to {MOST_REPLICATES:,} replicates. Received: {asked.bootstrap}."
+        )
+    if asked.bootstrap and config.solver.name == "minibatch":
+        yield (
+            "inference.bootstrap: expected 0 with solver.name='minibatch', which ends near no optimum. "
+            f"Received: {asked.bootstrap}."
+        )
+    if asked.bootstrap and config.model.output == "one_vs_rest":
+        yield (
+            "inference.bootstrap: expected one model of all classes. Received: model.output='one_vs_rest': "
+            "take 'softmax'."
+        )
     if asked.cov_type:
         yield from _contradictions(config)
 

@@ -14,6 +14,7 @@ from tf_logreg.engines import load as engines
 from tf_logreg.engines.engine import Engine
 from tf_logreg.errors import InterruptError, RunError
 from tf_logreg.fit import class_weight, distances, inference, penalties
+from tf_logreg.fit.bootstrap import bootstrap
 from tf_logreg.fit.full_batch import memory, optimum
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.path import choice
@@ -45,6 +46,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
         return
     method = optimum.method_name(settings.solver.name, l1=penalties.takes_l1(settings))
     inference.check(settings, dataset, devices)
+    bootstrap.check(settings, dataset)
     optimum.penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     memory.check(method, head, dataset, devices, bias=settings.model.bias)
     if settings.path.penalty:
@@ -117,14 +119,32 @@ def distances_of(
     """
     if fit.solver == "minibatch" or fit.status is Status.SEPARATED:
         return None
-    settings = settings.copy_and_resolve_references()
-    settings.l1, settings.l2, settings.C = fit.penalty.l1, fit.penalty.l2, 0.0
-    task = _task_of(settings, dataset, devices, Monitor())
+    task = _task_of(_of_penalty(settings, fit), dataset, devices, Monitor())
     columns = optimum.columns_of(task.settings, dataset)
     # An inference moves the coefficients on, from where they were certified.
     certificate = None if fit.model.inference is not None else fit.trained.certificate
     gradient = None if certificate is None else certificate.gradient
     return distances.of_model(task, columns, fit.model.in_units(dataset.exponent), gradient)
+
+
+def with_bootstrap(settings: ConfigDict, dataset: Dataset, devices: Devices, fit: Fit) -> Fit:
+    """The fit with its bootstrap, where settings.inference asks for one and there is an optimum.
+
+    Arguments are those of `distances_of`; `check` has passed.
+    """
+    if not settings.inference.bootstrap or fit.status is not Status.OPTIMAL:
+        return fit
+    task = _task_of(_of_penalty(settings, fit), dataset, devices, Monitor())
+    columns = optimum.columns_of(task.settings, dataset)
+    found = bootstrap.bootstrap(task, columns, fit.model.in_units(dataset.exponent))
+    return dataclasses.replace(fit, model=dataclasses.replace(fit.model, bootstrap=found))
+
+
+def _of_penalty(settings: ConfigDict, fit: Fit) -> ConfigDict:
+    """The settings of a single fit with the penalty that a fit has."""
+    settings = settings.copy_and_resolve_references()
+    settings.l1, settings.l2, settings.C = fit.penalty.l1, fit.penalty.l2, 0.0
+    return settings
 
 
 def _check_engine(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:

@@ -13,6 +13,7 @@ import scipy.sparse
 import scipy.special
 
 from tf_logreg.errors import InputError
+from tf_logreg.model.bootstrap import Bootstrap
 from tf_logreg.model.head import Head
 from tf_logreg.model.inference import Inference
 from tf_logreg.tables import description, encoding, frames
@@ -42,6 +43,7 @@ class Model:
         schema: how the columns of a table become these features, for raw rows; None for a model of arrays.
         result: what `result.json` holds, of a model that was just fitted or loaded.
         inference: standard errors, tests and intervals, where they were asked for.
+        bootstrap: replicates of the fit, where they were asked for.
         error_bound: [p or p + 1, m], the bias last: how far coefficients are at most from those of the
             optimum; infinite or None where that is not known.
         mean, deviation: [p] weighted, of the features in the training rows, where the files of the model take
@@ -59,6 +61,7 @@ class Model:
     threshold: float | None = None
     schema: Schema | None = dataclasses.field(default=None, repr=False)  # pages
     inference: Inference | None = dataclasses.field(default=None, repr=False)
+    bootstrap: Bootstrap | None = dataclasses.field(default=None, repr=False)
     error_bound: np.ndarray | None = dataclasses.field(default=None, repr=False)
     mean: np.ndarray | None = dataclasses.field(default=None, repr=False)
     deviation: np.ndarray | None = dataclasses.field(default=None, repr=False)
@@ -227,6 +230,12 @@ class Model:
         if self.inference is not None:
             outputs, weights, more = self.inference.outputs, self.inference.theta, self.inference.columns()
             bound = self.error_bound_of_inference
+        if self.bootstrap is not None:
+            reference = None
+            if self.inference is not None and self.head.outputs > 1:
+                reference = self.class_names.index(self.inference.reference)
+            replicates = self.bootstrap.theta(self.has_bias, reference)
+            more = {**more, **self.bootstrap.columns(weights, replicates)}
         found = {
             "feature": [name for name in features for _ in outputs],
             "class": [name for _ in features for name in outputs],

@@ -61,9 +61,32 @@ def error_lines(found: dict, model: Any = None) -> list[str]:
     """Coefficients with their standard errors, in columns, where these were asked for; else []."""
     if (said := found.get("inference")) and said["missing"]:
         return [f"  {said['missing']}."]
-    if model is None or model.inference is None:
+    if model is None:
         return []
-    return ["  " + line for line in inference_table.lines(model.inference, model.error_bound_of_inference)]
+    text = bootstrap_lines(found.get("bootstrap"), model)
+    if model.inference is None:
+        return text
+    return text + [
+        "  " + line for line in inference_table.lines(model.inference, model.error_bound_of_inference)
+    ]
+
+
+def bootstrap_lines(said: dict | None, model: Any) -> list[str]:
+    """What a bootstrap says of the largest effects and of rows that were not drawn; [] without one."""
+    if not said:
+        return []
+    text = f"  bootstrap, {said['done']} of {said['replicates']} replicates, {said['level']:.4g} intervals"
+    for label, name in (("log loss", "log_loss"), ("ROC AUC", "roc_auc")):
+        if (values := said[name]) is not None:
+            text += f"; {label} of rows not drawn {values[0]:.4f} ({values[1]:.4f} to {values[2]:.4f})"
+    found = model.coefficients()
+    strongest = {name for name, *_ in effects(model)}
+    named = [
+        f"{name[:_MOST_CHARACTERS]} {found['boot_low'][i]:.3g} to {found['boot_high'][i]:.3g}"
+        for i, name in enumerate(found["feature"])
+        if name in strongest
+    ]
+    return [text + ".", f"    coefficients: {'; '.join(named[:_MOST_EFFECTS])}."] if named else [text + "."]
 
 
 def table(numbers: dict[str, dict]) -> str:

@@ -169,6 +169,17 @@ class Inference(TypedDict):
     tests: dict[str, dict[str, Test]]  # by test, 'wald', 'lr', 'score', and by column
 
 
+class Bootstrap(TypedDict):
+    """A bootstrap: coefficients have their intervals in coefficients.csv, replicates are in bootstrap.npz."""
+
+    replicates: int
+    done: int  # that came near an optimum; all else is of these
+    level: float  # of the intervals
+    error: float | None  # how far their coefficients are at most from the optimum, in standard deviations
+    log_loss: list[float] | None  # mean and interval, nats, of the rows that a replicate has not drawn
+    roc_auc: list[float] | None  # likewise, of a sigmoid
+
+
 class Distance(TypedDict):
     """How far a fit is at most from the optimum, in what people read."""
 
@@ -205,6 +216,7 @@ class Result:
     path: Path | None
     threshold: Threshold | None  # of two classes, where one was asked for
     inference: Inference | None  # where inference.cov_type asks for it
+    bootstrap: Bootstrap | None  # where inference.bootstrap asks for it
     distance: Distance | None  # of the fit that `metrics` are of; where an optimum is sought
     measured: Measured | None  # the fit that `metrics` are of, where another one is saved
     metrics: dict[str, Metrics]  # by split: train, validation, test
@@ -221,11 +233,13 @@ class Result:
 _PRINTED = {
     Result: (
         "status", "message", "objective", "certified_gap", "relative_gap", "passes", "metrics", "start",
-        "measured", "path", "threshold", "inference", "distance", "communication", "num_workers",
+        "measured", "path", "threshold", "inference", "bootstrap", "distance", "communication",
+        "num_workers",
         "num_features", "num_classes",
     ),
     Measured: ("status", "num_rows", "objective", "certified_gap"),
     Inference: ("missing", "undetermined", "cov_type", "level", "statistics"),
+    Bootstrap: ("replicates", "done", "level", "log_loss", "roc_auc"),
     Distance: ("missing", "coefficient", "test_rows", "open_decisions"),
     Test: ("chi2", "df", "p_value"),
     Start: ("workdir", "objective", "metrics"),
@@ -234,7 +248,7 @@ _PRINTED = {
     Threshold: ("value", "rule", "chosen_on"),
     Path: ("penalty", "chosen", "choice", "values", "scores"),
 }  # fmt: skip
-_SINCE_0_10 = ("start", "measured", "threshold", "inference", "distance")
+_SINCE_0_10 = ("start", "measured", "threshold", "inference", "bootstrap", "distance")
 
 
 def to_json(result: Result) -> dict:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from tf_logreg import storage
 from tf_logreg.errors import InputError
 from tf_logreg.export import formats
-from tf_logreg.model import coefficients, inference
+from tf_logreg.model import bootstrap, coefficients, inference
 from tf_logreg.model.model import Model
 from tf_logreg.results import record as records
 from tf_logreg.results.changed_data import Digests, check_data
@@ -32,6 +32,7 @@ ARTEFACTS = (
     "coefficients.npz",
     "coefficients.csv",
     "inference.npz",
+    "bootstrap.npz",
     "schema.json",
     "metrics.npz",
     "path.npz",
@@ -214,7 +215,8 @@ def read_model(folder: storage.Folder) -> tuple[dict, Model]:
     read_record(folder)
     result, found = read_result(folder), coefficients.read(folder)
     check_agreement(folder, result, found)
-    return result, _with_inference(folder, result, _with_schema(folder, found))
+    found = _with_inference(folder, result, _with_schema(folder, found))
+    return result, _with_bootstrap(folder, result, found)
 
 
 def _with_inference(folder: storage.Folder, result: dict, model: Model) -> Model:
@@ -231,6 +233,21 @@ def _with_inference(folder: storage.Folder, result: dict, model: Model) -> Model
     if fault:
         raise InputError(f"{folder.field}: cannot use {folder.where(inference.NAME)!r}: {fault}.")
     return dataclasses.replace(model, inference=found)
+
+
+def _with_bootstrap(folder: storage.Folder, result: dict, model: Model) -> Model:
+    """The model with its bootstrap; InputError where their file is damaged or of another model."""
+    if result.get("bootstrap") is None:
+        return model
+    arrays, fault = folder.read_arrays(bootstrap.NAME), ""
+    try:
+        found = bootstrap.of_arrays(arrays)
+        fault = "" if found.kernel.shape[1:] == model.kernel.shape else "it is of another model"
+    except (KeyError, ValueError, TypeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+    if fault:
+        raise InputError(f"{folder.field}: cannot use {folder.where(bootstrap.NAME)!r}: {fault}.")
+    return dataclasses.replace(model, bootstrap=found)
 
 
 def _with_schema(folder: storage.Folder, model: Model) -> Model:

@@ -1,0 +1,1 @@
+"""Fits to rows that are drawn again, as one batch."""
