@@ -25,9 +25,10 @@ ALLOWED = {
     "plan": {
         "config", "fit", "engines", "data", "model", "objective", "exact", "devices", "storage", "machine", "errors",
     },
+    "priors": {"results", "data", "model", "devices"},
     "decision": {"results", "fit", "data", "model", "devices", "errors"},
     "frame_training": {
-        "notebook", "training", "decision", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
+        "notebook", "training", "decision", "priors", "outcome", "config", "results", "fit", "tables", "data", "model", "devices", "errors",
     },
     "estimator_cv": {"notebook", "estimator", "search", "arguments", "fit", "data", "model", "devices", "errors"},
     "search": {"arguments", "outcome", "fit", "data", "model", "devices", "errors"},
@@ -38,7 +39,7 @@ ALLOWED = {
     "arguments": {"config", "fit", "tables", "data", "model", "devices", "errors"},
     "outcome": {"results", "fit", "data", "model", "devices", "names"},
     "training": {
-        "decision", "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",
+        "decision", "priors", "outcome", "config", "fit", "results", "tables", "export", "data", "model", "devices", "storage", "signals", "errors",
     },
     "serving": {"tables", "errors"},
     "config": {"faults", "storage", "errors"},

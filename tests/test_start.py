@@ -75,7 +75,7 @@ MISTAKES = {
     "a version without an export": (["--config=digits", "--version=1"], "--version: expected --mode=export"),
     "an unknown field": (
         ["--config=digits", "--config.solver.nmae=x"],
-        "solver.nmae: no such field. Known here: max_passes, max_steps, name, polish, time_limit, tol, warm_start.",
+        "solver.nmae: no such field. Known here: max_passes, max_steps, name, polish, prior, time_limit, tol, warm_start.",
     ),
     "a field of another type": (["--config=digits", "--config.seed=1.5"], "--config.seed=1.5"),
     "a type in a config file": ("found.model = {'bias': 1, 'output': 'auto'}", "bias"),

@@ -120,6 +120,9 @@ def get_config() -> ConfigDict:
     config.solver.polish = True
     # Work directory of a run over the same features and classes to start from; '' for zeros.
     config.solver.warm_start = ""
+    # Work directory of a run towards whose coefficients l2 pulls, instead of zeros, by the names of features;
+    # '' for zeros. docs/prior.md.
+    config.solver.prior = ""
 
     config.path = ConfigDict()
     # Which penalty is tried at many strengths, 'l1', 'l2' or 'elastic_net', which is both; '' for the one

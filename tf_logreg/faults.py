@@ -191,6 +191,8 @@ def _solver_faults(config: ConfigDict) -> Iterator[str]:
             f"solver.name: expected auto, {', '.join(taking_l1)} or minibatch with l1 > 0. Received: "
             f"{name!r}, {given}."
         )
+    if config.solver.prior:
+        yield from _prior_faults(config)
     if name == "minibatch":
         yield from _check(config, "penalty_factor", lambda v: v == (), "() with solver 'minibatch'")
         yield from _check(config, "solver.warm_start", lambda v: v == "", "'' with solver 'minibatch'")
@@ -199,6 +201,19 @@ def _solver_faults(config: ConfigDict) -> Iterator[str]:
             "minibatch.early_stopping.metric: expected '' but with solver.name='minibatch'. Received: "
             f"{config.minibatch.early_stopping.metric!r}."
         )
+
+
+def _prior_faults(config: ConfigDict) -> Iterator[str]:
+    """What cannot stand beside a prior."""
+    penalty, received = config.path.penalty, f"Received: {config.solver.prior!r}"
+    if not (config.l2 or config.C or penalty):
+        yield f"solver.prior: expected '' without l2, C or path.penalty='l2', which pull. {received}."
+    if config.l1 or config.l1_ratio or penalty not in ("", "l2"):
+        yield f"solver.prior: expected '' with l1, whose zeros are not those of a difference. {received}."
+    if config.solver.name == "minibatch":
+        yield f"solver.prior: expected '' with solver.name='minibatch'. {received}."
+    if config.model.output == "one_vs_rest":
+        yield f"solver.prior: expected '' with model.output='one_vs_rest'. {received}."
 
 
 def _minibatch_faults(config: ConfigDict) -> Iterator[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import decision, notebook, outcome
+from tf_logreg import decision, notebook, outcome, priors
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, encoders, identity, labels, tabular, tf_dataset
 from tf_logreg.data.arrays import from_arrays
@@ -172,7 +172,7 @@ def _learn(given: _Given, settings: ConfigDict, *, overwrite: bool = False, **wh
     del overwrite
     devices = _devices(settings, **where)
     clock = progress.Clock()
-    dataset = given.prepare(devices, {})
+    dataset = priors.with_prior(settings, given.prepare(devices, {}), devices)
     devices = devices.for_rows(sparse=dataset.source.sparse)
     learn.check(settings, dataset, devices)
     decision.check(settings, dataset)

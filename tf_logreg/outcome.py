@@ -65,6 +65,7 @@ def record_of(
             weights_dtype=fit.model.dtype,
             dependence=trained.dependence,
             start=start,
+            prior=_prior(dataset),
             path=None if fit.path is None else path_files.summary(fit.path),
             threshold=fit.threshold,
             inference=_inference(fit),
@@ -83,6 +84,13 @@ def record_of(
             ),
         )
     )
+
+
+def _prior(dataset: Dataset) -> records.Prior | None:
+    """What is said of a prior; None without one."""
+    if (found := dataset.prior) is None:
+        return None
+    return records.Prior(workdir=found.workdir, matched=found.matched, left_out=found.left_out)
 
 
 def _inference(fit: Fit) -> records.Inference | None:

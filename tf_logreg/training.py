@@ -12,7 +12,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg import decision, outcome, storage
+from tf_logreg import decision, outcome, priors, storage
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, encoders, identity
 from tf_logreg.data.dataset import Dataset
@@ -124,6 +124,8 @@ def run(
 ) -> dict:
     """Runs a checked config on some rows; arguments, result and errors are those of `train_and_evaluate`."""
     clock = progress.Clock()
+    of_rows = data.digests
+    data = dataclasses.replace(data, digests=lambda known: priors.with_digest(config, of_rows(known), known))
     record = _record(config, devices, record or {})
     run = directory.of(workdir)
     if finished := devices.from_chief(lambda: _find(run, data, record, overwrite)):
@@ -131,7 +133,7 @@ def run(
     clock.lap("setup")
 
     # Bad data must fail here, before the directory is touched.
-    dataset = data.prepare()
+    dataset = priors.with_prior(config, data.prepare(), devices)
     devices = devices.for_rows(sparse=dataset.source.sparse)
     if absent := outcome.absent_classes(dataset):
         log.warning("%s", absent)

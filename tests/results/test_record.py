@@ -25,6 +25,7 @@ TABLES = {
     "`bootstrap`": record.Bootstrap,
     "`start`": record.Start,
     "`threshold`": record.Threshold,
+    "`prior`": record.Prior,
 }
 WORDS = {str: "text", int: "whole number", float: "number"}
 

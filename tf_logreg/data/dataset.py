@@ -11,6 +11,7 @@ from tf_logreg.data import digest, identity, moments, scan, shards, slices, spli
 from tf_logreg.data import folds as make_folds
 from tf_logreg.data.encoders import HERE, Encoding
 from tf_logreg.data.load import PATHS, TABLES, load, opened
+from tf_logreg.data.prior import Prior
 from tf_logreg.data.source import Source, with_offset
 from tf_logreg.data.stream import Stream
 from tf_logreg.devices.devices import Devices
@@ -31,6 +32,7 @@ class Dataset:
         moments: list of F, of the rows that train with each fold held out. all_moments: of all training rows.
         exponent: [p] int, 0 for a column in its original unit.
         files: version of the source and digests of its files; {} for arrays.
+        prior: coefficients towards which l2 pulls; None for zeros.
     """
 
     source: Source
@@ -41,6 +43,7 @@ class Dataset:
     all_moments: moments.Scan
     exponent: np.ndarray
     files: dict = dataclasses.field(default_factory=dict)
+    prior: Prior | None = None
 
     @property
     def train(self) -> np.ndarray:
@@ -146,7 +149,8 @@ def of_rows(
 def with_all_rows(dataset: Dataset, settings: ConfigDict, devices: Devices) -> Dataset:
     """The dataset whose training rows are all of its rows; arguments and errors as of `of_rows`."""
     rows = {"train": np.sort(np.concatenate(list(dataset.rows.values())))}
-    return of_rows(dataset.raw, rows, settings, devices, files=dataset.files)
+    found = of_rows(dataset.raw, rows, settings, devices, files=dataset.files)
+    return dataclasses.replace(found, prior=dataset.prior)
 
 
 def of_source(source: Source, settings: ConfigDict, devices: Devices, files: dict) -> Dataset:

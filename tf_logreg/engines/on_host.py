@@ -142,7 +142,7 @@ def _copied(
     n = len(rows)
     x = np.empty((n, len(source.feature_names)), dtype)
     y, weight = np.empty(n, np.int32), np.empty(n, np.float32)
-    offset, start = np.empty((n, source.offset_columns), source.x_dtype), 0
+    offset, start = np.empty((n, source.offset_columns)), 0
     for batch in host_rows.host_batches(source, rows):
         part = slice(start, start + len(batch.y))
         x[part], y[part], weight[part], offset[part] = columns(batch.x), *batch[1:4]

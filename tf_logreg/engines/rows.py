@@ -33,7 +33,7 @@ def read_rows(source: Source, rows: np.ndarray, columns: Affine, dtype: str) -> 
     """Training columns, labels, weights and offsets of some rows, on the host; X exists once."""
     x = memory.empty((len(rows), len(source.feature_names)), _numpy_dtype(dtype))
     y, weight = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
-    offset = np.empty((len(rows), source.offset_columns), source.x_dtype)
+    offset = np.empty((len(rows), source.offset_columns), "float64" if dtype == "float64" else source.x_dtype)
     shift, scale = columns.shift.astype(source.x_dtype), columns.scale.astype(source.x_dtype)
     start = 0
     for batch in host_rows.host_batches(source, rows):

@@ -115,7 +115,7 @@ def of_model(task: Task, columns: moments.Affine, model: Model, gradient: np.nda
     if isinstance(every, str):
         found = [distance.Distance(problem, reason=every) for problem in problems]
         return Distances(found, model, columns.scale, dataset.exponent)
-    if every == 1 or gradient is None or len(problems) > 1 or task.settings.data.offset:
+    if every == 1 or gradient is None or len(problems) > 1 or task.has_offset:
         slopes = distance.slopes(certified.blocks(which), problems, devices.gather)
     else:
         slopes = [_slope(certified, w, gradient, dataset.all_moments)]

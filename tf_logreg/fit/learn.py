@@ -7,7 +7,7 @@ import time
 import numpy as np
 from ml_collections import ConfigDict
 
-from tf_logreg.data import moments, sparse_arrays
+from tf_logreg.data import moments, prior, sparse_arrays
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
 from tf_logreg.engines import load as engines
@@ -167,6 +167,9 @@ def _task_of(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: 
     head = heads.resolve(settings.model.output, dataset.num_classes)
     weights = _class_weight(settings, dataset, head)
     settings = penalties.of_mean(settings, _sum_of_weights(settings, dataset))
+    if dataset.prior is not None:
+        kernel = dataset.prior.in_units(dataset.exponent)
+        dataset = dataclasses.replace(dataset, source=prior.with_offset(dataset.source, kernel))
     return Task(settings, dataset, devices, monitor, head, weights)
 
 
@@ -188,6 +191,8 @@ def _to_the_optimum(task: Task, start: Model | None) -> Fit:
     """One certified fit; with a path, at the strength that it chose. The rows are read and placed once."""
     settings, dataset = task.settings, task.dataset
     columns, path = optimum.columns_of(settings, dataset), None
+    if start is None and dataset.prior is not None:
+        start = _model_of(task, dataset.prior.kernel, dataset.prior.bias)
     start = None if start is None else start.in_units(dataset.exponent)
     if not settings.path.penalty:
         trained = optimum.fit(task, optimum.placed(task, columns), columns, start)
@@ -195,7 +200,7 @@ def _to_the_optimum(task: Task, start: Model | None) -> Fit:
         path, engine = _path(task, columns)
         if path.note:
             log.warning("path: %s", path.note)
-        start = Model(*path.start, dataset.source.feature_names, dataset.source.class_names, task.head)
+        start = _model_of(task, *path.start)
         chosen = dataclasses.replace(task, settings=path.chosen(settings))
         trained = optimum.fit(chosen, optimum.placed(chosen, columns, engine), columns, start)
         task = chosen
@@ -214,7 +219,17 @@ def _path(task: Task, columns: moments.Affine) -> tuple[Path, Engine]:
     )
     if not settings.cv.folds:
         scored = engines.streamed(devices, dataset.source, dataset.rows["validation"], columns)
-    return choice.fit(task, engine, scored, columns, at_once), engine
+    path = choice.fit(task, engine, scored, columns, at_once)
+    if task.prior is not None:
+        kernel = path.kernel + task.prior
+        path = dataclasses.replace(path, kernel=kernel, nonzeros=np.count_nonzero(kernel, axis=(2, 3)))
+    return path, engine
+
+
+def _model_of(task: Task, kernel: np.ndarray, bias: np.ndarray) -> Model:
+    """A model to start from, [p, m] and [m]."""
+    source = task.dataset.source
+    return Model(kernel, bias, source.feature_names, source.class_names, task.head)
 
 
 def _fit_of(trained: Trained, task: Task, columns: moments.Affine) -> Fit:
@@ -264,6 +279,8 @@ def _model(task: Task, columns: moments.Affine, kernel: np.ndarray, bias: np.nda
     """Kernel [p, m] and bias [m] in training columns -> the model in raw units, its prior corrected."""
     settings, dataset, head, dtype = task.settings, task.dataset, task.head, task.devices.weight_dtype
     kernel, bias = moments.fold_out(kernel, bias, columns)
+    if task.prior is not None:
+        kernel = kernel + task.prior
     bias = _correct_prior(bias, task)
     if dataset.exponent.any() or moments.rounding(kernel, bias, dataset.all_moments, dtype) > _MOST_ROUNDING:
         dtype = "float64"  # the saved model must give the same logits as the fitted one

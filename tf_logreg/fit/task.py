@@ -17,7 +17,8 @@ class Task:
 
     Attributes:
         settings: a config, whose solver.name is a method or 'minibatch', not 'auto'.
-        dataset: its training rows are fitted.
+        dataset: its training rows are fitted. With a prior its source has the prior's logits as offsets, and
+            solvers and paths find what is to be added to the prior's coefficients.
         devices: where passes over the rows are made.
         monitor: saves and restores checkpoints, records progress, and may interrupt the fit.
         head: output of the model.
@@ -30,3 +31,14 @@ class Task:
     monitor: Monitor
     head: Head
     class_weight: np.ndarray | None
+
+    @property
+    def prior(self) -> np.ndarray | None:
+        """Kernel [p, m] towards which l2 pulls, in the dataset's units; its logits are offsets of rows."""
+        dataset = self.dataset
+        return None if dataset.prior is None else dataset.prior.in_units(dataset.exponent)
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether rows have offsets."""
+        return bool(self.settings.data.offset) or self.dataset.prior is not None

@@ -93,6 +93,46 @@ def read_start(
     return found.kernel, found.bias
 
 
+def read_prior(
+    folder: storage.Folder, columns: tuple[str, ...], class_names: tuple[str, ...], head: heads.Head
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Coefficients of another run for some features, matched by their names.
+
+    Returns:
+        Kernel [p, m] in raw units, zero for features that the run did not have, its bias [m], how many
+        features both have, and how many only the run.
+
+    Raises:
+        InputError: there is no such run, none of its features is here, a name occurs twice, or its classes or
+            output differ.
+    """
+    found = read(folder)
+    if (found.class_names, found.head) != (class_names, head):
+        raise InputError(
+            f"{folder.field}: expected a run of the classes {', '.join(class_names[:20])} with "
+            f"model.output={head.kind!r}. Received: {folder.path!r} of {', '.join(found.class_names[:20])} "
+            f"with {found.head.kind!r}."
+        )
+    if found.feature_names == columns:
+        return found.kernel, found.bias, len(columns), 0
+    place = {name: j for j, name in enumerate(found.feature_names)}
+    if len(place) < len(found.feature_names) or len(set(columns)) < len(columns):
+        raise InputError(
+            f"{folder.field}: expected features with a name each, by which they are matched. Received: "
+            f"names that occur twice, here or in {folder.path!r}."
+        )
+    both = [(j, place[name]) for j, name in enumerate(columns) if name in place]
+    if not both:
+        raise InputError(
+            f"{folder.field}: expected a run with some of these {len(columns)} features. Received: "
+            f"{folder.path!r}, none of whose {len(place)} features has the name of one."
+        )
+    here, there = (list(part) for part in zip(*both, strict=True))
+    kernel = np.zeros((len(columns), head.outputs))
+    kernel[here] = found.kernel[there]
+    return kernel, found.bias, len(both), len(place) - len(both)
+
+
 def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> dict[str, str]:
     """Output and dtype of a run of version 1, which did not save them with the weights."""
     record = folder.read_json("config.json")

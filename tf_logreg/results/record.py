@@ -81,6 +81,14 @@ class Dependence(TypedDict):
     features: list[str]  # with coefficients that are not identified, while predictions are
 
 
+class Prior(TypedDict):
+    """The run towards whose coefficients l2 pulled."""
+
+    workdir: str  # as solver.prior names it
+    matched: int  # features that both have
+    left_out: int  # features that only that run has
+
+
 class StartMetrics(TypedDict):
     """Of a split, the metrics of the model that a fit started from."""
 
@@ -213,6 +221,7 @@ class Result:
     weights_dtype: str  # of what is saved, float32 or float64
     dependence: Dependence | None
     start: Start | None
+    prior: Prior | None
     path: Path | None
     threshold: Threshold | None  # of two classes, where one was asked for
     inference: Inference | None  # where inference.cov_type asks for it

@@ -75,8 +75,8 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     settings, dataset, devices, monitor = task.settings, task.dataset, task.devices, task.monitor
     problems = _problems(task, engine, columns)
     certified = Certified(problems, dataset.source, dataset.train, columns, devices)
-    offset = bool(settings.data.offset)
-    w, null = null_model.models(certified, dataset.all_moments.class_weight_sum, offset=offset)
+    sums = dataset.all_moments.class_weight_sum
+    w, null = null_model.models(certified, sums, offset=task.has_offset)
     method = solvers.load(settings.solver.name)
     noise = polish.NOISE if engine.exact else devices.noise
     goal = polish.at_once(goals.goal_of(settings.solver, null, noise), problems, method)
@@ -84,7 +84,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     limit = machine.one_blas_thread() if engine.exact else contextlib.nullcontext()
     with limit, monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
-            w = _start(start, problems, columns)
+            w = _start(task, start, problems, columns)
         begin = row_space.start(method, problems, w, goal=goal, monitor=monitor)
         if begin is not None:
             w = begin.w
@@ -107,7 +107,7 @@ def certified_at(task: Task, columns: moments.Affine, model: Model) -> tuple[Cer
     """
     dataset, problems = task.dataset, _problems(task, None, columns)
     certified = Certified(problems, dataset.source, dataset.train, columns, task.devices)
-    return certified, _start(model, problems, columns)
+    return certified, _start(task, model, problems, columns)
 
 
 def objective(task: Task, columns: moments.Affine, model: Model) -> float:
@@ -159,13 +159,14 @@ def _problems(task: Task, engine: Engine, columns: moments.Affine) -> penalized.
     )
 
 
-def _start(start: Model, problems: penalized.Penalized, columns: moments.Affine) -> np.ndarray:
-    """A model in the dataset's units -> w [K, P]."""
+def _start(task: Task, start: Model, problems: penalized.Penalized, columns: moments.Affine) -> np.ndarray:
+    """A model in the dataset's units -> w [K, P], of a prior what is to be added to it."""
     (p, m), count = problems.shape, len(problems.l2)
     w = np.zeros((count, p + 1, m))
-    by_problem = start.kernel.T.reshape(count, m, p).transpose(0, 2, 1)
+    kernel = start.kernel if task.prior is None else start.kernel - task.prior
+    by_problem = kernel.T.reshape(count, m, p).transpose(0, 2, 1)
     w[:, :p] = by_problem / columns.scale[:, None]
-    w[:, p] = (start.bias + columns.shift @ start.kernel).reshape(count, m)
+    w[:, p] = (start.bias + columns.shift @ kernel).reshape(count, m)
     return problems.pack(w)
 
 

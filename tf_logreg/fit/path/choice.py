@@ -132,7 +132,7 @@ def _fit_strengths(
     sums = [one.class_weight_sum for one in dataset.moments]
     points = len(values) * len(grid.shares(settings))
     sums = np.tile(np.repeat(sums, task.head.num_problems, axis=0), (points, 1))
-    start, null = null_model.models(certified, sums, offset=bool(settings.data.offset))
+    start, null = null_model.models(certified, sums, offset=task.has_offset)
     if begin is not None and np.isfinite(begin).all():
         start = np.tile(begin, (len(values), 1))
     with (
@@ -203,7 +203,7 @@ def _from_largest(task: grid.PathTask) -> np.ndarray:
     certified = Certified(null, dataset.source, dataset.train, task.columns, task.devices)
     w, _ = null_model.models(certified, scan.class_weight_sum, offset=False)
     free = null.per_coefficient(np.tile(factor == 0, (count, 1)).astype(float)) > 0
-    if free.any() or settings.data.offset:
+    if free.any() or task.has_offset:
         free |= null.per_coefficient(np.ones((count, p))) == 0
 
         def value_and_gradient(part: np.ndarray) -> tuple[float, np.ndarray]:
