@@ -24,7 +24,8 @@ class Process:
     """What `subprocess.Popen` is to a program, with text.
 
     Attributes:
-        pid: of the program. returncode: None while it runs; minus the signal that ended it.
+        args: the command. pid: of the program.
+        returncode: None while it runs; minus the signal that ended it.
         stdout, stderr: files to read.
     """
 
@@ -48,7 +49,7 @@ class Process:
         for _, write in pairs:
             os.close(write)
         self.stdout, self.stderr, self._status = (os.fdopen(read, encoding="utf-8") for read, _ in pairs)
-        self.pid, self.returncode = int(self._status.readline()), None
+        self.args, self.pid, self.returncode = job["command"], int(self._status.readline()), None
         self._ended = threading.Thread(target=self._wait, daemon=True)
         self._ended.start()
 

@@ -107,7 +107,7 @@ def test_a_worker_killed_at_a_random_moment_of_the_start(tmp_path, whole, seed):
     assert codes[1 - victim] in (0, 1, 2), err  # 0: the victim's part was done
     assert "Traceback" not in err[1 - victim]
     if codes[1 - victim]:
-        assert f"worker {victim} (localhost:" in err[1 - victim]
+        assert f"worker {victim} (localhost:" in err[1 - victim], err[1 - victim]
     codes, _, err = ended(run_workers(2, *SMALL, workdir=workdir))
     assert codes == [0, 0], err
     np.testing.assert_array_equal(kernel_of(workdir), whole)

@@ -209,9 +209,11 @@ def _multi_worker_strategy(
             f"{seconds:.0f} s. Start the same command on every worker again."
         ) from None
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        lost = ", ".join(cluster.absent(found))
+        gone = f" ({lost} came to the meeting and is gone)" if lost else ""
         raise InputError(
-            f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}: "
-            f"{brief(error)}"
+            f"--distribution_strategy=multi_worker_mirrored: TensorFlow cannot connect worker {found.index}"
+            f"{gone}: {brief(error)}"
         ) from None
     # All workers get the same number of batches of one static shape, so they need not agree on the end
     # of the data. Shapes stay static.

@@ -98,6 +98,19 @@ def plain(name: str, most: int = 32) -> str:
     return shortened(name, most).replace("$", r"\$")
 
 
+def path_of(found: dict) -> Figure:
+    """`path` of a finished run; `found` is the part of `result.json`."""
+    return path(
+        found["penalty"],
+        np.array(found["values"]),
+        np.array(found["scores"], float),  # null is NaN, which is not drawn
+        np.array(found["nonzeros"]),
+        found["choice"],
+        metric=found["metric"],
+        ratios=tuple(dict.fromkeys(found["l1_ratio"])),
+    )
+
+
 def svg(figure: Figure) -> str:
     """A figure as an SVG element for a page: letters are text, and no style reaches beyond it."""
     text, no_metadata = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 from typing import Any
 
-import numpy as np
-
 from tf_logreg.model import summary
 
 # By column what a split's metrics are called, and how many digits are shown.
@@ -71,13 +69,4 @@ def _picture(path: dict) -> str:
         return ""
     from tf_logreg.model import figures  # imports matplotlib
 
-    figure = figures.path(
-        path["penalty"],
-        np.array(path["values"]),
-        np.array(path["scores"], float),  # null is NaN, which is not drawn
-        np.array(path["nonzeros"]),
-        path["choice"],
-        metric=path["metric"],
-        ratios=tuple(dict.fromkeys(path["l1_ratio"])),
-    )
-    return figures.svg(figure)
+    return figures.svg(figures.path_of(path))

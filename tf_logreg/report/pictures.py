@@ -174,15 +174,7 @@ def convergence(passes: np.ndarray, above: np.ndarray) -> str:
 def path(found: dict) -> str:
     """Held-out scores of a path by strength; `found` is the part of `result.json`."""
     with matplotlib.rc_context(_STYLE | {"axes.spines.right": True}):
-        figure = figures.path(
-            found["penalty"],
-            np.array(found["values"]),
-            np.array(found["scores"], float),  # null is NaN, which is not drawn
-            np.array(found["nonzeros"]),
-            found["choice"],
-            metric=found["metric"],
-            ratios=tuple(dict.fromkeys(found["l1_ratio"])),
-        )
+        figure = figures.path_of(found)
         figure.set_size_inches(6.0, 3.6)
         drawn = element(figure, "path")
     return (
