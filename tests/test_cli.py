@@ -114,6 +114,7 @@ def test_versions_for_tensorflow_serving(command, tmp_path):
         (["--mode=export", f"--version={2**63}"], "flags: flag --version=9223372036854775808"),
         (["--config=iris", "--version=1"], "--version: expected --mode=export beside it"),
         (["--mode=evaluate", "--version=1"], "--version: expected --mode=export beside it"),
+        (["--config=iris", "--baseline=runs/a"], "--baseline: expected --mode=compare beside it"),
     ],
 )
 def test_bad_versions(command, tmp_path, given, message):

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.special
 
 import tf_logreg
 from tf_logreg import config as configs
 from tf_logreg.data import cats_and_dogs
 from tf_logreg.errors import InputError
-from tf_logreg.results import record
+from tf_logreg.results import metrics, record
 
 PETS = {
     name: list(column)
@@ -136,6 +137,14 @@ def test_refused_with_the_rows():
         )
 
 
+def test_scores_are_told_where_they_are():
+    z, y = scipy.special.logit(np.array([0.04, 0.04, 0.06, 1.0])), np.array([0, 1, 1, 1])
+    _, arrays = metrics.by_threshold(np.minimum(z, 800.0), y, np.array([1.0, 2.0, 1.0, 1.0]))
+    expected = np.zeros((2, 20))
+    expected[0, 0], expected[1, [0, 1, 19]] = 1.0, [0.5, 0.25, 0.25]
+    np.testing.assert_array_equal(arrays["scores/share"], expected)
+
+
 def test_a_run_leaves_the_tables(tmp_path):
     model = train(str(tmp_path / "run"), threshold__at_rate=0.1)
     tables = np.load(tmp_path / "run" / "metrics.npz")
@@ -143,6 +152,7 @@ def test_a_run_leaves_the_tables(tmp_path):
         threshold, recall = (tables[f"{role}/thresholds/{name}"] for name in ("threshold", "recall"))
         assert tables[f"{role}/thresholds/youden"].max() <= values["ks"] + 1e-12
         assert tables[f"{role}/gains/lift"][0] == values["lift_top_tenth"]
+        assert tables[f"{role}/scores/share"].sum(axis=1) == pytest.approx([1, 1])
         # The model's own threshold is one line of the table, or between two.
         at = np.searchsorted(-threshold, -model.threshold)
         expected = values["per_class"]["recall"][1]

@@ -72,9 +72,10 @@ def _run_on_devices(values: flags.FlagValues) -> None:
 
 def _check_flags(values: flags.FlagValues) -> None:
     """InputError for flags that the mode needs and lacks, and those that need another beside them."""
-    for name, default in (("version", None), ("format", "saved_model")):
-        if values[name].value != default and values.mode != "export":
-            raise InputError(f"--{name}: expected --mode=export beside it. Received: --mode={values.mode}.")
+    own = {"version": ("export", None), "format": ("export", "saved_model"), "baseline": ("compare", "")}
+    for name, (mode, default) in own.items():
+        if values[name].value != default and values.mode != mode:
+            raise InputError(f"--{name}: expected --mode={mode} beside it. Received: --mode={values.mode}.")
     if values.version is not None and values.format != "saved_model":
         raise InputError(
             "--version: expected --format=saved_model beside it. Received: "

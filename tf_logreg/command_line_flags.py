@@ -37,7 +37,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "work directory holds again; compare: measure it and --baseline on the same rows; "
         "predict: score the rows of a table; describe: what the columns of a "
         "table are and become; report: write its report.html again; export: write its SavedModel again, or "
-        "the model as another --format; plan: what the job needs and takes on a TPU slice, with no TPU.",
+        "the model as another --format; selftest: checks and speeds of these devices; plan: what the job "
+        "needs and takes on a TPU slice, with no TPU.",
         flag_values=values,
     )
     flags.DEFINE_integer(

@@ -213,6 +213,28 @@ def test_names_are_no_formulas_and_need_no_font():
     assert drawn.count(r"$\frac$") == 3
 
 
+def test_weights_are_no_counts_and_two_logits_are_no_odds(tmp_path, strategies):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3))
+    y = (x[:, 0] + rng.normal(size=120) > 0).astype(int)
+    np.savez(tmp_path / "rows.npz", x=x, y=y, weight=np.full(120, 3.0))
+    config = configs.get_config()
+    config.data.source, config.data.args = "npz", {"path": str(tmp_path / "rows.npz")}
+    config.data.test_fraction, config.data.refit = 0.25, "all"
+    config.solver.name, config.model.output, config.l2 = "newton", "softmax", 0.1
+    trained(config, tmp_path / "run", strategies)
+    prose = " ".join(" ".join(check(tmp_path / "run").prose).split())
+    assert "probabilities mean what they say." in prose
+    assert "the logit of each class, less their mean." in prose
+    assert "the bars are" not in prose
+    assert "log odds of" not in prose
+    assert "a further fit to all rows, which has seen the test rows too" in prose
+    assert "rows, all of them" in prose
+    lines = summary.fit_lines(json.loads((tmp_path / "run" / "result.json").read_text()))
+    assert "measured was the one to the" in lines[2]
+    assert "no coefficient is more than" in lines[3]
+
+
 def test_train_writes_it_and_the_mode_again(tmp_path, command):
     flags = ["--config=breast_cancer", f"--workdir={tmp_path / 'run'}", "--distribution_strategy=off"]
     code, out, err = command(*flags, "--report")
@@ -236,7 +258,7 @@ def test_no_run_no_page(tmp_path):
 
 def test_a_number_that_is_not_there_is_a_dash():
     numbers = Numbers({"a": {"b": None, "c": [float("nan")], "d/e": 2}})
-    assert [numbers.show(f"a#/{place}") for place in ("b", "b/0", "c/0", "c/1", "x")] == [MISSING] * 5
+    assert [numbers.show(f"a#/{place}") for place in ("b", "b/0", "b/e", "c/0", "c/1", "x")] == [MISSING] * 6
     assert numbers.show("a#/d~1e", ",d") == '<data value="2" data-field="a#/d~1e">2</data>'
 
 
@@ -244,6 +266,13 @@ def test_an_older_run_has_a_page(digits_run, tmp_path):
     """A run of a version that wrote fewer arrays and fields."""
     folder = directory.of(digits_run[0])
     result, model = directory.read_model(folder)
-    run = report.Run("run", directory.read_record(folder)["config"], result | {"versions": {}}, model, {})
-    assert "<svg" in report.html(run)
+    since = ("start", "measured", "threshold", "inference", "distance", "versions")
+    older = {name: value for name, value in result.items() if name not in since}
+    older["metrics"] = {
+        role: {name: value for name, value in values.items() if "interval" not in name}
+        for role, values in result["metrics"].items()
+    }
+    page = report.html(report.Run("run", directory.read_record(folder)["config"], older, model, {}))
+    assert "<svg" in page
+    assert "95% interval" not in page
     assert storage.Folder(str(tmp_path)).names() == []

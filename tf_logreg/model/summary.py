@@ -35,12 +35,12 @@ def fit_lines(found: dict) -> list[str]:
             f"  at most {found['certified_gap']:.1e} nats above the optimum, "
             f"{found['relative_gap']:.1e} of the loss without features; {found['passes']:.0f} passes."
         )
-    text += _distance(found.get("distance"))
     if measured := found.get("measured"):
         text.append(
             f"  saved is the fit to all {found['num_rows']:,} rows (data.refit='all'); measured was the one "
             f"to the {measured['num_rows']:,} training rows, {measured['status']}:"
         )
+    text += _distance(found.get("distance"))  # of what was measured
     if found.get("start") is not None:
         text.append(_start(found))
     if found["path"] is not None:
@@ -208,7 +208,7 @@ def baseline(values: dict) -> float | None:
     if share is None or (isinstance(share, list) and None in share):
         return None
     shares = np.array(share if isinstance(share, list) else [share, 1 - share])
-    return float(-(shares[shares > 0] @ np.log(shares[shares > 0])))
+    return abs(float(shares[shares > 0] @ np.log(shares[shares > 0])))
 
 
 def effects(model: Any, most: int = _MOST_EFFECTS) -> list[tuple[str, float, float | None]]:

@@ -31,7 +31,7 @@ class Numbers:
             key = part.replace("~1", "/").replace("~0", "~")
             try:
                 found = found[key] if isinstance(found, dict) else found[int(key)]
-            except (KeyError, IndexError, TypeError):  # also below a null
+            except (KeyError, IndexError, TypeError, ValueError):  # also below a null
                 return None
         return found
 

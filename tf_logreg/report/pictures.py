@@ -62,38 +62,45 @@ def precision_recall(recall: np.ndarray, precision: np.ndarray, share: float) ->
         return element(figure, "precision-recall")
 
 
-def calibration(bins: np.ndarray) -> str:
-    """Accuracy against stated probability; bins [k, 3] of weight, mean probability and accuracy."""
-    weight, stated, right = bins[bins[:, 0] > 0].T
+def calibration(bins: np.ndarray, rows: np.ndarray | None) -> str:
+    """Accuracy against stated probability.
+
+    Args:
+        bins: [k, 3] of weight, mean probability and accuracy.
+        rows: [k], how many rows a bin has, for intervals; None for none.
+    """
+    there = bins[:, 0] > 0
+    weight, stated, right = bins[there].T
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_SIZE, layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         low = np.floor(10 * min(stated.min(initial=1.0), 0.9)) / 10
         above.plot([low, 1], [low, 1], color=_FAINT, linestyle="--", linewidth=1)
-        ends = np.array([intervals.of_share(*one) for one in zip(right, weight, strict=True)])
-        above.vlines(stated, *ends.T, color=_FIRST, linewidth=1, alpha=0.6)
+        if rows is not None:
+            ends = np.array([intervals.of_share(*one) for one in zip(right, rows[there], strict=True)])
+            above.vlines(stated, *ends.T, color=_FIRST, linewidth=1, alpha=0.6)
         above.plot(stated, right, "o", color=_FIRST, markersize=4)
         above.set_ylim(-0.03, 1.03)
         above.set_ylabel("share right")
         below.bar(stated, weight, width=0.03, color=_SECOND)
-        below.set_ylabel("rows")
+        below.set_ylabel("weight" if rows is None else "rows")
         below.set_xlabel("probability of the class that is named")
         below.set_xlim(low - 0.03, 1.03)
         return element(figure, "calibration")
 
 
-def scores(edges: np.ndarray, weight: np.ndarray, names: tuple[str, str]) -> str:
+def scores(share: np.ndarray, names: tuple[str, str]) -> str:
     """How the rows of two classes are spread over the probability of the second.
 
     Args:
-        edges: [k + 1] of bins. weight: [2, k] of the rows of each class.
+        share: [2, k], of the rows of each class those in k bins of equal width.
         names: of the classes.
     """
+    edges = np.linspace(0, 1, share.shape[1] + 1)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axis = figure.subplots()
-        for share, name, colour in zip(weight, names, (_SECOND, _FIRST), strict=True):
-            height = share / max(share.sum(), 1e-300)
+        for height, name, colour in zip(share, names, (_SECOND, _FIRST), strict=True):
             axis.stairs(height, edges, color=colour, fill=True, alpha=0.3)
             axis.stairs(height, edges, color=colour, label=figures.plain(name))
         axis.set_xlabel(f"probability of {figures.plain(names[1])}")

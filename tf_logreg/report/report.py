@@ -28,7 +28,6 @@ _MOST_CLASSES = 30  # lines of the table of classes
 _MOST_CONFUSED = 12  # classes for which the confusion is a table
 _MOST_PAIRS = 15  # pairs of confused classes
 _MOST_COLUMNS = 200  # of a table, listed
-_BINS = 20  # of probabilities
 _RATES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # shares of the rows that are called
 
 
@@ -116,6 +115,9 @@ def html(run: Run) -> str:
         rows=_rows(coefficients),
         coefficients=coefficients,
         bounds=_bounds(coefficients),
+        calibration_has_bars=_rows_of_bins(run) is not None,
+        effects_are_odds=_kernel(run.model).shape[1] == 1,
+        has_inference=bool(run.result.get("inference")),  # older results have no such field
         listed=_listed_classes(run),
         cuts=_cuts(run),
         confusion=confusion,
@@ -159,9 +161,11 @@ def _pictures(run: Run) -> dict[str, Markup]:
     """SVG elements by name, of what the run has."""
     result, model, arrays, found = run.result, run.model, run.arrays, {}
     if (bins := arrays.get(f"{run.role}/calibration")) is not None and (bins[:, 0] > 0).any():
-        found["calibration"] = pictures.calibration(bins)
+        found["calibration"] = pictures.calibration(bins, _rows_of_bins(run))
     if f"{run.role}/thresholds/recall" in arrays:
         found |= _curves(run)
+    if (shares := arrays.get(f"{run.role}/scores/share")) is not None:
+        found["scores"] = pictures.scores(shares, names.told_apart(model.class_names))
     if result.get("path"):
         found["path"] = pictures.path(result["path"])
     if (history := arrays.get("history")) is not None and len(history) > 2:
@@ -176,20 +180,23 @@ def _pictures(run: Run) -> dict[str, Markup]:
 
 def _curves(run: Run) -> dict[str, str]:
     """The pictures of two classes at every threshold."""
-    names_ = ("threshold", "rate", "precision", "recall", "fall_out")
-    threshold, rate, precision, recall, fall_out = (
-        run.arrays[f"{run.role}/thresholds/{name}"] for name in names_
+    rate, precision, recall, fall_out = (
+        run.arrays[f"{run.role}/thresholds/{name}"] for name in ("rate", "precision", "recall", "fall_out")
     )
     share = run.result["metrics"][run.role]["label/mean"]
-    edges = np.linspace(0, 1, _BINS + 1)
-    # Thresholds descend; a class has in a bin what is above its lower end and not above its upper one.
-    within = [-np.diff(np.interp(edges, threshold[::-1], above[::-1])) for above in (fall_out, recall)]
     return {
         "roc": pictures.roc(fall_out, recall),
         "precision_recall": pictures.precision_recall(recall, precision, share),
-        "scores": pictures.scores(edges, np.array(within), names.told_apart(run.model.class_names)),
         "gains": pictures.gains(rate, recall),
     }
+
+
+def _rows_of_bins(run: Run) -> np.ndarray | None:
+    """How many rows each bin of the calibration has; None where weights are no counts, or rows were seen."""
+    bins, values = run.arrays.get(f"{run.role}/calibration"), run.result["metrics"][run.role]
+    if bins is None or not values.get("accuracy_interval") or bins[:, 0].sum() != values["num_rows"]:
+        return None
+    return bins[:, 0]
 
 
 def _cuts(run: Run) -> list[int]:
@@ -200,14 +207,17 @@ def _cuts(run: Run) -> list[int]:
     return sorted({int(np.abs(rate - share).argmin()) for share in _RATES})
 
 
+def _kernel(model: Model) -> np.ndarray:
+    """Coefficients [p, m]: one output's where there is one, as where two classes have errors."""
+    if model.inference is not None and len(model.inference.outputs) == 1:
+        return model.inference.theta[: len(model.kernel)]
+    return model.kernel
+
+
 def _effects(model: Model) -> dict[str, str]:
     """The picture of the coefficients that move logits most, by a standard deviation of their feature."""
     names_ = names.told_apart(model.feature_names)
-    if model.inference is not None and len(model.inference.outputs) == 1:
-        kernel = model.inference.theta[: len(names_)]
-    else:
-        kernel = model.kernel
-    effect = kernel * model.deviation[:, None]
+    effect = _kernel(model) * model.deviation[:, None]
     if effect.shape[1] > 1:
         effect = effect - effect.mean(axis=1, keepdims=True)
     order = np.argsort(-np.abs(effect).max(axis=1), kind="stable")[:_MOST_EFFECTS]
@@ -218,7 +228,11 @@ def _effects(model: Model) -> dict[str, str]:
     if effect.shape[1] > 1:
         if effect.shape[1] > _MOST_IN_PICTURES:
             return {}
-        return {"effects": pictures.effects_by_class(chosen, effect[order], list(model.class_names))}
+        return {
+            "effects": pictures.effects_by_class(
+                chosen, effect[order], list(names.told_apart(model.class_names))
+            )
+        }
     interval = None
     if model.inference is not None:
         ends = np.stack(model.inference.interval, axis=-1)[order, 0]

@@ -7,6 +7,7 @@ classes, because the confusion holds only pairs that occur.
 from collections.abc import Iterable
 
 import numpy as np
+import scipy.special
 
 from tf_logreg import machine
 from tf_logreg.model import areas as curves
@@ -14,6 +15,7 @@ from tf_logreg.model import thresholds
 from tf_logreg.results import intervals
 
 CALIBRATION_BINS = 15
+_BINS = 20  # of the probability of class 1
 MOST_DENSE_CLASSES = 1000  # most classes for which the confusion is a matrix: 8 MB
 
 
@@ -271,7 +273,7 @@ def by_threshold(score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[
         numbers: ks, the greatest distance between the score's distributions in both classes, ks_threshold,
         the probability where that is, and lift_top_tenth, how many times its share class 1 has in the rows of
         the highest tenth; arrays: those of `thresholds.table` and `thresholds.gains`, as 'thresholds/recall'
-        and the like.
+        and the like, and scores/share [2, 20], the share of each class in 20 bins of the probability.
     """
     found = thresholds.cuts(y == 1, score, weight)
     gains = thresholds.gains(found)
@@ -281,6 +283,9 @@ def by_threshold(score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[
     arrays = {
         f"{name}/{column}": values for name, table in tables.items() for column, values in table.items()
     }
+    probability = scipy.special.expit(score)
+    by_class = [np.histogram(probability[y == c], _BINS, (0, 1), weights=weight[y == c])[0] for c in (0, 1)]
+    arrays["scores/share"] = np.array([one / one.sum() for one in by_class])
     return numbers, arrays
 
 

@@ -72,7 +72,8 @@ class Column:
         if low is None or high is None:
             return ""
         if self.type != "date":
-            return f"{low:.6g} to {high:.6g}"
+            digits = 15 if self.type == "integer" else 6  # codes differ in their last ones
+            return f"{low:.{digits}g} to {high:.{digits}g}"
         first = datetime.date(1970, 1, 1)
         return " to ".join((first + datetime.timedelta(days=day)).isoformat() for day in (low, high))
 
