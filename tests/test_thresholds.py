@@ -139,10 +139,11 @@ def test_refused_with_the_rows():
 
 def test_scores_are_told_where_they_are():
     z, y = scipy.special.logit(np.array([0.04, 0.04, 0.06, 1.0])), np.array([0, 1, 1, 1])
-    _, arrays = metrics.by_threshold(np.minimum(z, 800.0), y, np.array([1.0, 2.0, 1.0, 1.0]))
+    _, arrays = metrics.by_threshold(np.minimum(z, 800.0), y, np.array([1, 2, 1, 1], np.float32))
     expected = np.zeros((2, 20))
     expected[0, 0], expected[1, [0, 1, 19]] = 1.0, [0.5, 0.25, 0.25]
     np.testing.assert_array_equal(arrays["scores/share"], expected)
+    assert arrays["scores/share"].dtype == np.float64  # float32 counts to 16 million
 
 
 def test_a_run_leaves_the_tables(tmp_path):

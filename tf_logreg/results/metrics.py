@@ -283,7 +283,7 @@ def by_threshold(score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[
     arrays = {
         f"{name}/{column}": values for name, table in tables.items() for column, values in table.items()
     }
-    probability = scipy.special.expit(score)
+    probability, weight = scipy.special.expit(score), weight.astype(np.float64)
     by_class = [np.histogram(probability[y == c], _BINS, (0, 1), weights=weight[y == c])[0] for c in (0, 1)]
     arrays["scores/share"] = np.array([one / one.sum() for one in by_class])
     return numbers, arrays
