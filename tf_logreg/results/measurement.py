@@ -32,7 +32,7 @@ def evaluate_model(
         devices: where logits are computed; X is read in the model's own dtype.
     """
     numbers, arrays = {}, {}
-    limits = {"max_rows": options.max_rows, "max_bytes": options.max_bytes}
+    limits = {name: options[name] for name in ("max_rows", "max_bytes")}
 
     def measured(role: str, ids: np.ndarray) -> tuple[dict, dict]:
         values, found = evaluate.evaluate(model, source, ids, devices, **limits)

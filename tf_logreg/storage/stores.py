@@ -96,7 +96,7 @@ def register(scheme: str, store: Store, pauses: tuple[float, ...] = _PAUSES) -> 
 
 def is_address(path: str) -> bool:
     """Whether a path is the address of a store, rather than a path of this machine."""
-    return bool(_ADDRESS.match(path))
+    return bool(_ADDRESS.match(str(path)))
 
 
 def join(folder: str, name: str) -> str:
