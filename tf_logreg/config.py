@@ -211,6 +211,8 @@ def get_config() -> ConfigDict:
     config.inference.reference = ""
     # Tests of each raw column of a table, or feature: 'wald', and with further fits 'lr' and 'score'.
     config.inference.tests = ("wald",)
+    # Columns of a table, or features, whose coefficients have profile-likelihood intervals too.
+    config.inference.profile = ()
     # How often the rows are drawn again, with replacement, and fitted: intervals of coefficients, also
     # with penalties, and measures of rows that were not drawn. Whole groups of data.group. 0 for none.
     config.inference.bootstrap = 0

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.special
+import scipy.stats
 import statsmodels.api as sm
 from fitted_errors import cancer, fitted, noisy_iris, planted, spector
 from problems import sparse_rows
@@ -163,6 +166,35 @@ def test_likelihood_ratio_score_and_wald_tests_of_a_feature():
         slope = design.T @ (y - p)
         expected = slope @ np.linalg.solve(design.T @ (design * (p * (1 - p))[:, None]), slope)
         assert found.tests["score"][name][0] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_profile_intervals_end_where_the_likelihood_has_fallen_by_chi_squared(classes):
+    """The others are fitted again beside each end, by scipy."""
+    x, y = planted(classes, 120, 3)
+    found = fitted(x, y, profile=("x1",), level=0.9).model.inference
+    fall = scipy.stats.chi2.ppf(0.9, 1) / 2
+    design = np.c_[(x - x.mean(axis=0)) / x.std(axis=0), np.ones(len(y))]
+    for j in range(classes - 1):
+        for end in (found.profile_low[1, j], found.profile_high[1, j]):
+
+            def loss(free, end=end, j=j):
+                theta = np.insert(free, 4 * j + 1, end * x.std(axis=0)[1]).reshape(-1, 4).T
+                z = np.c_[np.zeros(len(y)), design @ theta]
+                p = np.exp(z - scipy.special.logsumexp(z, axis=1, keepdims=True))
+                slope = (design.T @ (p - np.eye(classes)[y])[:, 1:]).T.ravel()
+                return -np.log(p[np.arange(len(y)), y]).sum(), np.delete(slope, 4 * j + 1)
+
+            best = scipy.optimize.minimize(
+                loss, np.zeros(4 * (classes - 1) - 1), jac=True, options={"gtol": 1e-9}
+            )
+            assert found.log_likelihood + best.fun == pytest.approx(fall, rel=1e-6)
+    assert np.isnan(found.profile_low[[0, 2, 3]]).all()
+    low, _ = found.interval
+    assert (np.abs(found.profile_low - low)[1] < 0.5 * found.std_error[1]).all()
+    again = inferences.of_arrays(inferences.to_arrays(found))
+    np.testing.assert_array_equal(again.profile_high, found.profile_high)
+    assert "profile_low" in again.columns()
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -87,3 +87,15 @@ def test_what_a_bootstrap_does_not_take(change, expected):
     config = configs.get_config()
     config.update_from_flattened_dict(change)
     assert any(expected in line for line in inference_settings.faults(config))
+
+
+@pytest.mark.parametrize("change", [{"cov_type": "HC0"}, {"cov_type": "", "profile": ("x0",)}])
+def test_profiles_need_a_likelihood(change):
+    config = configs.get_config()
+    config.inference.update({"profile": ("x0",), **change})
+    assert any("inference.profile" in line for line in inference_settings.faults(config))
+
+
+def test_a_profile_of_no_column_is_refused():
+    with pytest.raises(InputError, match=r"inference\.profile: expected some of 'x0', 'x1'.*Received: 'age'"):
+        fitted(*noisy_iris(), profile=("age",))

@@ -12,7 +12,7 @@ from tf_logreg.data.source import Source
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.exact import information
-from tf_logreg.fit import likelihood
+from tf_logreg.fit import likelihood, profile
 from tf_logreg.fit.full_batch import null_model, optimum
 from tf_logreg.fit.likelihood import Maximum, Rows
 from tf_logreg.fit.result import Fit, Status
@@ -50,6 +50,11 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
         raise InputError(
             f"inference.reference: expected {names[0]!r}, the first of two classes (data.positive_class "
             f"chooses the other). Received: {asked.reference!r}."
+        )
+    known = groups(dataset.source)
+    if unknown := [name for name in asked.profile if name not in known]:
+        raise InputError(
+            f"inference.profile: expected some of {describe(tuple(known))}. Received: {unknown[0]!r}."
         )
     if dataset.source.weight_exponent:
         raise InputError(
@@ -214,10 +219,31 @@ def _inference(
         null_rank=len(outputs) * columns.bias,
         error=float(np.sqrt(2 * max(found.gap, 0.0))),
     )
+    if asked.profile:
+        low, high = _profile(asked, rows, found, columns, dataset)
+        inference = dataclasses.replace(
+            inference, profile_low=unit[:, None] * low, profile_high=unit[:, None] * high
+        )
     if "wald" in asked.tests:
         wald = {name: inference.wald(at) for name, at in groups(dataset.source).items()}
         tests = {"wald": wald, **tests}
     return dataclasses.replace(inference, tests=tests)
+
+
+def _profile(
+    asked: ConfigDict, rows: Rows, found: Maximum, columns: information.Columns, dataset: Dataset
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends [q, J] of the profile-likelihood intervals that are asked for, in columns; NaN elsewhere."""
+    (q, outputs), by_name = found.theta.shape, groups(dataset.source)
+    low, high = np.full((2, q, outputs), np.nan)
+    if len(found.null):
+        log.warning("inference.profile: none where the rows do not determine all coefficients.")
+        return low, high
+    for name in asked.profile:
+        for i in by_name[name]:
+            for j in range(outputs):
+                low[i, j], high[i, j] = profile.ends(rows, found, columns, j * q + i, asked.level)
+    return low, high
 
 
 def _covariance(

@@ -36,6 +36,8 @@ def faults(config: ConfigDict) -> Iterator[str]:
             "inference.bootstrap: expected one model of all classes. Received: model.output='one_vs_rest': "
             "take 'softmax'."
         )
+    if asked.profile and not asked.cov_type:
+        yield "inference.cov_type: expected 'nonrobust' with inference.profile. Received: ''."
     if asked.cov_type:
         yield from _contradictions(config)
 
@@ -62,6 +64,11 @@ def _contradictions(config: ConfigDict) -> Iterator[str]:
         yield (
             "inference.tests: expected 'wald' alone with a robust inference.cov_type, as the others rest "
             f"on the likelihood. Received: {tuple(asked.tests)!r}, {asked.cov_type!r}."
+        )
+    if asked.profile and (asked.cov_type != "nonrobust" or asked.weights == "sampling"):
+        yield (
+            "inference.profile: expected () without inference.cov_type='nonrobust' and weights='frequency', "
+            f"as it rests on the likelihood. Received: {tuple(asked.profile)!r}."
         )
     if asked.weights == "sampling" and asked.cov_type == "nonrobust":
         yield (

@@ -14,6 +14,7 @@ _PLAIN = (
     "theta", "std_error", "correlation", "reference", "cov_type", "level", "is_sample", "num_rows",
     "log_likelihood", "null_log_likelihood", "rank", "null_rank", "error",
 )  # fmt: skip
+_PROFILE = ("profile_low", "profile_high")
 _TESTS = ("test", "test_of", "chi2", "df")
 
 
@@ -36,6 +37,8 @@ class Inference:
         log_likelihood, null_log_likelihood: at theta, and without features, nats, weighted.
         rank: number of coefficients that the rows determine. null_rank: of those of a model without features.
         error: by how many standard errors a coefficient may be off, since the optimum is only near.
+        profile_low, profile_high: [q, J] ends of profile-likelihood intervals, NaN where none was asked for;
+            None for none at all.
         tests: by name of the test ('wald', 'lr', 'score') and column: chi squared, degrees of freedom.
     """
 
@@ -55,6 +58,8 @@ class Inference:
     null_rank: int
     error: float
     tests: dict[str, dict[str, tuple[float, int]]] = dataclasses.field(default_factory=dict)
+    profile_low: np.ndarray | None = None
+    profile_high: np.ndarray | None = None
 
     @property
     def covariance(self) -> np.ndarray:
@@ -122,6 +127,7 @@ class Inference:
             "ci_low": low,
             "ci_high": high,
             "odds_ratio": odds,
+            **{name: getattr(self, name) for name in _PROFILE if self.profile_low is not None},
         }
 
     def statistics(self) -> dict[str, float | None]:
@@ -169,6 +175,7 @@ def to_arrays(found: Inference) -> dict[str, np.ndarray]:
         (name, column, *values) for name, columns in found.tests.items() for column, values in columns.items()
     ]
     arrays = {name: np.array(getattr(found, name)) for name in _PLAIN}
+    arrays |= {name: getattr(found, name) for name in _PROFILE if found.profile_low is not None}
     arrays |= {"outputs": np.array(found.outputs), "features": np.array(found.features)}
     for k, name in enumerate(_TESTS):
         arrays[name] = np.array([one[k] for one in tests])
@@ -182,4 +189,6 @@ def of_arrays(arrays: dict[str, np.ndarray]) -> Inference:
     for name, column, chi2, df in zip(*(arrays[name].tolist() for name in _TESTS), strict=True):
         tests.setdefault(name, {})[column] = (chi2, df)
     names = {name: tuple(arrays[name].tolist()) for name in ("outputs", "features")}
-    return Inference(**plain, **names, tests=tests)
+    return Inference(
+        **plain, **names, tests=tests, **{name: arrays[name] for name in _PROFILE if name in arrays}
+    )
