@@ -6,9 +6,15 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 import statsmodels.api as sm
-from fitted_errors import cancer, fitted, noisy_iris, planted, spector
+from fitted_errors import DEVICES, cancer, fitted, noisy_iris, planted, spector
 from problems import sparse_rows
 
+from tf_logreg import config as configs
+from tf_logreg.data import arrays
+from tf_logreg.data import dataset as make
+from tf_logreg.data.source import with_offset
+from tf_logreg.fit import learn
+from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
 from tf_logreg.model import inference as inferences
 from tf_logreg.model import summary
@@ -229,6 +235,30 @@ def test_separated_classes_have_no_errors_and_it_is_said():
     assert fit.status is Status.SEPARATED
     assert fit.model.inference is None
     assert fit.no_inference.startswith("no standard errors, as the fit is separated")
+
+
+def test_complete_separation_names_what_runs_off_first():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 4))
+    y = (x[:, 1] > 0).astype(int)
+    x[:, 1] += 2 * y - 1
+    assert "first of all 'x1'" in fitted(x, y).message
+    # Of a column that alone is separated nothing comes first.
+    assert "first of all" not in fitted(x[:, [1]], y).message
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_an_offset_that_explains_every_row_leaves_nothing_to_fit(l2):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 2)), rng.integers(0, 2, 50).astype(np.int32)
+    config = configs.get_config()
+    config.data.offset, config.l2 = "offset", l2
+    source = arrays.from_arrays(x, y, class_names=("a", "b"), extras={"offset": 2000.0 * (2 * y - 1)})
+    dataset = make.of_rows(with_offset(source, "offset", 1), {"train": np.arange(50)}, config, DEVICES)
+    fit = learn.learn(config, dataset, DEVICES, Monitor())
+    assert fit.status is Status.OPTIMAL
+    assert fit.relative_gap < 1e-6
+    np.testing.assert_array_equal(fit.model.kernel, 0)
 
 
 def test_an_inference_comes_back_from_its_file():

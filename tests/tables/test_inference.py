@@ -54,6 +54,17 @@ def test_levels_are_the_frequent_ones_from_the_most_frequent():
     assert kind_of(words, with_reference=True).reference == 0
 
 
+def test_without_a_bias_the_first_column_of_levels_keeps_all():
+    columns = {"a": ["u", "v"] * 50, "b": ["x"] * 30 + ["y"] * 70, "c": RNG.normal(size=100)}
+    found = schema_of(columns, with_reference=True, one_whole=True).columns
+    assert [found[0].kind.reference, found[1].kind.reference] == [-1, 1 - found[1].kind.levels.index("x")]
+    # What people name is kept.
+    named = schema_of(
+        columns, with_reference=True, one_whole=True, overrides={"a": parse("categorical:reference=u", "a")}
+    )
+    assert named.columns[0].kind.reference >= 0
+
+
 def test_a_missing_number_takes_the_weighted_mean_and_is_a_feature_where_that_is_frequent():
     x = np.where(np.arange(N) < 5, np.nan, np.arange(N, dtype=float))
     weight = RNG.uniform(size=N)

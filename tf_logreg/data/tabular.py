@@ -183,6 +183,7 @@ def rules_of(config: ConfigDict, columns: list[str]) -> inference.Rules:
         min_count=data.min_count,
         max_levels=data.max_levels,
         with_reference=data.coding == "reference" or (data.coding == "auto" and not penalised),
+        one_whole=data.coding == "auto" and not config.model.bias,
         overrides=overrides.overrides(data.columns.to_dict(), columns),
         crosses=overrides.crosses(data.crosses, columns),
         words=frozenset(

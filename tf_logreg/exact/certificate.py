@@ -245,7 +245,7 @@ def _failed(
     objective = float(total.loss + (l2 / 2 * np.square(w) + l1 * np.abs(w)).sum())
     rounding = float(_sums_rounding(problem, total, objective))
     gap = None
-    if problem.weak is not None and problem.weak.any():
+    if objective == 0 or (problem.weak is not None and problem.weak.any()):
         # There is an optimum, and no loss is below zero: a bound of use where the data are separable.
         gap, reason = objective + rounding, "the objective itself: F* is at least zero"
     return Certificate(objective, gap, rounding, None, reason, total.gradient + l2 * w, unclear, remedy)

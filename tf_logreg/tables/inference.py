@@ -35,6 +35,7 @@ class Rules:
         min_count: rows that a level, or a missing number, needs for a feature of its own.
         max_levels: most levels of a column.
         with_reference: whether the most frequent level has no feature, so that nothing is collinear.
+        one_whole: whether the first column of levels keeps all of them, in the place of a bias.
         overrides: by column. crosses: asked for.
         words: columns whose texts are words, also where all of them are dates.
     """
@@ -42,6 +43,7 @@ class Rules:
     min_count: int = 5
     max_levels: int = 2000
     with_reference: bool = False
+    one_whole: bool = False
     overrides: Mapping[str, Override] = dataclasses.field(default_factory=dict)
     crosses: tuple[AskedCross, ...] = ()
     words: frozenset[str] = frozenset()
@@ -78,9 +80,21 @@ def infer(table: pa.Table, y: np.ndarray, weight: np.ndarray, rules: Rules, labe
         seen = dataclasses.replace(seen_of(values), notes=tuple(notes))
         return Column(name, values.type, kind, seen, examples_of(values))
 
-    schema = Schema(tuple(machine.in_parallel(column, table.column_names)), label=label)
+    columns = list(machine.in_parallel(column, table.column_names))
+    if rules.one_whole:
+        _keep_one_whole(columns, rules)
+    schema = Schema(tuple(columns), label=label)
     crosses = tuple(_cross(schema, table, asked, rules) for asked in rules.crosses)
     return dataclasses.replace(schema, crosses=crosses)
+
+
+def _keep_one_whole(columns: list[Column], rules: Rules) -> None:
+    """Gives the first column with a reference that no one named a feature for that level too."""
+    for k, column in enumerate(columns):
+        override = rules.overrides.get(column.name)
+        if getattr(column.kind, "reference", -1) >= 0 and not (override and override.reference):
+            columns[k] = dataclasses.replace(column, kind=dataclasses.replace(column.kind, reference=-1))
+            return
 
 
 def _kind(values: Values, rules: Rules) -> tuple[kinds.Kind, list[str]]:

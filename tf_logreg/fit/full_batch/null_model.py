@@ -8,6 +8,8 @@ import scipy.optimize
 from tf_logreg.exact import host, sums
 from tf_logreg.fit.full_batch.certified import Certified
 
+_LEAST = 1e-8  # nats of a null model, in the unit of gaps
+
 
 def models(
     certified: Certified, class_weight_sum: np.ndarray, *, offset: bool
@@ -41,7 +43,8 @@ def models(
                     certified.problem(np.zeros(w[k].size), k),
                     certified.devices.gather,
                 )
-            null[k] = known[key]
+            # Of an offset that explains every row it is zero, and rounding above any share of it.
+            null[k] = max(known[key], _LEAST)
     return w.reshape(len(w), -1), null
 
 

@@ -32,6 +32,7 @@ from tf_logreg.names import describe, told_apart
 from tf_logreg.solvers import load as solvers
 
 LARGEST_PENALTY = 1e25
+_LEADS = 0.1  # of the largest coefficient that runs off, per deviation
 
 
 def method_name(name: str, *, l1: bool) -> str:
@@ -217,7 +218,13 @@ def _running_off(direction: np.ndarray, k: int, certified: Certified, dataset: D
     names = classes if len(certified.problems.l2) == 1 else ("the others", classes[k])
     features, names = separation.names(moved, told_apart(source.feature_names), names)
     which = "Running off" if all_of_them else "Running off, perhaps among others"
-    return f"{which}: {describe(features)}; classes {describe(names)}"
+    said = f"{which}: {describe(features)}; classes {describe(names)}"
+    # Where separation is complete all can run off. The fit says which of them do so first.
+    size = np.abs(direction[: len(certified.columns.scale)] / certified.columns.scale[:, None]).max(axis=1)
+    first = np.flatnonzero(size > _LEADS * size.max())
+    if len(features) == len(size) > len(first):
+        said += f", first of all {describe(tuple(np.array(told_apart(source.feature_names), object)[first]))}"
+    return said
 
 
 def _dependence(certified: Certified, dataset: Dataset) -> tuple[dict | None, str]:
