@@ -238,3 +238,18 @@ def test_refused_with_the_features(yesterday, tmp_path):
         trained(other, solver__prior=yesterday[0])
     with pytest.raises(InputError, match=r"solver\.prior: expected a finished run|cannot read"):
         trained(frame(1), solver__prior=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_replicates_are_pulled_towards_the_prior_too(classes):
+    x, y, weight = rows(classes)
+    prior, devices = of(classes), Devices(dtype="float64")
+    asked = {"inference__bootstrap": 30, "inference__weights": "sampling"}
+    fit, dataset, config = fitted(x, y, weight, prior, l2=0.05, **asked)
+    found = learn.with_bootstrap(config, dataset, devices, fit).model.bootstrap
+    for replicates, value in ((found.kernel, fit.model.kernel), (found.bias, fit.model.bias)):
+        assert (np.abs(replicates.mean(axis=0) - value) < replicates.std(axis=0)).all()
+    # What pulls with all its might leaves the prior itself.
+    fit, dataset, config = fitted(x, y, weight, prior, l2=1e9, **asked)
+    found = learn.with_bootstrap(config, dataset, devices, fit).model.bootstrap
+    np.testing.assert_allclose(found.kernel, np.tile(prior.kernel, (30, 1, 1)), rtol=1e-6)

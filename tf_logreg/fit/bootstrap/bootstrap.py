@@ -125,8 +125,9 @@ def bootstrap(task: Task, columns: moments.Affine, model: Model) -> Bootstrap:
     if not (found.shared or found.l1.any() or found.l2.any()):
         done &= np.isfinite(error)  # where coefficients run off, slopes end too
     beside = passes.beside(found.theta.reshape(-1, *start.shape), ends)
-    level = settings.inference.level
-    return _of(found, done, error, beside, columns, dataset.exponent, shift, problems.bias, level)
+    kept = _of(found, done, error, beside, columns, shift, problems.bias, settings.inference.level)
+    kernel = kept.kernel if task.prior is None else kept.kernel + task.prior
+    return dataclasses.replace(kept, kernel=np.ldexp(kernel, -dataset.exponent[:, None]))
 
 
 def _passes(task: Task, columns: moments.Affine, start: np.ndarray) -> Passes:
@@ -265,12 +266,11 @@ def _of(
     error: np.ndarray,
     beside: Beside,
     columns: moments.Affine,
-    exponent: np.ndarray,
     shift: np.ndarray,
     bias: bool,
     level: float,
 ) -> Bootstrap:
-    """What is kept, in raw units."""
+    """What is kept, in the units of the dataset, less the prior."""
     count, (q, m), p = len(done), found.start.shape, len(columns.shift)
     theta = found.theta.reshape(count, q, m)
     theta = theta - np.where(found.free[:, None], theta.mean(axis=2, keepdims=True), 0)
@@ -286,7 +286,7 @@ def _of(
         )  # fmt: skip
     return Bootstrap(
         level=level,
-        kernel=np.ldexp(kernel, -np.asarray(exponent)[:, None]),
+        kernel=kernel,
         bias=biases,
         log_loss=loss,
         roc_auc=_areas(beside.counts),
