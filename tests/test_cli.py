@@ -115,6 +115,8 @@ def test_versions_for_tensorflow_serving(command, tmp_path):
         (["--config=iris", "--version=1"], "--version: expected --mode=export beside it"),
         (["--mode=evaluate", "--version=1"], "--version: expected --mode=export beside it"),
         (["--config=iris", "--baseline=runs/a"], "--baseline: expected --mode=compare beside it"),
+        (["--config=iris", "--keep=id"], "--keep: expected --mode=predict beside it"),
+        (["--config=iris", "--topology=v5e:1x1"], "--topology: expected --mode=plan beside it"),
     ],
 )
 def test_bad_versions(command, tmp_path, given, message):

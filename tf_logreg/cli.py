@@ -18,6 +18,23 @@ from tf_logreg.errors import InputError, InterruptError, RunError
 # mistakes in flags or config fields are answered first.
 
 
+# By mode, flags that no other mode looks at.
+_OF_ONE_MODE = {
+    "export": ("version", "format"),
+    "compare": ("baseline",),
+    "predict": ("input", "output", "keep", "explain"),
+    "plan": (
+        "topology",
+        "price_per_hour",
+        "deadline_minutes",
+        "plan_rows",
+        "plan_features",
+        "plan_classes",
+        "plan_passes",
+    ),
+}
+
+
 def run(values: flags.FlagValues) -> None:
     """Runs the chosen mode and prints its result.
 
@@ -72,10 +89,12 @@ def _run_on_devices(values: flags.FlagValues) -> None:
 
 def _check_flags(values: flags.FlagValues) -> None:
     """InputError for flags that the mode needs and lacks, and those that need another beside them."""
-    own = {"version": ("export", None), "format": ("export", "saved_model"), "baseline": ("compare", "")}
-    for name, (mode, default) in own.items():
-        if values[name].value != default and values.mode != mode:
-            raise InputError(f"--{name}: expected --mode={mode} beside it. Received: --mode={values.mode}.")
+    for mode, names in _OF_ONE_MODE.items():
+        for name in names:
+            if values[name].present and values.mode != mode:
+                raise InputError(
+                    f"--{name}: expected --mode={mode} beside it. Received: --mode={values.mode}."
+                )
     if values.version is not None and values.format != "saved_model":
         raise InputError(
             "--version: expected --format=saved_model beside it. Received: "
