@@ -210,3 +210,19 @@ def test_no_bootstrap_without_an_optimum_and_of_too_many_coefficients(monkeypatc
         InputError, match=r"inference\.bootstrap: expected at most 3 coefficients\. Received: 4"
     ):
         fitted(x, y, settings())
+
+
+def test_hessians_of_all_replicates_fit_into_memory(monkeypatch):
+    monkeypatch.setattr(bootstrap, "_MATRICES", 1e12)
+    with pytest.raises(InputError, match=r"Hessians fit into memory, as rows are few\. Received: 8 of 4"):
+        fitted(*planted(2), settings())
+
+
+def test_replicates_without_any_row_are_not_done():
+    x, y = planted(2)
+    config = settings(l2=0.01, replicates=30)
+    config.data.group = "group"
+    found = fitted(x, y, config, group=np.arange(len(y)) % 2).model.bootstrap
+    empty = draws.times(7, np.array([0, 1]), np.arange(30)).sum(axis=1) == 0
+    assert empty.any()
+    np.testing.assert_array_equal(found.done, ~empty)

@@ -46,7 +46,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
         return
     method = optimum.method_name(settings.solver.name, l1=penalties.takes_l1(settings))
     inference.check(settings, dataset, devices)
-    bootstrap.check(settings, dataset)
+    bootstrap.check(settings, dataset, devices)
     optimum.penalty_factor(settings.penalty_factor, dataset.source.feature_names)
     memory.check(method, head, dataset, devices, bias=settings.model.bias)
     if settings.path.penalty:

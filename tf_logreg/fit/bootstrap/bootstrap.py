@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from tf_logreg import machine
 from tf_logreg.data import moments
 from tf_logreg.data.dataset import Dataset
+from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.exact import metric
 from tf_logreg.fit.bootstrap import steps
@@ -30,6 +31,7 @@ MOST_COEFFICIENTS = 2000
 _ROWS_TO_SHARE = 300  # a coefficient, from which replicates share the fit's Hessian
 _IN_FLOAT64 = 1e7  # rows times replicates times outputs, up to which passes are in float64
 _KEPT = 0.1  # of the memory for draws, a byte each
+_MATRICES = 3  # Hessians of each replicate, in memory at once
 _NEAR = 0.01  # of a standard error, from the optimum of a replicate
 _MOST_STEPS, _SHORTEST = 50, 2.0**-10
 _FEW_OPERATIONS, _MOST_OPERATIONS = 2e10, 1e11  # to bound the distances to the optima
@@ -70,7 +72,7 @@ class _Replicates:
         return found
 
 
-def check(settings: ConfigDict, dataset: Dataset) -> None:
+def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
     """Checks before a fit that its bootstrap can be had.
 
     Raises:
@@ -84,6 +86,13 @@ def check(settings: ConfigDict, dataset: Dataset) -> None:
     if size > MOST_COEFFICIENTS:
         raise InputError(
             f"inference.bootstrap: expected at most {MOST_COEFFICIENTS:,} coefficients. Received: {size:,}."
+        )
+    needed, free = 8.0 * _MATRICES * asked.bootstrap * size**2, devices.host_memory
+    if not _is_shared(len(dataset.train), size) and needed > free:
+        raise InputError(
+            "inference.bootstrap: expected replicates whose Hessians fit into memory, as rows are few. "
+            f"Received: {asked.bootstrap} of {size:,} coefficients, which take {needed / 2**30:.1f} GiB of "
+            f"{free / 2**30:.1f} GiB."
         )
     group = dataset.source.extras.get(settings.data.group)
     if settings.data.group and len(np.unique(np.asarray(group)[dataset.train])) < 2:
@@ -115,19 +124,24 @@ def bootstrap(task: Task, columns: moments.Affine, model: Model) -> Bootstrap:
             "give them one by one."
         )
     theta = np.tile(start.ravel(), (passes.count, 1))
-    shared = len(dataset.train) >= _ROWS_TO_SHARE * start.size
-    found = _Replicates(passes, l1, l2, start, free, shared, theta, first.weight, np.empty_like(theta))
-    found.gradient = _centred(first.gradient, found) / first.weight[:, None] + found.l2 * found.theta
+    shared, drawn = _is_shared(len(dataset.train), start.size), first.weight > 0
+    weight = np.where(drawn, first.weight, 1.0)
+    found = _Replicates(passes, l1, l2, start, free, shared, theta, weight, np.empty_like(theta))
+    found.gradient = _centred(first.gradient, found) / weight[:, None] + found.l2 * theta
     with machine.blas_threads(float(start.size) ** 3):  # matrices of R replicates are many small ones
-        done = _solve(found, first.loss)
-        residual = np.sqrt(first.square / np.maximum(first.weight, 1e-300))
-        error = _errors(found, residual, ends.longest)
+        done = _solve(found, first.loss, drawn)
+        error = _errors(found, np.sqrt(first.square / weight), ends.longest)
     if not (found.shared or found.l1.any() or found.l2.any()):
         done &= np.isfinite(error)  # where coefficients run off, slopes end too
     beside = passes.beside(found.theta.reshape(-1, *start.shape), ends)
     kept = _of(found, done, error, beside, columns, shift, problems.bias, settings.inference.level)
     kernel = kept.kernel if task.prior is None else kept.kernel + task.prior
     return dataclasses.replace(kept, kernel=np.ldexp(kernel, -dataset.exponent[:, None]))
+
+
+def _is_shared(num_rows: int, size: int) -> bool:
+    """Whether replicates of so many rows take the fit's Hessian."""
+    return num_rows >= _ROWS_TO_SHARE * size
 
 
 def _passes(task: Task, columns: moments.Affine, start: np.ndarray) -> Passes:
@@ -154,15 +168,15 @@ def _centred(gradient: np.ndarray, found: _Replicates) -> np.ndarray:
     return gradient.reshape(len(gradient), -1)
 
 
-def _solve(found: _Replicates, loss: np.ndarray) -> np.ndarray:
-    """Moves theta to the optima; whether each is near enough, [R]."""
+def _solve(found: _Replicates, loss: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Moves theta of those that have rows, `drawn` [R], to their optima; whether each is near, [R]."""
     count, num_rows = len(found.theta), len(found.passes.dataset.train)
     done, share, tried = np.zeros(count, bool), np.ones(count), found.theta.copy()
     target = _NEAR / np.sqrt(num_rows)
     merit, step = np.full(count, np.inf), np.zeros_like(found.theta)
     common = _common(found) if found.shared else None
     value = loss / found.weight + _penalties(found.theta, found)
-    active = np.flatnonzero(found.weight > 0)
+    active = np.flatnonzero(drawn)
     fresh = active  # whose slopes are at theta, and new
     for _ in range(_MOST_STEPS):
         if fresh.size:
@@ -234,20 +248,20 @@ def _errors(found: _Replicates, residual: np.ndarray, longest: float) -> np.ndar
     """
     count, (q, m) = len(found.theta), found.start.shape
     size, num_rows, theta = q * m, len(found.passes.dataset.train), found.theta.reshape(count, q, m)
-    off, there = np.full((count, size), np.inf), np.flatnonzero(found.weight > 0)
+    off = np.full((count, size), np.inf)
     if found.shared:
         some = min(num_rows, max(_SOME_ROWS * size, int(_FEW_OPERATIONS / (count * size**2))))
         if float(count) * some * size**2 > _MOST_OPERATIONS:
             return np.full(count, np.inf)
         matrix, apart, longest = found.passes.curvature(found.start, theta, max(1, num_rows // some))
-        matrix = found.matrices(matrix[there], found.weight[there])
+        matrix = found.matrices(matrix, found.weight)
     else:
-        matrix, apart = _own(found, there), np.zeros(count)
+        matrix, apart = _own(found, np.arange(count)), np.zeros(count)
     v = steps.subgradients(found.theta, found.gradient, found.l1)
     # Columns have deviation one. Errors of logits have random signs.
     reach = np.abs(theta).max(axis=2).sum(axis=1)
     doubt = np.finfo(found.passes.dtype).eps * (_SUMS * residual + 2 * reach / np.sqrt(num_rows))
-    for r, own in zip(there, matrix, strict=True):
+    for r, own in enumerate(matrix):
         norms = metric.dense(own, np.ones(q), m)
         if norms is None:
             continue
