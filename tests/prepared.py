@@ -147,6 +147,7 @@ def _serve(source: socket.socket) -> None:
 
 def _run(job: dict, output: int, errors: int) -> None:
     """The program, in this process."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may have been started by nohup
     nothing = os.open(os.devnull, os.O_RDONLY)
     for theirs, ours in ((nothing, 0), (output, 1), (errors, 2)):
         os.dup2(theirs, ours)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import prepared
 import pytest
 
 from tf_logreg import signals
@@ -163,6 +164,7 @@ def test_in_a_users_own_program_his_handlers_come_back_and_hear_what_nobody_aske
 JOB = (
     "--config=synthetic", "--config.data.args.num_rows=2000", "--config.minibatch.batch_size=20",
     "--config.minibatch.epochs=30", "--config.minibatch.steps_per_loop=50", "--config.checkpoint.every_steps=500",
+    "--noreport",
 )  # fmt: skip
 
 # Sends itself the signals argv[2], each at the stage argv[1] (of the second, some 0.2 s later).
@@ -214,16 +216,15 @@ program.main()
 
 
 def at_stage(stage, *numbers, workdir):
-    process = start(
-        AT_STAGE, stage, ",".join(str(int(number)) for number in numbers), f"--workdir={workdir}", *JOB
-    )
+    given = (stage, ",".join(str(int(number)) for number in numbers), f"--workdir={workdir}", *JOB)
+    process = start(AT_STAGE, *given) if stage == "import" else prepared.Process(["-c", AT_STAGE, *given])
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
 def kernel_of(workdir):
     """The coefficients of the same command, gone on to its end."""
-    process = start("from tf_logreg.__main__ import main; main()", f"--workdir={workdir}", *JOB)
+    process = prepared.Process(["run.py", f"--workdir={workdir}", *JOB])
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     with np.load(workdir / "coefficients.npz") as arrays:
