@@ -1,6 +1,6 @@
 """A set of ImageNet's form: resized, kept on the disk, trained on by batches from there; whole, and killed.
 
-    python benchmarks/images.py --folder=/tmp/images
+    python benchmarks/images.py --folder=images
 
 Makes JPEGs of any size, up to 500 x 375, cut from scikit-learn's two photographs in other colours for each
 class, and prepares them through TensorFlow Datasets. Then the command line runs twice, with no memory for

@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from tf_logreg import cli
+from tf_logreg import commands
 from tf_logreg.data.arrays import from_arrays
 from tf_logreg.devices.devices import Devices
 from tf_logreg.devices.hardware import Hardware
@@ -129,7 +129,7 @@ def test_the_block():
 def test_what_is_wrong_is_in_the_block_and_in_the_files(tmp_path, given, line, fault):
     team = types.SimpleNamespace(is_chief=True, from_chief=lambda function: function())
     with pytest.raises(RunError) as error:
-        cli._show_selftest(found(**given), str(tmp_path / "out"), team)
+        commands.show_selftest(found(**given), str(tmp_path / "out"), team)
     assert line in str(error.value)
     assert fault in str(error.value).splitlines()[-1]
     assert line in (tmp_path / "out" / "selftest.txt").read_text()

@@ -15,7 +15,7 @@ from tf_logreg.data.arrays import from_arrays
 from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.errors import InputError
 from tf_logreg.model import summary
-from tf_logreg.results import record
+from tf_logreg.results import record_faults
 from tf_logreg.tables.table import Table, plain
 
 PETS = {
@@ -34,7 +34,7 @@ def train(frame=PETS, **fields):
 
 def test_a_level_has_the_metrics_of_its_rows():
     model = train(data__test_fraction=0.5, evaluate__slices=("ears", "indoor"))
-    assert record.faults(json.loads(json.dumps(model.result))) == []
+    assert record_faults.faults(json.loads(json.dumps(model.result))) == []
     assert "slices" not in model.result["metrics"]["train"]
     test = model.result["metrics"]["test"]
     for column in ("ears", "indoor"):

@@ -11,7 +11,7 @@ import tf_logreg
 from tf_logreg import config as configs
 from tf_logreg.data import cats_and_dogs
 from tf_logreg.errors import InputError
-from tf_logreg.results import metrics, record
+from tf_logreg.results import metrics, record_faults
 
 PETS = {
     name: list(column)
@@ -47,7 +47,7 @@ def train(workdir="", label="animal", frame=PETS, **fields):
 def test_chosen_on_validation_rows(fields):
     model = train(**fields)
     found = model.result["threshold"]
-    assert record.faults(json.loads(json.dumps(model.result))) == []
+    assert record_faults.faults(json.loads(json.dumps(model.result))) == []
     assert found["value"] == model.threshold
     assert found["chosen_on"] == "validation"
     validation = model.result["metrics"]["validation"]

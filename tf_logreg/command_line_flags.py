@@ -56,6 +56,26 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "With --mode=export, what the model is written as: export/, or a file model.* in the work directory.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "report",
+        True,
+        "With --mode=train, write report.html too: the run as a page to read and to hand on.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "baseline", "", "With --mode=compare, the directory of the run to compare with.", flag_values=values
+    )
+    flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
+    flags.DEFINE_bool(
+        "overwrite", False, "Replace the run of ours in --workdir, an unfinished one too.", flag_values=values
+    )
+    _define_table(values)
+    _define_devices(values)
+    _define_plan(values)
+
+
+def _define_table(values: flags.FlagValues) -> None:
+    """Flags of tables: what is read and written, and the columns."""
     flags.DEFINE_string(
         "data",
         "",
@@ -64,12 +84,6 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     )
     flags.DEFINE_string(
         "label", "", "The column to predict, short for --config.data.label=...", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "report",
-        True,
-        "With --mode=train, write report.html too: the run as a page to read and to hand on.",
-        flag_values=values,
     )
     flags.DEFINE_string("input", "", "With --mode=predict, the table to score.", flag_values=values)
     flags.DEFINE_string(
@@ -85,10 +99,10 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         lower_bound=0,
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "baseline", "", "With --mode=compare, the directory of the run to compare with.", flag_values=values
-    )
-    flags.DEFINE_string("workdir", "", "Directory for the run's files.", flag_values=values)
+
+
+def _define_devices(values: flags.FlagValues) -> None:
+    """Flags of where a run computes, and how."""
     flags.DEFINE_enum(
         "distribution_strategy",
         "auto",
@@ -149,6 +163,10 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "Training rows within this share of device memory are placed there once; more are streamed.",
         flag_values=values,
     )
+
+
+def _define_plan(values: flags.FlagValues) -> None:
+    """Flags of --mode=plan."""
     flags.DEFINE_list(
         "topology",
         ["v5e:2x4"],
@@ -174,9 +192,6 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         flags.DEFINE_integer(f"plan_{name}", 0, text, flag_values=values)
     flags.DEFINE_integer(
         "plan_passes", 0, "Passes of a solve that --mode=plan plans for; 0 measures them.", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "overwrite", False, "Replace the run of ours in --workdir, an unfinished one too.", flag_values=values
     )
 
 

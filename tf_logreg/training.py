@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable, Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from tf_logreg import artefacts, decision, outcome, priors, storage
 from tf_logreg import config as configs
-from tf_logreg import decision, outcome, priors, storage
 from tf_logreg.data import dataset as datasets
 from tf_logreg.data import digest, encoders, identity
 from tf_logreg.data.dataset import Dataset
@@ -21,18 +20,14 @@ from tf_logreg.devices.choices import DTYPES
 from tf_logreg.devices.devices import Devices, devices_of
 from tf_logreg.devices.strategies import check_surroundings
 from tf_logreg.errors import InputError, InterruptError
-from tf_logreg.export import saved_model
 from tf_logreg.fit import learn, progress, refit
 from tf_logreg.fit.checkpoint import Checkpoints
 from tf_logreg.fit.monitor import Monitor
-from tf_logreg.fit.result import Fit
-from tf_logreg.model import bootstrap, coefficients, inference
+from tf_logreg.model import coefficients
 from tf_logreg.model import head as heads
 from tf_logreg.model.model import Model
-from tf_logreg.results import coefficients_csv, events, measurement
-from tf_logreg.results import path as path_files
+from tf_logreg.results import events, measurement
 from tf_logreg.results import workdir as directory
-from tf_logreg.tables import schema_file
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +166,7 @@ def run(
         saved = dataclasses.replace(saved, model=outcome.with_rows(saved.model, saved_rows))
 
         # Only the chief writes; when its disk fails, all workers raise the error.
-        devices.from_chief(lambda: _write_artefacts(run, saved, metrics, arrays))
+        devices.from_chief(lambda: artefacts.write(run, saved, metrics, arrays))
         clock.lap("export")
         found = outcome.record_of(
             saved, saved_rows, devices, metrics, clock.seconds, measured, began, distance
@@ -300,30 +295,3 @@ def _measure(
     return measurement.evaluate_model(
         options, model.in_units(dataset.exponent), dataset.source, rows, devices
     )
-
-
-def _write_artefacts(run: storage.Folder, fit: Fit, metrics: dict, arrays: dict) -> None:
-    """Writes everything but `result.json`, which is written last and marks the run as finished."""
-    model = fit.model
-    with events.recorder(run) as note:
-        for role, values in metrics.items():
-            for name in ("log_loss", "accuracy"):
-                if values[name] is not None:
-                    note(f"{role}/{name}", values[name], fit.trained.iterations)
-    if model.takes_dense:
-        run.write_with("model.keras", model.to_keras().save)
-    else:
-        log.info("model.keras takes dense rows: it is left out with %d features.", len(model.kernel))
-    coefficients.write(run, model)
-    coefficients_csv.write(run, model)
-    if model.inference is not None:
-        run.write_arrays(inference.NAME, inference.to_arrays(model.inference))
-    if model.bootstrap is not None:
-        run.write_arrays(bootstrap.NAME, bootstrap.to_arrays(model.bootstrap))
-    if model.schema is not None:
-        run.write_json(schema_file.NAME, schema_file.to_json(model.schema))
-    history = np.array(fit.trained.history, float).reshape(-1, 2)
-    run.write_arrays("metrics.npz", arrays | {"history": history})
-    if fit.path is not None:
-        path_files.write(run, fit.path, model)
-    run.publish("export", model.export, saved_model.MARKER)

@@ -15,7 +15,7 @@ from tf_logreg.data.sparse_arrays import from_sparse
 from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit import learn
-from tf_logreg.fit.bootstrap import bootstrap, draws, passes
+from tf_logreg.fit.bootstrap import bootstrap, draws, row_terms
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.model import bootstrap as records
 
@@ -104,7 +104,7 @@ def test_series_and_memory_change_nothing(monkeypatch):
     monkeypatch.setattr(bootstrap, "_IN_FLOAT64", 0)
     found = []
     for series, kept in ((0.1, 0.1), (0.0, 0.0)):
-        monkeypatch.setattr(passes, "_SERIES", series)
+        monkeypatch.setattr(row_terms, "_SERIES", series)
         monkeypatch.setattr(bootstrap, "_KEPT", kept)
         found.append(fitted(x, y, settings()).model.bootstrap)
     np.testing.assert_allclose(found[0].kernel, found[1].kernel, rtol=1e-5)

@@ -20,7 +20,7 @@ from tf_logreg.devices.devices import Devices
 from tf_logreg.errors import InputError
 from tf_logreg.fit import learn
 from tf_logreg.fit.monitor import Monitor
-from tf_logreg.results import record
+from tf_logreg.results import record_faults
 
 P = 5
 
@@ -189,7 +189,7 @@ def test_features_are_matched_by_name(yesterday, caplog):
     ]
     np.testing.assert_allclose(model.kernel[:, 0], expected, atol=1e-6)
     assert model.result["prior"] == {"workdir": workdir, "matched": 4, "left_out": 1}
-    assert record.faults(json.loads(json.dumps(model.result))) == []
+    assert record_faults.faults(json.loads(json.dumps(model.result))) == []
     assert "1 of 5 features are not in" in caplog.text
     assert "1 of its features are not here" in caplog.text
 

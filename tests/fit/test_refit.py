@@ -12,7 +12,7 @@ from tf_logreg import config as configs
 from tf_logreg.data import cats_and_dogs
 from tf_logreg.errors import InputError
 from tf_logreg.modes import evaluate
-from tf_logreg.results import record
+from tf_logreg.results import record_faults
 from tf_logreg.tables import schema_file
 
 PETS = {
@@ -46,7 +46,7 @@ def of_all_rows(first, tmp_path, frame=PETS, label="animal", **fields):
 def test_saved_is_the_fit_to_all_rows_and_measured_the_other(tmp_path):
     saved, first = train(l2=0.01, data__refit="all"), train(l2=0.01)
     result = saved.result
-    assert record.faults(json.loads(json.dumps(result))) == []
+    assert record_faults.faults(json.loads(json.dumps(result))) == []
     assert result["metrics"] == first.result["metrics"]
     assert (result["num_rows"], result["measured"]["num_rows"]) == (480, 384)
     for name in ("objective", "certified_gap", "status", "l2", "C"):

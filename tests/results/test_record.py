@@ -12,7 +12,7 @@ import pytest
 
 from tf_logreg.fit.path import path as paths
 from tf_logreg.results import path as path_files
-from tf_logreg.results import record
+from tf_logreg.results import record, record_faults
 
 DESIGN = (Path(__file__).parents[2] / "docs" / "design.md").read_text()
 TABLES = {
@@ -50,13 +50,13 @@ def path():
 
 
 def test_a_run_writes_the_fields_with_their_types(written):
-    assert record.faults(written) == []
+    assert record_faults.faults(written) == []
     assert list(written) == [field.name for field in dataclasses.fields(record.Result)]
 
 
 def test_a_path_and_dependent_columns_have_their_fields(written, path):
     written |= {"path": path, "dependence": {"rank": 2, "columns": 3, "features": ["a", "b"]}}
-    assert record.faults(json.loads(json.dumps(written, allow_nan=False))) == []
+    assert record_faults.faults(json.loads(json.dumps(written, allow_nan=False))) == []
 
 
 def test_what_is_written_is_what_was_given(written):
@@ -102,7 +102,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_other_types_are_named(written, name):
-    found = record.faults({**written, name: WRONG[name]})
+    found = record_faults.faults({**written, name: WRONG[name]})
     assert found
     assert all(re.split(r"[.\[]", fault)[0] == name for fault in found)
 
@@ -110,7 +110,7 @@ def test_other_types_are_named(written, name):
 def test_faults_have_their_place(written, path):
     written["metrics"]["train"]["roc_auc"] = "good"
     written["path"] = {**path, "scores": [[1.0, None], [1.0, "x"]], "colour": "red"}
-    assert record.faults(written) == ["path.scores[1][1]", "path.colour", "metrics.train.roc_auc"]
+    assert record_faults.faults(written) == ["path.scores[1][1]", "path.colour", "metrics.train.roc_auc"]
 
 
 def test_of_an_older_version_only_what_is_printed_is_demanded(written):
@@ -118,15 +118,15 @@ def test_of_an_older_version_only_what_is_printed_is_demanded(written):
     older |= {"certificate": None, "time": 3.0}
     for numbers in older["metrics"].values():
         del numbers["pr_auc"], numbers["per_class"]
-    assert record.faults(older, older=True) == []
+    assert record_faults.faults(older, older=True) == []
     del older["start"], older["measured"]
-    assert record.faults(older, older=True) == []
-    assert record.faults({**older, "start": {"workdir": "a"}}, older=True) == [
+    assert record_faults.faults(older, older=True) == []
+    assert record_faults.faults({**older, "start": {"workdir": "a"}}, older=True) == [
         "start.objective",
         "start.metrics",
     ]
     del older["metrics"]["test"]["log_loss"], older["message"]
-    assert sorted(record.faults(older, older=True)) == ["message", "metrics.test.log_loss"]
+    assert sorted(record_faults.faults(older, older=True)) == ["message", "metrics.test.log_loss"]
 
 
 def rows(heading):

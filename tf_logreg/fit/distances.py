@@ -7,7 +7,7 @@ import scipy.sparse
 
 from tf_logreg.data import host_rows, moments
 from tf_logreg.data.dataset import Dataset
-from tf_logreg.exact import distance
+from tf_logreg.exact import distance, slope
 from tf_logreg.exact.distance import Distance
 from tf_logreg.fit.full_batch import optimum
 from tf_logreg.fit.full_batch.certified import Certified
@@ -116,7 +116,7 @@ def of_model(task: Task, columns: moments.Affine, model: Model, gradient: np.nda
         found = [distance.Distance(problem, reason=every) for problem in problems]
         return Distances(found, model, columns.scale, dataset.exponent)
     if every == 1 or gradient is None or len(problems) > 1 or task.has_offset:
-        slopes = distance.slopes(certified.blocks(which), problems, devices.gather)
+        slopes = slope.slopes(certified.blocks(which), problems, devices.gather)
     else:
         slopes = [_slope(certified, w, gradient, dataset.all_moments)]
     some = dataclasses.replace(certified, rows=certified.rows[::every])
@@ -126,7 +126,7 @@ def of_model(task: Task, columns: moments.Affine, model: Model, gradient: np.nda
     return Distances(found, model, columns.scale, dataset.exponent)
 
 
-def _slope(certified: Certified, w: np.ndarray, gradient: np.ndarray, scan: moments.Scan) -> distance.Slope:
+def _slope(certified: Certified, w: np.ndarray, gradient: np.ndarray, scan: moments.Scan) -> slope.Slope:
     """The slope of one problem by the gradient of its certificate and the moments of its rows."""
     (problem,), (given,), p = certified.as_read(w), certified.as_given(w), len(scan.mean)
     centred = gradient.copy()
@@ -137,5 +137,5 @@ def _slope(certified: Certified, w: np.ndarray, gradient: np.ndarray, scan: mome
     more = np.sqrt(problem.class_weight.max() * scan.class_weight_sum.sum() / share)
     size = np.append(2 * more * np.hypot(scan.mean, scan.deviation), [1.0] * problem.has_bias)
     reach = size @ np.abs(problem.w).max(axis=1)
-    doubt = np.finfo(np.float64).eps * size * (distance.SUMS + distance.LOGITS * reach)
-    return distance.Slope(centred, np.tile(doubt[:, None], problem.w.shape[1]), float(share))
+    doubt = np.finfo(np.float64).eps * size * (slope.SUMS + slope.LOGITS * reach)
+    return slope.Slope(centred, np.tile(doubt[:, None], problem.w.shape[1]), float(share))

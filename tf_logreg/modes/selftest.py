@@ -197,11 +197,16 @@ def _minibatches(devices: Devices, limits: Limits) -> list[Pass]:
     limit = limits.seconds(mine * p * pass_times.BYTES[devices.dtype], mine * operations, exact=True)
     found = []
     for kind in ("streamed", "resident"):
-        step = functools.cache(lambda kind=kind: _training(devices, source, kind, _ADAM, batch_size=batch)[1])
-        done = itertools.count(0, _STEPS)
         program = Pass(f"step, {kind}", (batch, p, m), compiled=True, limit=limit)
-        found.append(pass_times.timed(program, lambda: step()(next(done), _STEPS), runs=_STEPS))  # noqa: B023
+        found.append(pass_times.timed(program, _steps(devices, source, kind, batch), runs=_STEPS))
     return found
+
+
+def _steps(devices: Devices, source: Source, kind: str, batch: int) -> Callable[[], float]:
+    """A function that makes the next steps of a training, which is built in its first call."""
+    training = functools.cache(lambda: _training(devices, source, kind, _ADAM, batch_size=batch)[1])
+    done = itertools.count(0, _STEPS)
+    return lambda: training()(next(done), _STEPS)
 
 
 def _passes(devices: Devices, limits: Limits) -> list[Pass]:

@@ -43,22 +43,15 @@ _SIZE = (4.2, 3.1)  # inches: on a telephone letters stay legible, and two pictu
 def roc(false_positive: np.ndarray, true_positive: np.ndarray) -> str:
     """The ROC curve through points [n] of rates."""
     with matplotlib.rc_context(_STYLE):
-        figure, axis = _square()
-        axis.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", linewidth=1)
-        axis.plot(false_positive, true_positive, color=_FIRST)
-        axis.set_xlabel("false positive rate")
-        axis.set_ylabel("true positive rate (recall)")
+        figure = _shares(false_positive, true_positive, "false positive rate", "true positive rate (recall)")
         return element(figure, "roc")
 
 
 def precision_recall(recall: np.ndarray, precision: np.ndarray, share: float) -> str:
     """The precision-recall curve through points [n]; `share` is the precision of guessing."""
     with matplotlib.rc_context(_STYLE):
-        figure, axis = _square()
-        axis.axhline(share, color=_FAINT, linestyle="--", linewidth=1)
-        axis.plot(recall[1:], precision[1:], color=_FIRST)  # of no rows there is no precision
-        axis.set_xlabel("recall")
-        axis.set_ylabel("precision")
+        # Of no rows there is no precision.
+        figure = _shares(recall[1:], precision[1:], "recall", "precision", guessing=(share, share))
         return element(figure, "precision-recall")
 
 
@@ -112,12 +105,8 @@ def scores(share: np.ndarray, names: tuple[str, str]) -> str:
 def gains(depth: np.ndarray, captured: np.ndarray) -> str:
     """Share of the positive class among the rows of the highest scores, by the share of rows taken."""
     with matplotlib.rc_context(_STYLE):
-        figure, axis = _square()
-        axis.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", linewidth=1)
-        axis.plot(depth, captured, color=_FIRST)
-        axis.set_xlabel("share of rows, the highest scores first")
-        axis.set_ylabel("share of the positive class found")
-        return element(figure, "gains")
+        what = "share of rows, the highest scores first", "share of the positive class found"
+        return element(_shares(depth, captured, *what), "gains")
 
 
 def effects(names: list[str], effect: np.ndarray, interval: np.ndarray | None) -> str:
@@ -203,9 +192,16 @@ def element(figure: Figure, name: str) -> str:
     return re.sub(r'( id="|url\(#|href="#)([^)"]+)', lambda one: f"{one[1]}{name}-{one[2]}", drawn)
 
 
-def _square():
+def _shares(
+    x: np.ndarray, y: np.ndarray, across: str, up: str, guessing: tuple[float, float] = (0, 1)
+) -> Figure:
+    """A curve of shares [n] by shares [n], beside what guessing gives, from the left to the right, dashed."""
     figure = Figure(figsize=_SIZE, layout="constrained")
     axis = figure.subplots()
     axis.set_xlim(-0.02, 1.02)
     axis.set_ylim(-0.02, 1.02)
-    return figure, axis
+    axis.plot([0, 1], guessing, color=_FAINT, linestyle="--", linewidth=1)
+    axis.plot(x, y, color=_FIRST)
+    axis.set_xlabel(across)
+    axis.set_ylabel(up)
+    return figure

@@ -17,13 +17,10 @@ from tf_logreg.data.moments import Affine
 from tf_logreg.data.source import Batch
 from tf_logreg.devices.devices import Devices
 from tf_logreg.exact import sums
-from tf_logreg.fit.bootstrap import draws
+from tf_logreg.fit.bootstrap import draws, row_terms
 from tf_logreg.objective import host_losses
 
 _ELEMENTS = 2**18  # numbers of a block's arrays
-BINS = 512  # of logits, for areas under the curve
-_SMALL = 2**15  # numbers of arrays that malloc keeps
-_SERIES = 0.1  # a move of a logit up to which four terms of a series are as good as float32
 
 
 class Slopes(NamedTuple):
@@ -117,12 +114,12 @@ class Passes:
                 own.max(initial=0.0),
                 length,
             ]
-            loss, error = _losses(z, rows.y)
+            loss, error = row_terms.losses_and_errors(z, rows.y)
             times, found = self._times(rows, np.arange(self.count)), np.empty((self.count, 3 + q * m))
             terms = (rows.weight * error[0]).T[:, None, :] * rows.x[:, :, None]
             plain = rows.weight * np.stack([np.ones_like(loss[0]), loss[0], np.square(error[0]).max(axis=0)])
             whole = np.column_stack([*plain, terms.reshape(len(rows.y), q * m)])
-            for some in _few(self.count, len(rows.y)):
+            for some in row_terms.slices(self.count, len(rows.y)):
                 found[some] = np.dot(times[some].astype(self.dtype), whole)
             return found, ends
 
@@ -143,9 +140,9 @@ class Passes:
             rows = self._rows(batch)
             times, near = self._times(rows, which), self._near(rows)
             lost, gradient = np.zeros(k), np.empty((k, m, q), self.dtype)
-            for some in _few(k, m * len(rows.y)):
+            for some in row_terms.slices(k, m * len(rows.y)):
                 z = self._moves(rows, near, theta[some])
-                losses, error = _of_moves(z, near, rows.y, loss=loss, error=True)
+                losses, error = row_terms.of_moves(z, near, rows.y, loss=loss, error=True)
                 weight = np.multiply(times[some], rows.weight, dtype=self.dtype)
                 if loss:
                     lost[some] = np.einsum("kb,kb->k", weight, losses)
@@ -171,7 +168,7 @@ class Passes:
             if which is not None:
                 weight = self._times(rows, which) * weight
             p = host_losses.sigmoid_curvature(z) if m == 1 else host_losses.softmax(z)
-            return np.stack([_hessian(rows.x, *each) for each in zip(weight, p, strict=True)])
+            return np.stack([row_terms.hessian(rows.x, *each) for each in zip(weight, p, strict=True)])
 
         found = np.zeros((k, q * m, q * m))
         for part in exact._each(part_of):
@@ -196,7 +193,7 @@ class Passes:
             rows = self._rows(batch)
             z = self._logits(rows, theta[None])
             p = host_losses.sigmoid_curvature(z) if m == 1 else host_losses.softmax(z)
-            pairs = _pairs(rows.x, p[0], upper)
+            pairs = row_terms.pairs(rows.x, p[0], upper)
             times = draws.times(self.seed, rows.key, np.arange(self.count)) * rows.weight
             moved = np.dot(move, rows.x.T).reshape(-1, m, len(rows.y))
             apart = np.abs(moved[:, 0]) if m == 1 else moved.max(axis=1) - moved.min(axis=1)
@@ -219,19 +216,20 @@ class Passes:
     def beside(self, theta: np.ndarray, ends: Ends) -> Beside:
         """How models theta [R, q, m] do on the rows that they have not seen."""
         (k, _, m), which = theta.shape, np.arange(len(theta))
-        shape, unit = (k, 2 if m == 1 else 0, BINS), BINS / max(ends.high - ends.low, 1e-30)
+        bins = row_terms.BINS
+        shape, unit = (k, 2 if m == 1 else 0, bins), bins / max(ends.high - ends.low, 1e-30)
 
         def part_of(batch: Batch) -> tuple:
             rows = self._rows(batch)
             absent, near = self._times(rows, which) == 0, self._near(rows)
             absent &= rows.own > 0
             weight, lost, counts = np.dot(absent, rows.own), np.zeros(k), np.zeros(shape)
-            for some in _few(k, m * len(rows.y)):
+            for some in row_terms.slices(k, m * len(rows.y)):
                 z = self._moves(rows, near, theta[some])
                 if m == 1:
                     logit = z[:, 0] + (0 if near is None else near[0])
-                    counts[some] = _counts(logit, rows.y, absent[some], ends.low, unit)
-                losses, _ = _of_moves(z, near, rows.y, loss=True, error=False)
+                    counts[some] = row_terms.counts(logit, rows.y, absent[some], ends.low, unit)
+                losses, _ = row_terms.of_moves(z, near, rows.y, loss=True, error=False)
                 losses *= rows.own
                 lost[some] = np.einsum("kb,kb->k", absent[some], losses)
             return weight, lost, counts
@@ -291,7 +289,7 @@ class Passes:
         z = self._logits(rows, self.start[None]).astype(np.float64)
         logit = z[0, 0].copy()
         p = 1 / (1 + np.exp(-logit))
-        loss, error = _losses(z, rows.y)
+        loss, error = row_terms.losses_and_errors(z, rows.y)
         slope = p * (1 - p)
         terms = logit, loss[0], error[0, 0], slope, slope * (1 - 2 * p) / 2, slope * (1 - 6 * slope) / 6
         return [term.astype(self.dtype) for term in terms]
@@ -299,83 +297,3 @@ class Passes:
     def _moves(self, rows: Rows, near: list[np.ndarray] | None, theta: np.ndarray) -> np.ndarray:
         """Logits at theta [k, q, m], [k, m, B]; less the fit's where there are series."""
         return self._logits(rows, theta) if near is None else self._products(rows, theta - self.start)
-
-
-def _of_moves(
-    z: np.ndarray, near: list[np.ndarray] | None, y: np.ndarray, *, loss: bool, error: bool
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Losses [k, B] in nats and p - e_y [k, m, B], or None where not asked for, of `_moves` [k, m, B]."""
-    if near is None:
-        return _losses(z, y)
-    z = z[:, 0]
-    errors = _series(z, *near[2:]) if error else None
-    losses = _series(z, near[1], near[2], near[3] / 2, near[4] / 3, near[5] / 4) if loss else None
-    far = np.flatnonzero(np.abs(z) > _SERIES)
-    if far.size:
-        row = far % len(y)
-        exact = _losses((near[0][row] + z.ravel()[far])[:, None, None], y[row][:, None])
-        if error:
-            errors.ravel()[far] = exact[1][:, 0, 0]
-        if loss:
-            losses.ravel()[far] = exact[0][:, 0]
-    return losses, errors[:, None] if error else None
-
-
-def _few(count: int, numbers: int) -> Iterator[slice]:
-    """Slices of replicates, of so many numbers each, whose arrays stay small: large ones are new memory."""
-    size = max(1, _SMALL // numbers)
-    return (slice(a, a + size) for a in range(0, count, size))
-
-
-def _counts(z: np.ndarray, y: np.ndarray, kept: np.ndarray, low: float, unit: float) -> np.ndarray:
-    """How many of the kept rows [k, B] of either class have logits z [k, B] in each bin: [k, 2, BINS]."""
-    z -= z.dtype.type(low)
-    z *= z.dtype.type(unit)
-    place = np.clip(z, 0, BINS - 1, out=z).astype(np.int32)
-    place += (2 * BINS * np.arange(len(z))[:, None]).astype(np.int32)
-    place += (BINS * y).astype(np.int32)
-    found = np.bincount(np.compress(kept.ravel(), place.ravel()), minlength=2 * BINS * len(z))
-    return found.reshape(-1, 2, BINS)
-
-
-def _series(move: np.ndarray, *terms: np.ndarray) -> np.ndarray:
-    """terms[0] + terms[1] move + terms[2] move^2 + ..., [k, B], of terms [B]."""
-    found = move * terms[-1]
-    for term in terms[-2:0:-1]:
-        found += term
-        found *= move
-    found += terms[0]
-    return found
-
-
-def _losses(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Losses [k, B] and p - e_y [k, m, B] of logits z [k, m, B], which are overwritten; y [B] or [k, B]."""
-    if z.shape[1] > 1:
-        return host_losses.softmax_loss_and_error(z, y)
-    loss, error = host_losses.sigmoid_loss_and_error(z[:, 0], (1 - 2 * y).astype(z.dtype))
-    return loss, error[:, None]
-
-
-def _hessian(x: np.ndarray, weight: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """[q m, q m] of rows x [B, q]; p [m, B] is p (1 - p) of a sigmoid."""
-    q, m = x.shape[1], len(p)
-    if m == 1:
-        rows = x * np.sqrt(weight * p[0])[:, None]
-        return np.dot(rows.T, rows)
-    found = np.empty((q, m, q, m))
-    for a in range(m):
-        for b in range(a + 1):
-            by = weight * p[a] * ((a == b) - p[b])
-            found[:, a, :, b] = found[:, b, :, a] = np.dot((x * by[:, None]).T, x)
-    return found.reshape(q * m, q * m)
-
-
-def _pairs(x: np.ndarray, p: np.ndarray, upper: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Each row's Hessian, [B, pairs]; p [m, B] is p (1 - p) of a sigmoid."""
-    m = len(p)
-    if m == 1:
-        rows = x * np.sqrt(p[0])[:, None]
-        return rows[:, upper[0]] * rows[:, upper[1]]
-    (i, c), (j, d) = np.divmod(upper[0], m), np.divmod(upper[1], m)
-    p = p.T
-    return x[:, i] * x[:, j] * p[:, c] * ((c == d) - p[:, d])
