@@ -14,7 +14,7 @@ from tf_logreg import config as configs
 from tf_logreg import storage, training
 from tf_logreg.errors import InputError
 from tf_logreg.model import summary
-from tf_logreg.report import pictures, report
+from tf_logreg.report import chosen, pictures, report
 from tf_logreg.report.numbers import MISSING, Numbers
 from tf_logreg.results import workdir as directory
 
@@ -150,8 +150,10 @@ def test_errors_and_no_rows_held_out(tmp_path, strategies, small_config):
     small_config.data.test_fraction = 0.0
     small_config.solver.name = "newton"
     small_config.inference.cov_type = "nonrobust"
+    small_config.inference.bootstrap = 20
     trained(small_config, tmp_path, strategies)
     page = check(tmp_path)
+    assert "coefficients.csv#/boot_high/0" in {place for place, *_ in page.numbers}
     assert "flatter" in " ".join(page.prose)
     assert "coefficients.csv#/ci_low/0" in {place for place, *_ in page.numbers}
 
@@ -166,7 +168,7 @@ def test_a_path(tmp_path, strategies, small_config):
     check(tmp_path)
 
 
-def test_many_classes_and_features_stay_small(tmp_path, strategies):
+def test_many_classes_and_features_stay_small(tmp_path, strategies, monkeypatch):
     config = configs.get_config()
     config.data.source = "synthetic"
     config.data.args = {"num_rows": 3000, "num_features": 400, "num_classes": 150}
@@ -177,6 +179,16 @@ def test_many_classes_and_features_stay_small(tmp_path, strategies):
     assert "not proven to be the best" in " ".join(page.prose)
     assert "Left out" in " ".join(page.prose)
     assert (tmp_path / "report.html").stat().st_size < 1e6
+    # Where coefficients are too many to be laid out the page has the same ones.
+    monkeypatch.setattr(chosen, "_MOST_LAID_OUT", 1000)
+    tf_logreg.write_report(str(tmp_path))
+    again = read(tmp_path)
+
+    def listed(one: Page) -> list:
+        return [number[1:] for number in one.numbers if number[0].startswith("coefficients.csv")]
+
+    assert listed(page) == listed(again)
+    assert len(listed(again)) == 2 * 40
 
 
 def test_separated_rows_are_no_optimum(tmp_path, strategies):
@@ -272,7 +284,7 @@ def test_an_older_run_has_a_page(digits_run, tmp_path):
         role: {name: value for name, value in values.items() if "interval" not in name}
         for role, values in result["metrics"].items()
     }
-    page = report.html(report.Run("run", directory.read_record(folder)["config"], older, model, {}))
+    page = report.html(chosen.Run("run", directory.read_record(folder)["config"], older, model, {}))
     assert "<svg" in page
     assert "95% interval" not in page
     assert storage.Folder(str(tmp_path)).names() == []
