@@ -56,6 +56,14 @@ def test_other_rows_are_refused_unless_both_are_measured_on_given_ones(command, 
     assert "the same 480 rows (all, digest" in out
 
 
+def test_other_weights_are_named(command, runs, pet_files, tmp_path):
+    flags = f"--data={pet_files}/pets.csv", "--label=animal", "--config.l2=1e-3", "--config.data.weight=id"
+    assert command(*flags, f"--workdir={tmp_path}/run")[0] == 0
+    code, _, err = command("--mode=compare", f"--workdir={runs}/a", f"--baseline={tmp_path}/run")
+    assert code == 2
+    assert "Received: the same rows with other weights (data.weight)" in err, err
+
+
 def test_refused(command, runs, pet_files, digits_run, tmp_path):
     for baseline, message in (
         ("", "--baseline: expected a directory"),

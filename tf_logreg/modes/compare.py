@@ -44,7 +44,7 @@ def compare_runs(workdir: str, baseline: str, config: ConfigDict | None = None) 
     made_from = [_made_from(one) for one in configs]
     digests = [comparison.digest(*one) for one in zip(rows, found, made_from, strict=True)]
     if digests[0] != digests[1]:
-        raise InputError(_other_rows(made_from, rows, role))
+        raise InputError(_other_rows(made_from, rows, found, role))
     if not all(np.isfinite(one.loss).all() for one in found):
         raise InputError("--mode=compare: expected finite logits. Received: infinite ones, or no numbers.")
     made = {
@@ -88,11 +88,15 @@ def _made_from(config: ConfigDict) -> list:
     return [config.data.source, sorted(config.data.args.to_dict().items())]
 
 
-def _other_rows(made_from: list[list], rows: tuple[np.ndarray, np.ndarray], role: str) -> str:
+def _other_rows(
+    made_from: list[list], rows: tuple[np.ndarray, np.ndarray], found: list[comparison.Answers], role: str
+) -> str:
     """Message about runs on other rows."""
     what = "other data"
     if made_from[0] == made_from[1]:
         what = f"other {role} rows of the same data, {len(rows[0])} and {len(rows[1])}"
+        if np.array_equal(*rows) and np.array_equal(*(one.y for one in found)):
+            what = "the same rows with other weights (data.weight)"
     return (
         f"--baseline: expected a run with the same {role} rows (data, seed and fractions). Received: {what}. "
         "Give --data to compare both on other rows."
