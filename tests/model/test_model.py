@@ -189,6 +189,25 @@ def test_the_ends_of_a_threshold_call_all_rows_and_none(threshold):
     assert model.predict(np.full((1, 4), np.nan)).tolist() == [""]
 
 
+def test_a_model_without_a_bias_is_one_when_read_back(tmp_path):
+    _, model, _ = of_two("sigmoid", "float64")
+    model = dataclasses.replace(model, bias=np.zeros(1))
+    folder = storage.Folder(str(tmp_path), "--workdir")
+    for has_bias in (False, True):
+        coefficients.write(folder, dataclasses.replace(model, has_bias=has_bias))
+        assert coefficients.read(folder).has_bias == has_bias
+    kept = folder.read_arrays("coefficients.npz")
+    folder.write_arrays("coefficients.npz", kept | {"has_bias": np.array([True])})
+    with pytest.raises(InputError, match="its 'has_bias' is of shape"):
+        coefficients.read(folder)
+    folder.write_arrays("coefficients.npz", kept | {"error_bound": np.zeros((4, 1))})
+    with pytest.raises(InputError, match="its 'error_bound' is of shape"):
+        coefficients.read(folder)
+    del kept["has_bias"]  # as earlier versions wrote it
+    folder.write_arrays("coefficients.npz", kept)
+    assert not coefficients.read(folder).has_bias
+
+
 def test_a_threshold_is_kept_in_the_file(tmp_path):
     _, model, _ = of_two("sigmoid", "float64")
     folder = storage.Folder(str(tmp_path), "--workdir")

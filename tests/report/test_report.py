@@ -158,6 +158,22 @@ def test_errors_and_no_rows_held_out(tmp_path, strategies, small_config):
     assert "coefficients.csv#/ci_low/0" in {place for place, *_ in page.numbers}
 
 
+@pytest.mark.parametrize(("output", "more"), [("sigmoid", {}), ("softmax", {"cov_type": "HC0", "bootstrap": 20})])
+def test_without_a_bias(tmp_path, strategies, small_config, output, more):
+    small_config.solver.name = "newton"
+    small_config.model.output, small_config.model.bias = output, False
+    small_config.inference.update(more)
+    trained(small_config, tmp_path, strategies)
+    check(tmp_path)
+    with open(tmp_path / "coefficients.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["feature"] for line in lines] == ["x0", "x1", "x2", "x3", "x4"]
+    # The run that is read back has the same lines.
+    found = tf_logreg.load(str(tmp_path)).coefficients()
+    for name in lines[0]:
+        assert [str(value) for value in found[name]] == [line[name] for line in lines]
+
+
 def test_a_path(tmp_path, strategies, small_config):
     small_config.solver.name = "newton"
     small_config.path.penalty = "l2"

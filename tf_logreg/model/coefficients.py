@@ -22,6 +22,7 @@ def write(folder: storage.Folder, model: Model) -> None:
     arrays = compact.packed(model.kernel, model.feature_names, sparse=model.sparse)
     arrays |= {"bias": model.bias, "class_names": np.array(model.class_names)}
     arrays |= {"output": np.array(model.head.kind), "dtype": np.array(model.dtype)}
+    arrays["has_bias"] = np.array(model.has_bias)
     if model.sparse:
         arrays["sparse"] = np.array(True)
     if model.threshold is not None:
@@ -55,6 +56,8 @@ def read(folder: storage.Folder) -> Model:
         arrays["bias"],
         *names,
         head,
+        # Files of earlier versions do not say it, but hold zeros.
+        has_bias=bool(arrays.get("has_bias", arrays["bias"].any())),
         dtype=str(arrays["dtype"]),
         sparse=bool(arrays.get("sparse", False)),
         threshold=float(arrays["threshold"]) if "threshold" in arrays else None,
@@ -148,8 +151,9 @@ def _of_version_one(folder: storage.Folder, arrays: dict[str, np.ndarray]) -> di
 def _fault(arrays: dict[str, np.ndarray]) -> str:
     """Message about an array that is missing or has the wrong rank or kind; '' when there is none."""
     ranks = {"kernel": 2, "bias": 1, "feature_names": 1, "class_names": 1, "output": 0, "dtype": 0}
-    if np.ndim(arrays.get("sparse", 0)):
-        return f"its 'sparse' is of shape {arrays['sparse'].shape}"
+    for name in ("sparse", "has_bias"):
+        if np.ndim(arrays.get(name, 0)):
+            return f"its {name!r} is of shape {arrays[name].shape}"
     threshold = arrays.get("threshold", np.float64(0.5))
     if np.ndim(threshold) or threshold.dtype.kind != "f" or not 0 <= threshold <= 1:
         return f"its 'threshold' is {threshold!r}, no number in [0, 1]"
@@ -183,8 +187,8 @@ def _disagreement(arrays: dict[str, np.ndarray]) -> str:
         if name in arrays and (arrays[name].shape != (features,) or arrays[name].dtype.kind != "f"):
             return f"its {name!r} is of shape {arrays[name].shape}, for {features} features"
     if (bound := arrays.get("error_bound")) is not None:
-        rows = len(bound) if bound.ndim else 0
-        if rows - features not in (0, 1) or bound.shape != (rows, shape[1]) or bound.dtype.kind != "f":
+        has_bias = bool(arrays.get("has_bias", True))
+        if bound.shape != (features + has_bias, shape[1]) or bound.dtype.kind != "f":
             return f"its 'error_bound' is of shape {bound.shape}, for {features} features"
     for name in ("kernel", "bias"):
         if not np.isfinite(arrays[name]).all():
