@@ -158,7 +158,9 @@ def test_errors_and_no_rows_held_out(tmp_path, strategies, small_config):
     assert "coefficients.csv#/ci_low/0" in {place for place, *_ in page.numbers}
 
 
-@pytest.mark.parametrize(("output", "more"), [("sigmoid", {}), ("softmax", {"cov_type": "HC0", "bootstrap": 20})])
+@pytest.mark.parametrize(
+    ("output", "more"), [("sigmoid", {}), ("softmax", {"cov_type": "HC0", "bootstrap": 20})]
+)
 def test_without_a_bias(tmp_path, strategies, small_config, output, more):
     small_config.solver.name = "newton"
     small_config.model.output, small_config.model.bias = output, False
