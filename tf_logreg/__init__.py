@@ -11,7 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 
-__version__ = "0.11.0"
+__version__ = "0.12.0"
 
 # What a program uses, in the order of the documents. Each name is imported when it is first asked for
 # (PEP 562): most of them need TensorFlow, which takes seconds to import.

@@ -5,7 +5,7 @@ import dataclasses
 import mpmath
 import numpy as np
 import pytest
-from host_problems import one_block, problem_at, solved
+from host_problems import newton, one_block, problem_at, solved
 
 from tf_logreg.exact import certificate, host, normal_equations, projection
 
@@ -65,6 +65,31 @@ def test_what_moving_the_biases_does_needs_no_pass_of_its_own(monkeypatch, class
     (other,) = certificate.certify(blocks, [problem], enough=enough)
     assert len(reads) > 2
     assert found.gap == pytest.approx(other.gap, rel=0.03)
+
+
+def test_many_coefficients_with_l1_are_projected_on_last(monkeypatch):
+    x, y, weight, without = solved(l2=0, classes=2)
+    best = problem_at(x, without.w, bias=True, l1=1e-3, l2=0, classes=2)
+    best = dataclasses.replace(best, w=newton(x, y, weight, best.w, best, 50)[0])
+    assert (np.sign(best.w) == np.sign(without.w)).all()
+    blocks = one_block(x, y, weight)
+    w = best.w + 1e-5
+    problem = dataclasses.replace(best, w=w)
+    (tight,) = certificate.certify(blocks, [problem])
+    (box,) = certificate.certify(blocks, [dataclasses.replace(problem, boxed=True)])
+    (least,) = certificate.certify(blocks, [best])
+    assert 0 < tight.objective - least.objective <= tight.gap < box.gap / 2
+    monkeypatch.setattr(certificate, "_MOST_AT_ONCE", 1)
+
+    def gap(enough, final=None):
+        enough, final = np.array([enough]), None if final is None else np.array([final])
+        return certificate.certify(blocks, [problem], enough=enough, final=final)[0].gap
+
+    assert certificate.certify(blocks, [problem])[0].gap == tight.gap
+    assert gap(1.01 * box.gap) == box.gap
+    assert gap(0.99 * box.gap) == tight.gap
+    assert gap(0.99 * box.gap, final=True) == tight.gap
+    assert gap(0.99 * box.gap, final=False) == box.gap
 
 
 def test_the_biases_projection_keeps_its_digits():

@@ -239,7 +239,9 @@ def test_columns_that_stay_sparse_are_centred_on_paper():
     np.testing.assert_allclose(sparse.rows.x @ given[0, :-1] + given[0, -1], centred @ w[0], atol=1e-13)
     of_columns = np.append(sparse.rows.x.T @ sums, sums.sum())[None, :, None]
     np.testing.assert_allclose(sparse.of_training(of_columns)[0, :, 0], centred.T @ sums, atol=1e-13)
-    np.testing.assert_allclose(sparse.gram(weight), centred.T @ (weight[:, None] * centred), atol=1e-13)
+    gram = centred.T @ (weight[:, None] * centred)
+    np.testing.assert_allclose(sparse.product(weight, w.copy())[0], gram @ w[0], atol=1e-13)
+    np.testing.assert_allclose(sparse.diagonal(weight), np.diag(gram), atol=1e-13)
 
 
 def test_columns_that_are_far_from_zero_or_full_are_laid_out_or_not_copied():
@@ -251,8 +253,8 @@ def test_columns_that_are_far_from_zero_or_full_are_laid_out_or_not_copied():
     assert copied(full, Affine(np.zeros(20), np.ones(20)), sparse=True) is None
 
 
-def test_more_columns_than_a_laid_out_hessian_takes_are_worked_on_as_they_are(monkeypatch):
-    monkeypatch.setattr(working_columns, "_MOST_COEFFICIENTS", 100)
+def test_columns_that_stay_sparse_are_worked_on_as_they_are(monkeypatch):
+    monkeypatch.setattr(working_columns, "_MOST_COEFFICIENTS", 0)  # none can be laid out
     x, y, weight = planted(7, num_rows=1500, num_features=1200, density=0.005)
     l1 = 1e-3
     found = LogisticRegression(C=1 / (l1 * weight.sum()), l1_ratio=1, tol=1e-11).fit(x, y, weight)

@@ -95,7 +95,8 @@ def test_a_model_of_dense_rows_has_the_arrays_that_all_versions_read(tmp_path):
     folder = storage.Folder(str(tmp_path))
     coefficients.write(folder, model)
     found = folder.read_arrays(coefficients.NAME)
-    assert found.keys() == {"kernel", "bias", "feature_names", "class_names", "output", "dtype"}
+    of_all_versions = {"kernel", "bias", "feature_names", "class_names", "output", "dtype"}
+    assert found.keys() == of_all_versions | {"has_bias"}
     np.testing.assert_array_equal(found["kernel"], model.kernel)
     assert found["feature_names"].tolist() == list(model.feature_names)
     assert not coefficients.read(folder).sparse

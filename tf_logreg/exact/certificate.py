@@ -29,6 +29,7 @@ _LITTLE = 0.01  # share of the gap that is not worth another pass over the rows
 # Coefficients with l2 of a problem, rows times their squares of all, for which tighter bounds take a fraction
 # of a second, and numbers of the matrices that each block of rows has.
 _MOST_TIGHT, _MOST_OPERATIONS, _MOST_ELEMENTS = 1000, 1e10, 2**21
+_MOST_AT_ONCE = 250  # coefficients with l1 alone whose projection takes no longer than a pass or two
 _INFEASIBLE = "none: no dual point is feasible this far from the optimum"
 
 
@@ -65,6 +66,7 @@ def certify(
     problems: list[Problem],
     gather: sums.Gather = sums.alone,
     enough: np.ndarray | None = None,
+    final: np.ndarray | None = None,
 ) -> list[Certificate]:
     """Certifies K problems over the same rows.
 
@@ -73,20 +75,34 @@ def certify(
         problems: K of them.
         gather: how workers share what they found.
         enough: [K], gaps below which no more passes are spent on a tighter bound; None for none.
+        final: [K] bool, False where steps will follow, which may be cheaper than a tight bound; None for all.
     """
-    found, totals = _certificates(blocks, problems, gather)
-    far = [k for k, problem in enumerate(problems) if _needs_a_box_alone(problem, found[k])]
+    least = np.zeros(len(problems)) if enough is None else enough
+    # Where a projection takes long a box comes first. Near the optimum it is enough, and steps lead there.
+    boxed = {k for k, problem in enumerate(problems) if least[k] > 0 and _is_large(problem)}
+    first = [dataclasses.replace(one, boxed=one.boxed or k in boxed) for k, one in enumerate(problems)]
+    found, totals = _certificates(blocks, first, gather)
+    loose = [k for k in boxed if found[k].gap is None or found[k].gap > least[k]]
+    if loose := [k for k in loose if final is None or final[k]]:
+        for k, *both in zip(loose, *_certificates(blocks, [problems[k] for k in loose], gather), strict=True):
+            if both[0].gap is not None:
+                found[k], totals[k] = both
+    far = [k for k, one in enumerate(problems) if k not in boxed and _needs_a_box_alone(one, found[k])]
     if far:
         again = [dataclasses.replace(problems[k], boxed=True) for k in far]
         for k, one in zip(far, _certificates(blocks, again, gather)[0], strict=True):
             found[k] = found[k] if one.gap is None else one
-    least = np.zeros(len(problems)) if enough is None else enough
     for group in _groups_to_tighten(problems, totals, found, least):
         again = [dataclasses.replace(problems[k], tight=True) for k in group]
         for k, one in zip(group, _certificates(blocks, again, gather)[0], strict=True):
             if one.gap is not None and one.gap < found[k].gap:
                 found[k] = dataclasses.replace(found[k], gap=one.gap, rounding=one.rounding)
     return found
+
+
+def _is_large(problem: Problem) -> bool:
+    """Whether many coefficients with l1 alone have equations."""
+    return int((problem.constrained & (problem.l1 > 0)).sum()) > _MOST_AT_ONCE
 
 
 def _needs_a_box_alone(problem: Problem, found: Certificate) -> bool:

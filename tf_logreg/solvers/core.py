@@ -42,8 +42,9 @@ class Functions:
             below P; None elsewhere.
         rank: of the smooth part's Hessian at most, without l2; infinite where it is not known.
         restricted: (coordinates [j], problem) -> functions of one problem, of these of its coefficients
-            alone, with the others at zero; it has a Hessian or its root, and reads only their columns. None
-            where they are too many, or no columns are at hand.
+            alone, with the others at zero; it has a Hessian, its root or products with it, and reads only
+            their columns. None where they are too many, or no columns are at hand.
+        restricted_by_products: whether most of these have products alone, so that coefficients may be many.
     """
 
     value_and_gradient: Callable[[Array, Array], tuple[Array, Array]]
@@ -61,6 +62,7 @@ class Functions:
     hessian_root: Callable[[Array, Array], tuple[Array, Array]] | None = None
     rank: float = np.inf
     restricted: Callable[[Array, int], "Functions | None"] | None = None
+    restricted_by_products: bool = False
 
 
 @dataclasses.dataclass

@@ -3,25 +3,31 @@
 The set is every coefficient that is not zero or has no l1, and of the others those whose gradient exceeds
 their l1 the most (Johnson and Guestrin, Blitz, ICML 2015; Massias, Gramfort and Salmon, Celer, ICML 2018).
 It at most doubles from step to step, so that early steps, which see the wrong gradients, are cheap. A large
-one grows by a quarter, so that its Hessian stays within what can be factored.
+one whose Hessian is factored grows by a quarter, so that it can be.
 """
 
 import numpy as np
 
 from tf_logreg.solvers.core import Array
 
-_FEWEST = 100  # coefficients in a set, if so many have a reason to move
+_FEWEST, _FEWEST_BY_PRODUCTS = 100, 400  # coefficients in a set, if so many have a reason to move
 _GROWTH = 2
 _LARGE, _GROWTH_OF_LARGE = 2000, 1.25
 
 
-def working_set(w: Array, gradient: Array, l1: Array) -> Array:
-    """Indices of the set of one problem, ascending; all arguments are [P]."""
+def working_set(w: Array, gradient: Array, l1: Array, *, by_products: bool = False) -> Array:
+    """Indices of the set of one problem, ascending; arrays are [P].
+
+    Args:
+        by_products: whether its Hessian is not factored but multiplied by.
+    """
     inside = (w != 0) | (l1 == 0)
     above = np.where(inside, 0, np.abs(gradient) - l1)
     count = int(inside.sum())
-    most = min(_GROWTH * count, max(_LARGE, int(_GROWTH_OF_LARGE * count)))
-    size = max(_FEWEST, most) - count
+    most = _GROWTH * count
+    if not by_products:
+        most = min(most, max(_LARGE, int(_GROWTH_OF_LARGE * count)))
+    size = max(_FEWEST_BY_PRODUCTS if by_products else _FEWEST, most) - count
     outside = np.flatnonzero(above > 0)
     if len(outside) > size:
         outside = outside[np.argpartition(-above[outside], size)[:size]]

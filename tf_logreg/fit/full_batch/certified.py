@@ -92,14 +92,15 @@ class Certified:
             raw(weak) if weak.any() and given.size <= _MOST_WEAK else None,
         )
 
-    def certify(self, w: np.ndarray, which: np.ndarray, enough: np.ndarray) -> list[certificate.Certificate]:
+    def certify(
+        self, w: np.ndarray, which: np.ndarray, enough: np.ndarray, final: np.ndarray | None = None
+    ) -> list[certificate.Certificate]:
         """Certificates of the problems `which` [k] at w [k, P]; gradients are in columns `_as_given`.
 
-        Args:
-            enough: [k], gaps that need not be told more closely.
+        `enough` and `final` [k] are those of `certificate.certify`.
         """
         problems = self._as_given([self.problem(one, k) for one, k in zip(w, which, strict=True)])
-        return certificate.certify(self.blocks(which), problems, self.devices.gather, enough)
+        return certificate.certify(self.blocks(which), problems, self.devices.gather, enough, final)
 
     def exact(self, w: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Float64 values [k] and gradients [k, P] of the smooth part, in training columns."""

@@ -43,19 +43,17 @@ class Copied(NamedTuple):
             sums[:, :-1] -= self.mean[:, None] * sums[:, -1:]
         return sums
 
-    def gram(self, weight: np.ndarray) -> np.ndarray:
-        """X^T diag(weight) X of the training columns and ones, [f + 1, f + 1]; of sparse columns."""
-        x, size = self.rows.x, len(self.mean)
-        found = np.empty((size + 1, size + 1))
-        found[:-1, :-1] = (
-            x.T.tocsr() @ csr.with_values(x, x.data * np.repeat(weight, np.diff(x.indptr)))
-        ).toarray()
-        first, total = x.T @ weight, weight.sum()
-        found[:-1, :-1] -= np.outer(first, self.mean)
-        found[:-1, :-1] -= np.outer(self.mean, first - total * self.mean)
-        found[:-1, -1] = found[-1, :-1] = first - total * self.mean
-        found[-1, -1] = total
-        return found
+    def product(self, weight: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """X^T diag(weight) X times v [1, f + 1, 1], of the training columns and ones; of CSR alone."""
+        x, v = self.rows.x, self.given(v)[0, :, 0]
+        moved = weight * (x @ v[:-1] + v[-1])
+        return self.of_training(np.append(x.T @ moved, moved.sum())[None, :, None])
+
+    def diagonal(self, weight: np.ndarray) -> np.ndarray:
+        """The diagonal of X^T diag(weight) X of the training columns and ones, [f + 1]; of CSR alone."""
+        x, total = self.rows.x, weight.sum()
+        squares = csr.with_values(x, np.square(x.data)).T @ weight
+        return np.append(squares - self.mean * (2 * (x.T @ weight) - total * self.mean), total)
 
 
 # Indices of features [f], whether they may stay sparse, whether they may be laid out -> their columns; None

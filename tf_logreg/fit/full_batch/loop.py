@@ -25,6 +25,7 @@ from tf_logreg.solvers import core
 log = logging.getLogger(__name__)
 
 _MOST_REFUSALS = 12  # certificates that may miss the target before a problem is given up
+_STEPS_FOR_A_BOX = 3  # refusals after which a bound is made as tight as it can be, at any cost
 _STEPS_WITHOUT_PROGRESS = 8  # in the estimated gap, after which a problem is certified anyway
 
 
@@ -157,7 +158,8 @@ class _Loop:
         if not due.size:
             return False
         ending = Status.TIME_LIMIT if late else Status.MAX_PASSES
-        found = certified.certify(self.state.w[due], due, self.target[due])
+        final = spent | late | self.state.stalled | (self.refusals > _STEPS_FOR_A_BOX)
+        found = certified.certify(self.state.w[due], due, self.target[due], final[due])
         for k, certificate in zip(due, found, strict=True):
             self.judge(k, certificate, certified.separated, ending if spent[k] or late else None)
         return True

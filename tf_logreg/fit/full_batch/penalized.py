@@ -276,6 +276,7 @@ class Penalized:
             many_products=shared.many_products(),
             alike=shared.alike(),
             restricted=functools.partial(working_columns.restricted, self) if self._in_sets else None,
+            restricted_by_products=working_columns.by_products(self),
             l1=self.per_coefficient(self.l1),
             target=target,
             noise=noise,

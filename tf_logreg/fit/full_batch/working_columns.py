@@ -5,27 +5,32 @@ A penalty with l1 leaves few coefficients, so a method works on these and looks 
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tf_logreg.fit.full_batch import copied_columns
 from tf_logreg.objective import host_sums
 from tf_logreg.solvers import core
 
-_MOST_COEFFICIENTS = 2000  # of which the Hessian is factored
-_MOST_SPARSE = 4000  # of which it is factored where their columns stay sparse
+_MOST_COEFFICIENTS = 2000  # of which the Hessian is factored; of sparse columns it is multiplied by
 _COLUMNS_A_ROW = 2  # coefficients a row beyond which the Hessian of those that move is made alone
 _MOST_ELEMENTS = 2**25  # of a copy: 256 MiB
 _NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
 
-def bytes_of_copy(num_rows: int, size: int, *, sparse: bool) -> float:
+def bytes_of_copy(num_rows: int, size: int) -> float:
     """Bytes of a copy, of its columns times roots of curvatures, and of Hessians, for `size` coefficients.
 
     A system of rows has five arrays of the copy's size at once, one of columns six of a Hessian's.
     """
-    most = _MOST_SPARSE if sparse else _MOST_COEFFICIENTS
-    return 8.0 * (5 * min(num_rows * size, _MOST_ELEMENTS) + 6 * min(size, most) ** 2)
+    return 8.0 * (5 * min(num_rows * size, _MOST_ELEMENTS) + 6 * min(size, _MOST_COEFFICIENTS) ** 2)
+
+
+def by_products(problems: Any) -> bool:
+    """Whether columns may stay sparse, and Hessians of them are multiplied by."""
+    return problems.engine.sparse and problems.shape[1] == 1
 
 
 def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions | None:
@@ -38,7 +43,7 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
     (p, m), count = problems.shape, len(coordinates)
     wide = m == 1 and count > problems.num_rows
     by_root = wide and count > _COLUMNS_A_ROW * problems.num_rows
-    may_be_sparse = problems.engine.sparse and m == 1 and not wide and count <= _MOST_SPARSE
+    may_be_sparse = by_products(problems)
     dense_fits = (by_root or count <= _MOST_COEFFICIENTS) and problems.num_rows * count <= _MOST_ELEMENTS
     if not dense_fits and not may_be_sparse:
         return None
@@ -64,39 +69,84 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         mean = problems.of_data(copied.of_training(sums), weight)[:, place, output]
         return loss / weight + (l2 / 2 * np.square(u)).sum(axis=1), mean + l2 * u
 
-    @functools.cache
-    def columns() -> np.ndarray:
-        """[j, n], one after another in memory."""
+    def curvatures(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows' shares of the weight [n], and `host_sums.curvatures` [m, n]."""
+        total, (weight,), (found,) = host_sums.curvatures(copied.given(unpack(u)), record, rows)
+        return weight / total, found
+
+    if is_sparse:
+        curved = _by_products(copied, curvatures, unpack, place, l2)
+    else:
         one_each = count <= len(features) + 1 and (place == np.arange(count)).all()
-        return whole.x.T[:count] if one_each else whole.x.T[place]
-
-    def hessian(u: np.ndarray, _) -> np.ndarray:
-        total, (weight,), (chances,) = host_sums.curvatures(copied.given(unpack(u)), record, rows)
-        if is_sparse:
-            found = copied.gram(weight / total * chances[0])[np.ix_(place, place)]
-        else:
-            found = _hessian(columns(), weight / total, chances, output)
-        found[np.diag_indices(count)] += l2[0]
-        return found[None]
-
-    def hessian_root(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
-        total, (weight,), ((curvature,),) = host_sums.curvatures(unpack(u), record, rows)
-        return (columns() * np.sqrt(weight * curvature / total))[None], l2
-
+        columns = whole.x.T[:count] if one_each else whole.x.T[place]  # [j, n], one after another in memory
+        curved = _laid_out(columns, curvatures, output, l2, wide=wide, by_root=by_root)
+        curved["rank"] = problems.num_rows * max(1, m - 1)
     return core.Functions(
         value_and_gradient=value_and_gradient,
-        hessian_product=None,
-        hessian=None if by_root else hessian,
-        hessian_root=hessian_root if wide else None,
-        rank=problems.num_rows * max(1, m - 1),
-        preconditioner=None,
         gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf),
         l1=l1,
         target=np.zeros(1),
         noise=_NOISE,
         many_products=np.ones(1),
         alike=np.zeros(1, int),
+        **curved,
     )
+
+
+def _laid_out(
+    columns: np.ndarray,
+    curvatures: Callable,
+    output: np.ndarray,
+    l2: np.ndarray,
+    *,
+    wide: bool,
+    by_root: bool,
+) -> dict[str, Callable | None]:
+    """Fields of `core.Functions`: the Hessian of laid out columns [j, n], of which there may be its root."""
+
+    def hessian(u: np.ndarray, _) -> np.ndarray:
+        found = _hessian(columns, *curvatures(u), output)
+        found[np.diag_indices(len(found))] += l2[0]
+        return found[None]
+
+    def hessian_root(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
+        weight, (curvature,) = curvatures(u)
+        return (columns * np.sqrt(weight * curvature))[None], l2
+
+    return {
+        "hessian": None if by_root else hessian,
+        "hessian_root": hessian_root if wide else None,
+        "hessian_product": None,
+        "preconditioner": None,
+    }
+
+
+def _by_products(
+    copied: copied_columns.Copied,
+    curvatures: Callable,
+    unpack: Callable[[np.ndarray], np.ndarray],
+    place: np.ndarray,
+    l2: np.ndarray,
+) -> dict[str, Callable | None]:
+    """The same of sparse columns: products with their Hessian, and its diagonal to precondition by.
+
+    Words are nearly uncorrelated: some ten products bring a digit.
+    """
+
+    @functools.lru_cache(1)
+    def weights_at(u: bytes) -> np.ndarray:
+        weight, (curvature,) = curvatures(np.frombuffer(u))
+        return weight * curvature
+
+    def hessian_product(u: np.ndarray, v: np.ndarray, _) -> np.ndarray:
+        return copied.product(weights_at(u.tobytes()), unpack(v))[:, place, 0] + l2 * v
+
+    def preconditioner(u: np.ndarray, _) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        diagonal = copied.diagonal(weights_at(u.tobytes()))[place] + l2[0]
+        floor = np.finfo(float).eps * diagonal.max(initial=0.0) or 1.0
+        return lambda r, which, free: np.where(free, r / np.maximum(diagonal, floor), 0)
+
+    return {"hessian": None, "hessian_product": hessian_product, "preconditioner": preconditioner}
 
 
 def _hessian(columns: np.ndarray, weight: np.ndarray, p: np.ndarray, output: np.ndarray) -> np.ndarray:

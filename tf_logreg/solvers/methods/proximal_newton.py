@@ -58,7 +58,9 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
         if late := late or fns.late():
             break
         w = state.w[k]
-        coordinates = working_set.working_set(w, state.gradient[k], fns.l1[k])
+        coordinates = working_set.working_set(
+            w, state.gradient[k], fns.l1[k], by_products=fns.restricted_by_products
+        )
         if not coordinates.size:  # all are zero, and stay there
             state.gap[k], state.stalled[k] = 0, True
             ended.append(k)
@@ -67,7 +69,9 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
             continue
         tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
         far = working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR
-        inner, late = _inside(few, w[coordinates], tolerance, fns.late, far=far)
+        # Systems are solved the more exactly the closer the optimum is of all coefficients, not of the set.
+        first = state.memory["first"][k : k + 1]
+        inner, late = _inside(few, w[coordinates], first, tolerance, fns.late, far=far)
         state.stalled[k] = (inner.w[0] == w[coordinates]).all()
         w[:] = 0
         w[coordinates], left[k] = inner.w[0], inner.gap[0]
@@ -83,24 +87,33 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
 
 
 def _inside(
-    few: core.Functions, w: core.Array, tolerance: float, late: Callable[[], bool], *, far: bool
+    few: core.Functions,
+    w: core.Array,
+    first: core.Array,
+    tolerance: float,
+    late: Callable[[], bool],
+    *,
+    far: bool,
 ) -> tuple[core.State, bool]:
     """Takes one problem from w [P] to a gap of the tolerance, if it can, and says whether the time is over.
 
     Where the rows do not determine the coefficients, an interior point leads: at once if `far`, else where
     steps by orthants come no further, as among many columns that are alike.
+
+    Args:
+        first: [1], the state's memory of that name, which is kept up.
     """
     dependent = w.size > few.rank
     for leads in ([True] if far else [False, True]) if dependent else [False]:
         w, gap = interior_point.minimum(few, w, tolerance, late) if leads else (w, np.inf)
         inner, over = init(few, w[None]), leads and late()
-        inner.gap[0] = gap
+        inner.gap[0], inner.memory["first"] = gap, first.copy()
         # A step at least: an interior point's gap is that before its small numbers were set to zero.
         for _ in range(0 if over else _MOST_INSIDE):
             inner = step(few, inner)
             if inner.stalled[0] or inner.gap[0] <= tolerance or (over := late()):
                 break
-        w = inner.w[0]
+        w, first[:] = inner.w[0], inner.memory["first"]
         if over or inner.gap[0] <= tolerance:
             break
     return inner, over
