@@ -88,17 +88,31 @@ def hessian(
             x, p, own_weight = columns(rows.x[at]), p[:, at], own_weight[at] * factor
         else:
             x = whole
-        if m == 1:
-            found[problem, :, 0, :, 0] = _gram(x, own_weight * p[0])
-            continue
-        scaled = np.sqrt(own_weight) * p
-        # The products of all pairs of outputs, p_a p_b, are one symmetric product.
-        wide = (scaled[:, None] * x.T).reshape(m * q, len(x))
-        pairs = np.dot(wide, wide.T).reshape(m, q, m, q)
-        found[problem] = -pairs.transpose(1, 0, 3, 2)
-        for a, d in enumerate(own_weight * p):
-            found[problem, :, a, :, a] += _gram(x, d)
+        found[problem] = _hessian(x, own_weight, p)
     return [total, found.reshape(k, q * m, q * m)]
+
+
+def of_curvature(x: np.ndarray, weight: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """The Hessian [q m, q m] of one problem's weighted losses.
+
+    Args:
+        x: [B, q], the column of ones included. weight: [B]. curvature: [m, B], as of `curvatures`.
+    """
+    return _hessian(x, weight, curvature).reshape(x.shape[1] * len(curvature), -1)
+
+
+def _hessian(x: np.ndarray, weight: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """`of_curvature` as [q, m, q, m]."""
+    (num_rows, q), m = x.shape, len(curvature)
+    if m == 1:
+        return _gram(x, weight * curvature[0])[:, None, :, None]
+    scaled = np.sqrt(weight) * curvature
+    # The products of all pairs of outputs, p_a p_b, are one symmetric product.
+    wide = (scaled[:, None] * x.T).reshape(m * q, num_rows)
+    found = -np.dot(wide, wide.T).reshape(m, q, m, q).transpose(1, 0, 3, 2)
+    for a, d in enumerate(weight * curvature):
+        found[:, a, :, a] += _gram(x, d)
+    return found
 
 
 def curvatures(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:

@@ -184,7 +184,7 @@ class Penalized:
 
     def hessian(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
         """Hessians [k, P, P], from a sample of many rows; problems that are alike share the first one's."""
-        m, rows_per_coefficient = self.shape[1], self.num_rows // self.every // self.size
+        rows_per_coefficient = self.num_rows // self.every // self.size
         shares = len(w) > 1 and rows_per_coefficient >= preconditioners.ROWS_TO_SHARE
         if shares and len(set(self.alike[which].tolist())) < len(w):
             _, first, group = np.unique(self.alike[which], return_index=True, return_inverse=True)
@@ -193,11 +193,16 @@ class Penalized:
             hessian[:, at, at] += own - own[first][group]
             return hessian
         weight, hessian = self._sums("hessian", (w,), which)
-        hessian = hessian[:, : self.size, : self.size] / weight[:, None, None]
-        at = np.arange(self.size)
-        # A direction that changes no logits has no curvature except from rounding. Curvature is added there,
-        # so that a step does not move along it.
-        whole, free = hessian.reshape(len(w), -1, m, self.size // m, m), self._free[which]
+        return self.with_penalty(hessian[:, : self.size, : self.size] / weight[:, None, None], which)
+
+    def with_penalty(self, hessian: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Hessians of the mean losses [k, P, P], changed in place to those of the problems.
+
+        A direction that changes no logits has no curvature except from rounding. Curvature is added there, so
+        that a step does not move along it.
+        """
+        m, at = self.shape[1], np.arange(self.size)
+        whole, free = hessian.reshape(len(hessian), -1, m, self.size // m, m), self._free[which]
         for row in range(self.size // m if m > 1 else 0):
             size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
             whole[:, row, :, row, :] += (free[:, row] * size)[:, None, None]

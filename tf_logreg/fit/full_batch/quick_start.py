@@ -12,7 +12,7 @@ from tf_logreg.fit.full_batch import polish, requests
 from tf_logreg.fit.full_batch.goal import Goal, Start
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.fit.monitor import Monitor
-from tf_logreg.objective import host_sums
+from tf_logreg.objective import host_losses, host_sums
 from tf_logreg.solvers import linear_system
 
 _MOST_STEPS, _MOST_HALVINGS = 30, 50
@@ -32,13 +32,7 @@ def start(problems: Penalized, w: np.ndarray, *, goal: Goal, monitor: Monitor) -
     """
     if not (goal.last_digits and _are_small(problems)):
         return None
-    rows = problems.engine.held.rows
-
-    def sums(name, arguments, record, width, every=1):
-        return getattr(host_sums, name)(*arguments, record, rows)
-
-    direct = problems.through(sums)
-    solved = [_solved(direct, one, k, goal, monitor) for k, one in enumerate(w)]
+    solved = [_solved(_Problem(problems, k), one, goal, monitor) for k, one in enumerate(w)]
     return Start(*map(np.array, zip(*solved, strict=True)))
 
 
@@ -49,33 +43,67 @@ def _are_small(problems: Penalized) -> bool:
     return problems.explicit(problems.size) and not requests.hessian_passes(problems)
 
 
-def _solved(
-    problems: Penalized, w: np.ndarray, k: int, goal: Goal, monitor: Monitor
-) -> tuple[np.ndarray, float, int]:
-    """Weights of problem k, its estimated gap in nats, infinite where there is none, and its steps."""
-    at, before = np.array([k]), np.inf
+class _Problem:
+    """Problem k over all rows at once: F, its gradient and its Hessian, with nothing made twice."""
 
-    def value_and_gradient(w: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = problems.value_and_gradient(w[None], at)
-        return value[0], gradient[0]
+    def __init__(self, problems: Penalized, k: int):
+        self.given, self.k, self.which = problems, k, np.array([k])
+        record, rows = problems.record(self.which), problems.engine.held.rows
+        (p, m), ones = problems.shape, np.ones((len(rows.y), 1))
+        total, (weight,), _ = host_sums.curvatures(np.zeros((1, p + 1, m)), record, rows)
+        self._x = np.concatenate([rows.x, ones], axis=1) if problems.bias else rows.x
+        self._weight, self._y, self._offset = weight / total, rows.y, rows.offset
+        if m == 1:
+            self._signs = 1.0 - 2 * (rows.y if record.positive[0] < 0 else rows.y == record.positive[0])
+        self._l2 = problems.per_coefficient(problems.l2[self.which])[0]
+        self._logits = None
 
-    value, gradient = value_and_gradient(w)
+    def value_and_gradient(self, w: np.ndarray) -> tuple[float, np.ndarray]:
+        """F and its gradient [P] at w [P]."""
+        self.given.passes[self.k] += 1
+        self.given.made["value_and_gradient"] += 1
+        z = np.dot(w.reshape(self._x.shape[1], -1).T, self._x.T)
+        if self._offset is not None:
+            z += self._offset.T
+        self._logits = z.copy()  # losses are made in their place
+        if len(z) == 1:
+            loss, error = host_losses.sigmoid_loss_and_error(z, self._signs)
+        else:
+            loss, error = host_losses.softmax_loss_and_error(z[None], self._y)
+        gradient = np.dot(error.reshape(z.shape) * self._weight, self._x)
+        mean = self.given.of_data(gradient.T[None], np.ones(1)).ravel()
+        return self._weight @ loss[0] + self._l2 @ np.square(w) / 2, mean + self._l2 * w
+
+    def hessian(self) -> np.ndarray:
+        """[P, P], where F was last asked for."""
+        self.given.passes[self.k] += 1
+        self.given.made["hessian"] += 1
+        z = self._logits.copy()
+        curvature = host_losses.sigmoid_curvature(z) if len(z) == 1 else host_losses.softmax(z[None])[0]
+        found = host_sums.of_curvature(self._x, self._weight, curvature)
+        return self.given.with_penalty(found[None], self.which)[0]
+
+
+def _solved(problem: _Problem, w: np.ndarray, goal: Goal, monitor: Monitor) -> tuple[np.ndarray, float, int]:
+    """Weights of a problem, its estimated gap in nats, infinite where there is none, and its steps."""
+    enough, before = goal.certified_at[problem.k], np.inf
+    value, gradient = problem.value_and_gradient(w)
     for steps in range(min(_MOST_STEPS, goal.max_steps)):
         if monitor.interrupted():
             raise InterruptError("Interrupted before the first certificate: the same command begins there.")
-        direction = -linear_system.factored(problems.hessian(w[None], at)[0])(gradient)
+        direction = -linear_system.factored(problem.hessian())(gradient)
         slope, rounding = gradient @ direction, polish.NOISE * max(1, abs(value))
-        gap = min(-slope / 2, problems.gradient_gap(gradient[None], at)[0])
+        gap = min(-slope / 2, problem.given.gradient_gap(gradient[None], problem.which)[0])
         # Where values no longer tell points apart, a step that does not halve the gap has met the rounding of
         # gradients too.
-        if gap <= goal.certified_at[k] or (gap <= rounding and gap > before / 2):
-            return w, goal.certified_at[k], steps
-        if monitor.late() or problems.passes[k] >= goal.max_passes:
+        if gap <= enough or (gap <= rounding and gap > before / 2):
+            return w, enough, steps
+        if monitor.late() or problem.given.passes[problem.k] >= goal.max_passes:
             return w, np.inf, steps
         for length in 0.5 ** np.arange(_MOST_HALVINGS):
             trial = w + length * direction
             with np.errstate(over="ignore", invalid="ignore"):
-                found = value_and_gradient(trial)
+                found = problem.value_and_gradient(trial)
             if found[0] <= value + _DECREASE * length * slope + rounding:
                 break
         else:

@@ -1,0 +1,104 @@
+"""Small problems begin with bare Newton steps, which find what the methods of all problems find."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from problems import random_problem, solve_arrays
+from sklearn.exceptions import ConvergenceWarning
+
+from tf_logreg import LogisticRegression
+from tf_logreg.errors import InterruptError
+from tf_logreg.fit.full_batch import optimum, quick_start
+from tf_logreg.fit.result import Status
+
+
+def fitted(classes=2, num_rows=200, **parameters):
+    x, y, weight = random_problem(num_rows, 4, classes)
+    return LogisticRegression(**parameters).fit(x, y, weight)
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """What the quick start found, fit by fit."""
+    found, start = [], quick_start.start
+    monkeypatch.setattr(
+        quick_start, "start", lambda *args, **more: found.append(start(*args, **more)) or found[-1]
+    )
+    return found
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("classes", "more"),
+    [
+        (2, {}),
+        (2, {"output": "softmax"}),
+        (3, {}),
+        (3, {"output": "one_vs_rest"}),
+        (3, {"class_weight": "balanced", "standardize": True, "C": 1e-2}),
+        (2, {"class_weight": {0: 3.0, 1: 0.5}, "C": 1e4}),
+    ],
+)
+def test_it_ends_where_others_do(begun, monkeypatch, classes, more, bias):
+    quick = fitted(classes, fit_intercept=bias, **more)
+    assert begun[0] is not None
+    assert quick.status_ == "optimal"
+    assert quick.n_iter_[0] == begun[0].steps.max()  # nothing was left to do
+    monkeypatch.setattr(quick_start, "start", lambda *_, **__: None)
+    slow = fitted(classes, fit_intercept=bias, **more)
+    np.testing.assert_allclose(quick.coef_, slow.coef_, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(quick.intercept_, slow.intercept_, rtol=1e-9, atol=1e-11)
+    assert quick.result_["certified_gap"] < 1e-12
+
+
+def test_offsets_count(begun, tmp_path):
+    x, y, weight = random_problem(200, 4, 2)
+    offset = np.random.default_rng(0).normal(size=200)
+    ours = LogisticRegression(tol=1e-9).fit(x, y, weight, offset=offset)
+    assert begun[0] is not None
+    z = x @ ours.coef_[0] + ours.intercept_ + offset
+    error = (1 / (1 + np.exp(-z)) - y) * weight
+    np.testing.assert_allclose(x.T @ error + ours.coef_[0], 0, atol=1e-9)
+    assert abs(error.sum()) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"penalty_factor": (1, 1, 0, 1)}, {"C": np.inf}, {"l1_ratio": 0.5}, {"solver": "lbfgs"}]
+)
+def test_others_are_left_to_their_methods(begun, parameters):
+    fitted(**parameters)
+    assert begun == [None]
+
+
+def test_steps_and_passes_are_limits(begun, tmp_path):
+    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        few = fitted(max_iter=2)
+    assert few.n_iter_[0] == begun[0].steps[0] == 2
+    x, y, _ = random_problem(200, 4, 3)
+    for passes in (0, 1, 4):
+        _, _, result = solve_arrays(x, y, strategy=None, tmp_path=tmp_path, l2=1e-3, max_passes=passes)
+        assert result.status is Status.MAX_PASSES
+        assert begun[-1].gap[0] == np.inf
+
+
+def test_a_start_that_is_far_off_is_brought_back(begun):
+    """A full step from there overshoots, and is halved."""
+    x, y, weight = random_problem(200, 4, 2)
+    cold = LogisticRegression(C=100).fit(x, y, weight)
+    warm = LogisticRegression(C=100, warm_start=True).fit(x, y, weight)
+    warm._model = dataclasses.replace(warm._model, kernel=np.full((4, 1), -30.0), bias=np.array([20.0]))
+    warm.fit(x, y, weight)
+    assert warm.status_ == "optimal"
+    np.testing.assert_allclose(warm.coef_, cold.coef_, rtol=1e-9)
+
+
+def test_a_signal_ends_it(monkeypatch):
+    start = quick_start.start
+
+    def interrupted(*args, goal, monitor):
+        return start(*args, goal=goal, monitor=dataclasses.replace(monitor, interrupted=lambda: True))
+
+    monkeypatch.setattr(optimum.quick_start, "start", interrupted)
+    with pytest.raises(InterruptError, match="before the first certificate"):
+        fitted()
