@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,44 @@ def test_blocks_keep_their_order_and_blas_to_one_thread(count):
         found = list(machine.in_parallel(lambda block: (block, blas_threads()), range(count)))
         assert found == [(k, {1}) for k in range(count)]
         assert blas_threads() == {2}
+
+
+def test_threads_are_kept_from_one_call_to_the_next_and_end():
+    """Each block takes long enough for another thread to take the next one."""
+
+    def who(_):
+        time.sleep(0.01)
+        return threading.get_ident()
+
+    before = threading.active_count()
+    with machine.threads():
+        first = set(machine.in_parallel(who, range(8)))
+        with machine.threads():
+            assert set(machine.in_parallel(who, range(8))) <= first
+        assert threading.active_count() > before
+    assert threading.active_count() == before
+
+
+def test_blocks_in_threads_may_have_blocks_of_their_own():
+    def of(block):
+        return list(machine.in_parallel(lambda each: 10 * block + each, range(4)))
+
+    with machine.threads():
+        assert list(machine.in_parallel(of, range(8))) == [[10 * k + j for j in range(4)] for k in range(8)]
+
+
+def test_an_error_ends_what_has_begun_and_leaves_the_threads():
+    running, ended = [], []
+
+    def one(block):
+        if block == 1:
+            raise ValueError("block 1")
+        running.append(block)
+        time.sleep(0.02)
+        ended.append(block)
+
+    with machine.threads():
+        with pytest.raises(ValueError, match="block 1"):
+            list(machine.in_parallel(one, range(20)))
+        assert running == ended
+        assert list(machine.in_parallel(str, range(3))) == ["0", "1", "2"]

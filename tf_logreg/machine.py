@@ -2,12 +2,13 @@
 
 import collections
 import contextlib
+import contextvars
 import functools
 import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 
 import threadpoolctl
 
@@ -77,6 +78,27 @@ def blas_threads(operations: float) -> contextlib.AbstractContextManager:
     return one_blas_thread() if operations < _WORTH_THREADS else contextlib.nullcontext()
 
 
+_pool: contextvars.ContextVar[futures.Executor | None] = contextvars.ContextVar("pool", default=None)
+
+
+@contextlib.contextmanager
+def threads() -> Iterator[None]:
+    """Keeps the threads of `in_parallel` from one call within to the next.
+
+    A pass over some thousand rows takes a few milliseconds, and threads that start for it one or two more.
+    They end with the outermost use, and what they keep for themselves with them.
+    """
+    if _pool.get() is not None:
+        yield
+        return
+    with futures.ThreadPoolExecutor(cores()) as pool:
+        token = _pool.set(pool)
+        try:
+            yield
+        finally:
+            _pool.reset(token)
+
+
 def in_parallel(function: Callable, blocks: Iterable) -> Iterator:
     """function(block) of each block, in order, one block per core at a time.
 
@@ -89,12 +111,18 @@ def in_parallel(function: Callable, blocks: Iterable) -> Iterator:
         with one_blas_thread():
             yield from map(function, first)
         return
-    with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
-        waiting = collections.deque()
-        for block in itertools.chain(first, blocks):
-            waiting.append(pool.submit(function, block))
-            # No further ahead than keeps the cores busy: a stream is not read into memory.
-            if len(waiting) > 2 * cores():
+    kept, waiting = _pool.get(), collections.deque()
+    with (
+        one_blas_thread(),
+        contextlib.nullcontext(kept) if kept else futures.ThreadPoolExecutor(cores()) as pool,
+    ):
+        try:
+            for block in itertools.chain(first, blocks):
+                waiting.append(pool.submit(function, block))
+                # No further ahead than keeps the cores busy: a stream is not read into memory.
+                if len(waiting) > 2 * cores():
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:  # what has begun may still write into arrays of the caller
+            futures.wait([one for one in waiting if not one.cancel()])

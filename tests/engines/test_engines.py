@@ -54,8 +54,7 @@ def problems_of(classes, count):
     )
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(("classes", "dtype"), [(2, "float64"), (3, "float64"), (3, "float32")])
 def test_engines_agree(strategies, dtype, classes):
     """The devices' engine has two replicas here: uneven shares, other blocks, another order."""
     source, host = hard_rows(classes, dtype), Devices(None, dtype)

@@ -7,6 +7,7 @@ import time
 import numpy as np
 from ml_collections import ConfigDict
 
+from tf_logreg import machine
 from tf_logreg.data import moments, prior, sparse_arrays
 from tf_logreg.data.dataset import Dataset
 from tf_logreg.devices.devices import Devices
@@ -54,6 +55,7 @@ def check(settings: ConfigDict, dataset: Dataset, devices: Devices) -> None:
         choice.check(settings, dataset, devices, head)
 
 
+@machine.threads()
 def learn(
     settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor, start: Model | None = None
 ) -> Fit:
@@ -76,6 +78,7 @@ def learn(
     return _checked(inference.with_inference(task.settings, fit, dataset, devices), dataset, devices)
 
 
+@machine.threads()
 def explore(settings: ConfigDict, dataset: Dataset, devices: Devices, monitor: Monitor) -> Path:
     """Fits a path alone, without the fit to all training rows that follows its choice.
 

@@ -55,11 +55,13 @@ class Start:
     """Weights w [K, P] that are close to the optimum.
 
     gap: [K], estimates in nats; infinite where there is none. steps: [K], of a method that led there.
+    history: as of an `Outcome`, of these steps.
     """
 
     w: np.ndarray
     gap: np.ndarray
     steps: np.ndarray
+    history: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass

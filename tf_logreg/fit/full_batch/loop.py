@@ -76,6 +76,8 @@ def solve(
         if loop.state is None:
             loop.passes[:] = passes
             loop.begin(method.init(fns, w), begin, fns.l1)
+            for line in loop.history:
+                report(*line)
             loop.passes[:] = passes
             tape.clear()
         while True:
@@ -141,8 +143,9 @@ class _Loop:
         self.state = state
         if known is not None:
             state.gap, self.steps = known.gap.copy(), known.steps.copy()
-            self.iterations = int(known.steps.max())
-            self.note_slowest(l1)
+            self.iterations, self.history = int(known.steps.max()), list(known.history)
+            if not known.history:
+                self.note_slowest(l1)
 
     def due(self, spent: np.ndarray) -> np.ndarray:
         """Problems to certify now."""

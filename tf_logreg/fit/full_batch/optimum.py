@@ -87,9 +87,9 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
     with limit, monitor.bar(goal.gap[0]) as show, monitor.listening() as monitor:
         if start is not None:
             w = _start(task, start, problems, columns)
-        begin = quick_start.start(problems, w, goal=goal, monitor=monitor)
+        begin = row_space.start(method, problems, w, goal=goal, monitor=monitor)
         if begin is None:
-            begin = row_space.start(method, problems, w, goal=goal, monitor=monitor)
+            begin = quick_start.start(problems, w, goal=goal, monitor=monitor)
         if begin is not None:
             w = begin.w
         elif start is None and method.USES_HESSIAN:

@@ -33,7 +33,8 @@ def start(problems: Penalized, w: np.ndarray, *, goal: Goal, monitor: Monitor) -
     if not (goal.last_digits and _are_small(problems)):
         return None
     solved = [_solved(_Problem(problems, k), one, goal, monitor) for k, one in enumerate(w)]
-    return Start(*map(np.array, zip(*solved, strict=True)))
+    *found, histories = zip(*solved, strict=True)
+    return Start(*map(np.array, found), max(histories, key=len))
 
 
 def _are_small(problems: Penalized) -> bool:
@@ -84,9 +85,11 @@ class _Problem:
         return self.given.with_penalty(found[None], self.which)[0]
 
 
-def _solved(problem: _Problem, w: np.ndarray, goal: Goal, monitor: Monitor) -> tuple[np.ndarray, float, int]:
-    """Weights of a problem, its estimated gap in nats, infinite where there is none, and its steps."""
-    enough, before = goal.certified_at[problem.k], np.inf
+def _solved(
+    problem: _Problem, w: np.ndarray, goal: Goal, monitor: Monitor
+) -> tuple[np.ndarray, float, int, list[tuple[float, float, float]]]:
+    """Weights of a problem, its estimated gap in nats, infinite where there is none, steps and history."""
+    enough, before, history = goal.certified_at[problem.k], np.inf, []
     value, gradient = problem.value_and_gradient(w)
     for steps in range(min(_MOST_STEPS, goal.max_steps)):
         if monitor.interrupted():
@@ -94,12 +97,14 @@ def _solved(problem: _Problem, w: np.ndarray, goal: Goal, monitor: Monitor) -> t
         direction = -linear_system.factored(problem.hessian())(gradient)
         slope, rounding = gradient @ direction, polish.NOISE * max(1, abs(value))
         gap = min(-slope / 2, problem.given.gradient_gap(gradient[None], problem.which)[0])
+        if steps:
+            history.append((float(problem.given.passes[problem.k]), float(value), float(gap)))
         # Where values no longer tell points apart, a step that does not halve the gap has met the rounding of
         # gradients too.
         if gap <= enough or (gap <= rounding and gap > before / 2):
-            return w, enough, steps
+            return w, enough, steps, history
         if monitor.late() or problem.given.passes[problem.k] >= goal.max_passes:
-            return w, np.inf, steps
+            return w, np.inf, steps, history
         for length in 0.5 ** np.arange(_MOST_HALVINGS):
             trial = w + length * direction
             with np.errstate(over="ignore", invalid="ignore"):
@@ -107,6 +112,6 @@ def _solved(problem: _Problem, w: np.ndarray, goal: Goal, monitor: Monitor) -> t
             if found[0] <= value + _DECREASE * length * slope + rounding:
                 break
         else:
-            return w, np.inf, steps
+            return w, np.inf, steps, history
         w, (value, gradient), before = trial, found, gap
-    return w, np.inf, steps + 1
+    return w, np.inf, steps + 1, history

@@ -43,8 +43,9 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
     (p, m), count = problems.shape, len(coordinates)
     wide = m == 1 and count > problems.num_rows
     by_root = wide and count > _COLUMNS_A_ROW * problems.num_rows
-    may_be_sparse = by_products(problems)
     dense_fits = (by_root or count <= _MOST_COEFFICIENTS) and problems.num_rows * count <= _MOST_ELEMENTS
+    # Columns that the rows do not determine take a factor, or an interior point.
+    may_be_sparse = by_products(problems) and not (wide and dense_fits)
     if not dense_fits and not may_be_sparse:
         return None
     feature, output = np.divmod(coordinates, m)
