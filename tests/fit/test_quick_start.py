@@ -8,8 +8,7 @@ from problems import random_problem, solve_arrays
 from sklearn.exceptions import ConvergenceWarning
 
 from tf_logreg import LogisticRegression
-from tf_logreg.errors import InterruptError
-from tf_logreg.fit.full_batch import optimum, quick_start
+from tf_logreg.fit.full_batch import quick_start
 from tf_logreg.fit.result import Status
 
 
@@ -91,14 +90,3 @@ def test_a_start_that_is_far_off_is_brought_back(begun):
     warm.fit(x, y, weight)
     assert warm.status_ == "optimal"
     np.testing.assert_allclose(warm.coef_, cold.coef_, rtol=1e-9)
-
-
-def test_a_signal_ends_it(monkeypatch):
-    start = quick_start.start
-
-    def interrupted(*args, goal, monitor):
-        return start(*args, goal=goal, monitor=dataclasses.replace(monitor, interrupted=lambda: True))
-
-    monkeypatch.setattr(optimum.quick_start, "start", interrupted)
-    with pytest.raises(InterruptError, match="before the first certificate"):
-        fitted()

@@ -7,11 +7,9 @@ of it is needed here. The loop certifies what these steps found, and goes on fro
 
 import numpy as np
 
-from tf_logreg.errors import InterruptError
 from tf_logreg.fit.full_batch import polish, requests
 from tf_logreg.fit.full_batch.goal import Goal, Start
 from tf_logreg.fit.full_batch.penalized import Penalized
-from tf_logreg.fit.monitor import Monitor
 from tf_logreg.objective import host_losses, host_sums
 from tf_logreg.solvers import linear_system
 
@@ -19,20 +17,18 @@ _MOST_STEPS, _MOST_HALVINGS = 30, 50
 _DECREASE = 1e-4  # of the value, relative to the slope's
 
 
-def start(problems: Penalized, w: np.ndarray, *, goal: Goal, monitor: Monitor) -> Start | None:
+def start(problems: Penalized, w: np.ndarray, goal: Goal) -> Start | None:
     """Takes K problems from w [K, P] to their optimum; None where they are not small.
+
+    All of it takes a fraction of a second, so that no signal is waited for within.
 
     Args:
         problems: K of them, with l2 on every kernel; their passes are counted.
         goal: says whether to go on to the last digits, and in how many steps and passes at most.
-        monitor: may end the steps early.
-
-    Raises:
-        InterruptError: a signal arrived. A run that resumes takes these steps again.
     """
     if not (goal.last_digits and _are_small(problems)):
         return None
-    solved = [_solved(_Problem(problems, k), one, goal, monitor) for k, one in enumerate(w)]
+    solved = [_solved(_Problem(problems, k), one, goal) for k, one in enumerate(w)]
     *found, histories = zip(*solved, strict=True)
     return Start(*map(np.array, found), max(histories, key=len))
 
@@ -86,14 +82,12 @@ class _Problem:
 
 
 def _solved(
-    problem: _Problem, w: np.ndarray, goal: Goal, monitor: Monitor
+    problem: _Problem, w: np.ndarray, goal: Goal
 ) -> tuple[np.ndarray, float, int, list[tuple[float, float, float]]]:
     """Weights of a problem, its estimated gap in nats, infinite where there is none, steps and history."""
     enough, before, history = goal.certified_at[problem.k], np.inf, []
     value, gradient = problem.value_and_gradient(w)
     for steps in range(min(_MOST_STEPS, goal.max_steps)):
-        if monitor.interrupted():
-            raise InterruptError("Interrupted before the first certificate: the same command begins there.")
         direction = -linear_system.factored(problem.hessian())(gradient)
         slope, rounding = gradient @ direction, polish.NOISE * max(1, abs(value))
         gap = min(-slope / 2, problem.given.gradient_gap(gradient[None], problem.which)[0])
@@ -103,7 +97,7 @@ def _solved(
         # gradients too.
         if gap <= enough or (gap <= rounding and gap > before / 2):
             return w, enough, steps, history
-        if monitor.late() or problem.given.passes[problem.k] >= goal.max_passes:
+        if problem.given.passes[problem.k] >= goal.max_passes:
             return w, np.inf, steps, history
         for length in 0.5 ** np.arange(_MOST_HALVINGS):
             trial = w + length * direction
