@@ -240,6 +240,7 @@ def test_columns_that_stay_sparse_are_centred_on_paper():
     of_columns = np.append(sparse.rows.x.T @ sums, sums.sum())[None, :, None]
     np.testing.assert_allclose(sparse.of_training(of_columns)[0, :, 0], centred.T @ sums, atol=1e-13)
     gram = centred.T @ (weight[:, None] * centred)
+    np.testing.assert_allclose(sparse.gram(weight), gram, atol=1e-13)
     np.testing.assert_allclose(sparse.product(weight, w.copy())[0], gram @ w[0], atol=1e-13)
     np.testing.assert_allclose(sparse.diagonal(weight), np.diag(gram), atol=1e-13)
 
@@ -253,8 +254,11 @@ def test_columns_that_are_far_from_zero_or_full_are_laid_out_or_not_copied():
     assert copied(full, Affine(np.zeros(20), np.ones(20)), sparse=True) is None
 
 
-def test_columns_that_stay_sparse_are_worked_on_as_they_are(monkeypatch):
+@pytest.mark.parametrize("factored", [0, 4000])
+def test_columns_that_stay_sparse_are_worked_on_as_they_are(monkeypatch, factored):
     monkeypatch.setattr(working_columns, "_MOST_COEFFICIENTS", 0)  # none can be laid out
+    monkeypatch.setattr(working_columns, "_MOST_SPARSE", factored)
+    monkeypatch.setattr(working_columns, "_FEW_SPARSE", 0 if factored == 0 else 1000)
     x, y, weight = planted(7, num_rows=1500, num_features=1200, density=0.005)
     l1 = 1e-3
     found = LogisticRegression(C=1 / (l1 * weight.sum()), l1_ratio=1, tol=1e-11).fit(x, y, weight)
@@ -265,3 +269,24 @@ def test_columns_that_stay_sparse_are_worked_on_as_they_are(monkeypatch):
     gradient = x.T @ ((probability - y) * weight / weight.sum())
     assert np.abs(gradient + l1 * np.sign(found.coef_[0]))[chosen].max() < 1e-6 * l1
     assert np.abs(gradient[~chosen]).max() <= l1 * (1 + 1e-6)
+
+
+def test_correlated_columns_that_stay_sparse_are_factored(monkeypatch):
+    """Ten copies of each column, nearly: products with their Hessian bring little, with its diagonal alone."""
+    rng, made = np.random.default_rng(5), []
+    once = sparse_rows(rng, 4000, 80, 0.02)
+    x = scipy.sparse.csr_array(
+        scipy.sparse.hstack([once + 0.1 * sparse_rows(rng, 4000, 80, 0.002) for _ in range(10)])
+    )
+    y = (x @ rng.normal(size=800) * 3 + rng.logistic(size=4000) > 0).astype(int)
+    gram = copied_columns.Copied.gram
+    monkeypatch.setattr(copied_columns.Copied, "gram", lambda *args: made.append(1) or gram(*args))
+    few = LogisticRegression(C=1.0, l1_ratio=1, tol=1e-6).fit(x, y)
+    assert few.status_ == "optimal"
+    assert made
+    made.clear()
+    monkeypatch.setattr(working_columns, "_FEW_SPARSE", 0)  # as of thousands that count
+    many = LogisticRegression(C=1.0, l1_ratio=1, tol=1e-6).fit(x, y)
+    assert many.status_ == "optimal"
+    assert made
+    assert many.result_["objective"] == pytest.approx(few.result_["objective"], rel=2e-6)

@@ -42,9 +42,10 @@ class Functions:
             below P; None elsewhere.
         rank: of the smooth part's Hessian at most, without l2; infinite where it is not known.
         restricted: (coordinates [j], problem) -> functions of one problem, of these of its coefficients
-            alone, with the others at zero; it has a Hessian, its root or products with it, and reads only
-            their columns. None where they are too many, or no columns are at hand.
-        restricted_by_products: whether most of these have products alone, so that coefficients may be many.
+            alone, with the others at zero; it has a Hessian, its root or products with it, or two of these,
+            and reads only their columns. None where they are too many, or no columns are at hand.
+        products_first: whether products come before a Hessian that there is too, as long as they bring much.
+        restricted_by_products: whether most of these have products, so that coefficients may be many.
     """
 
     value_and_gradient: Callable[[Array, Array], tuple[Array, Array]]
@@ -63,6 +64,7 @@ class Functions:
     rank: float = np.inf
     restricted: Callable[[Array, int], "Functions | None"] | None = None
     restricted_by_products: bool = False
+    products_first: bool = False
 
 
 @dataclasses.dataclass

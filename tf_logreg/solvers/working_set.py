@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_logreg.solvers.core import Array
 
-_FEWEST, _FEWEST_BY_PRODUCTS = 100, 400  # coefficients in a set, if so many have a reason to move
+_FEWEST, _SHARE, _MOST_AT_FIRST = 100, 0.01, 400  # coefficients in a set, if so many have a reason to move
 _GROWTH = 2
 _LARGE, _GROWTH_OF_LARGE = 2000, 1.25
 
@@ -27,7 +27,7 @@ def working_set(w: Array, gradient: Array, l1: Array, *, by_products: bool = Fal
     most = _GROWTH * count
     if not by_products:
         most = min(most, max(_LARGE, int(_GROWTH_OF_LARGE * count)))
-    size = max(_FEWEST_BY_PRODUCTS if by_products else _FEWEST, most) - count
+    size = max(_FEWEST, min(int(_SHARE * len(w)), _MOST_AT_FIRST), most) - count
     outside = np.flatnonzero(above > 0)
     if len(outside) > size:
         outside = outside[np.argpartition(-above[outside], size)[:size]]

@@ -43,6 +43,20 @@ class Copied(NamedTuple):
             sums[:, :-1] -= self.mean[:, None] * sums[:, -1:]
         return sums
 
+    def gram(self, weight: np.ndarray) -> np.ndarray:
+        """X^T diag(weight) X of the training columns and ones, [f + 1, f + 1]; of sparse columns."""
+        x, size = self.rows.x, len(self.mean)
+        found = np.empty((size + 1, size + 1))
+        found[:-1, :-1] = (
+            x.T.tocsr() @ csr.with_values(x, x.data * np.repeat(weight, np.diff(x.indptr)))
+        ).toarray()
+        first, total = x.T @ weight, weight.sum()
+        found[:-1, :-1] -= np.outer(first, self.mean)
+        found[:-1, :-1] -= np.outer(self.mean, first - total * self.mean)
+        found[:-1, -1] = found[-1, :-1] = first - total * self.mean
+        found[-1, -1] = total
+        return found
+
     def product(self, weight: np.ndarray, v: np.ndarray) -> np.ndarray:
         """X^T diag(weight) X times v [1, f + 1, 1], of the training columns and ones; of CSR alone."""
         x, v = self.rows.x, self.given(v)[0, :, 0]

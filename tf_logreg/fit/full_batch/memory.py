@@ -26,7 +26,7 @@ def check(method: str, head: Head, dataset: Dataset, devices: Devices, *, bias: 
         needed += 0 if dataset.source.sparse else 8 * p * sample.size(rows, p)
     size = (p + bias) * head.outputs_of_problem
     if solvers.load(method).TAKES_L1 and (size > rows or not Penalized.explicit(size)):
-        needed += working_columns.bytes_of_copy(rows, size)
+        needed += working_columns.bytes_of_copy(rows, size, sparse=dataset.source.sparse)
     if needed > (free := devices.host_memory):
         raise InputError(
             f"x: a full-batch fit of {p:,} features and {head.outputs:,} outputs takes about "

@@ -14,22 +14,25 @@ from tf_logreg.fit.full_batch import copied_columns
 from tf_logreg.objective import host_sums
 from tf_logreg.solvers import core
 
-_MOST_COEFFICIENTS = 2000  # of which the Hessian is factored; of sparse columns it is multiplied by
+_MOST_COEFFICIENTS = 2000  # of which the Hessian is factored
+_MOST_SPARSE = 4000  # of which it may be where their columns stay sparse
+_FEW_SPARSE = 1000  # whose factor takes some milliseconds, and needs no columns to be uncorrelated
 _COLUMNS_A_ROW = 2  # coefficients a row beyond which the Hessian of those that move is made alone
 _MOST_ELEMENTS = 2**25  # of a copy: 256 MiB
 _NOISE = 1e-15  # relative rounding error of a float64 sum over the rows
 
 
-def bytes_of_copy(num_rows: int, size: int) -> float:
+def bytes_of_copy(num_rows: int, size: int, *, sparse: bool) -> float:
     """Bytes of a copy, of its columns times roots of curvatures, and of Hessians, for `size` coefficients.
 
     A system of rows has five arrays of the copy's size at once, one of columns six of a Hessian's.
     """
-    return 8.0 * (5 * min(num_rows * size, _MOST_ELEMENTS) + 6 * min(size, _MOST_COEFFICIENTS) ** 2)
+    most = _MOST_SPARSE if sparse else _MOST_COEFFICIENTS
+    return 8.0 * (5 * min(num_rows * size, _MOST_ELEMENTS) + 6 * min(size, most) ** 2)
 
 
 def by_products(problems: Any) -> bool:
-    """Whether columns may stay sparse, and Hessians of them are multiplied by."""
+    """Whether columns may stay sparse, and their Hessian may be multiplied by."""
     return problems.engine.sparse and problems.shape[1] == 1
 
 
@@ -129,10 +132,7 @@ def _by_products(
     place: np.ndarray,
     l2: np.ndarray,
 ) -> dict[str, Callable | None]:
-    """The same of sparse columns: products with their Hessian, and its diagonal to precondition by.
-
-    Words are nearly uncorrelated: some ten products bring a digit.
-    """
+    """The same of sparse columns: products with their Hessian, its diagonal, and where it fits itself."""
 
     @functools.lru_cache(1)
     def weights_at(u: bytes) -> np.ndarray:
@@ -147,7 +147,17 @@ def _by_products(
         floor = np.finfo(float).eps * diagonal.max(initial=0.0) or 1.0
         return lambda r, which, free: np.where(free, r / np.maximum(diagonal, floor), 0)
 
-    return {"hessian": None, "hessian_product": hessian_product, "preconditioner": preconditioner}
+    def hessian(u: np.ndarray, _) -> np.ndarray:
+        found = copied.gram(weights_at(u.tobytes()))[np.ix_(place, place)]
+        found[np.diag_indices(len(found))] += l2[0]
+        return found[None]
+
+    return {
+        "hessian": hessian if len(place) <= _MOST_SPARSE else None,
+        "hessian_product": hessian_product,
+        "preconditioner": preconditioner,
+        "products_first": len(place) > _FEW_SPARSE,
+    }
 
 
 def _hessian(columns: np.ndarray, weight: np.ndarray, p: np.ndarray, output: np.ndarray) -> np.ndarray:

@@ -23,13 +23,21 @@ _MOST_HALVINGS = 4  # of a step within the model, before it ends at the first ze
 _SHARE_INSIDE = 0.3  # of the gap left outside a working set, down to which the set is worked on
 _SHARE_OF_TARGET = 0.01  # or down to so much of the gap that is wanted
 _MOST_INSIDE = 20  # steps there
+_LEFT_BY_PRODUCTS = (
+    0.1  # of what a step there gained, beyond which its columns are too correlated for products
+)
+_MANY_PRODUCTS = 50  # of such a step
 _FAR = 5  # a gradient over its l1, from which a set that rows do not determine has too many orthants
+# Of all coefficients, not of a set: systems are solved the more exactly the closer the optimum is, and by
+# factors once products with a Hessian have brought little.
+_KEPT = ("first", "factored")
 _EPS = np.finfo(float).eps
 
 
 def init(fns: core.Functions, w: core.Array) -> core.State:
     """The state at w [K, P]."""
-    return core.start(fns, w, first=np.zeros(len(w)), **linear_system.no_preconditioner(w))
+    none = np.zeros(len(w))
+    return core.start(fns, w, first=none, factored=none.copy(), **linear_system.no_preconditioner(w))
 
 
 def step(fns: core.Functions, state: core.State) -> core.State:
@@ -53,14 +61,14 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
         Those of them whose sets are too large; none when there is no time left.
     """
     moved, ended, left, late = [], [], np.zeros(len(state.w)), False
+    factored = state.memory.setdefault("factored", np.zeros(len(state.w)))  # not of versions up to 0.11
     outside = working_set.gap_outside(state.w, state.value, state.gradient, fns.l1)
     for k in at:
         if late := late or fns.late():
             break
         w = state.w[k]
-        coordinates = working_set.working_set(
-            w, state.gradient[k], fns.l1[k], by_products=fns.restricted_by_products
-        )
+        by_products = fns.restricted_by_products and not factored[k]
+        coordinates = working_set.working_set(w, state.gradient[k], fns.l1[k], by_products=by_products)
         if not coordinates.size:  # all are zero, and stay there
             state.gap[k], state.stalled[k] = 0, True
             ended.append(k)
@@ -69,9 +77,8 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
             continue
         tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
         far = working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR
-        # Systems are solved the more exactly the closer the optimum is of all coefficients, not of the set.
-        first = state.memory["first"][k : k + 1]
-        inner, late = _inside(few, w[coordinates], first, tolerance, fns.late, far=far)
+        kept = {name: state.memory[name][k : k + 1] for name in _KEPT}
+        inner, late = _inside(few, w[coordinates], kept, tolerance, fns.late, far=far)
         state.stalled[k] = (inner.w[0] == w[coordinates]).all()
         w[:] = 0
         w[coordinates], left[k] = inner.w[0], inner.gap[0]
@@ -89,7 +96,7 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
 def _inside(
     few: core.Functions,
     w: core.Array,
-    first: core.Array,
+    kept: dict[str, core.Array],
     tolerance: float,
     late: Callable[[], bool],
     *,
@@ -101,19 +108,22 @@ def _inside(
     steps by orthants come no further, as among many columns that are alike.
 
     Args:
-        first: [1], the state's memory of that name, which is kept up.
+        kept: what the state remembers of all coefficients, [1] by `_KEPT`; it is kept up.
     """
     dependent = w.size > few.rank
     for leads in ([True] if far else [False, True]) if dependent else [False]:
         w, gap = interior_point.minimum(few, w, tolerance, late) if leads else (w, np.inf)
         inner, over = init(few, w[None]), leads and late()
-        inner.gap[0], inner.memory["first"] = gap, first.copy()
+        inner.gap[0] = gap
+        inner.memory |= {name: value.copy() for name, value in kept.items()}
         # A step at least: an interior point's gap is that before its small numbers were set to zero.
         for _ in range(0 if over else _MOST_INSIDE):
             inner = step(few, inner)
             if inner.stalled[0] or inner.gap[0] <= tolerance or (over := late()):
                 break
-        w, first[:] = inner.w[0], inner.memory["first"]
+        w = inner.w[0]
+        for name, value in kept.items():
+            value[:] = inner.memory[name]
         if over or inner.gap[0] <= tolerance:
             break
     return inner, over
@@ -123,7 +133,8 @@ def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None
     """Moves the problems `at` of a state by one proximal Newton step with a line search."""
     w, gradient, l1 = state.w[at], state.gradient[at], fns.l1[at]
     slope = pseudo_gradient(w, gradient, l1)
-    explicit = fns.hessian is not None or fns.hessian_root is not None
+    by_products = fns.products_first and not state.memory["factored"][at].all()
+    explicit = not by_products and (fns.hessian is not None or fns.hessian_root is not None)
     if explicit:
         product, solve = _explicit_model(fns, w, at)
         rounds = 50
@@ -164,6 +175,10 @@ def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None
     else:
         promise = core.dot(slope, precondition(np.where(free, slope, 0), np.arange(len(at)), free)) / 2
     state.gap[at] = np.where(length < 1, np.maximum(promise, before - after), promise)
+    if by_products:
+        many = state.memory["products"][at] > _MANY_PRODUCTS
+        slow = state.gap[at] > np.maximum(_LEFT_BY_PRODUCTS * (before - after), fns.noise * np.abs(before))
+        state.memory["factored"][at] = many | slow
 
 
 def _explicit_model(
