@@ -7,6 +7,10 @@ PYTEST := -m pytest -n 2 --dist loadfile
 # The environments of test-versions are of three Pythons where those are installed, else all of $(PYTHON).
 python = $(or $(shell $(1) -c 'import sys; print(sys.executable)' 2>/dev/null),$(PYTHON))
 
+# Where processes share the cores, threads of linear algebra wait for each other in loops, a sixth of the time.
+test test-long test-deep test-versions: export OPENBLAS_NUM_THREADS = 1
+test test-long test-deep test-versions: export OMP_NUM_THREADS = 1
+
 # Asked for nothing, libtpu does not wait for the metadata server of a machine that has a TPU.
 NO_TPU := TPU_SKIP_MDS_QUERY=1 TPU_ACCELERATOR_TYPE=v5litepod-4 TPU_WORKER_HOSTNAMES=localhost TPU_WORKER_ID=0 \
 	TPU_CHIPS_PER_HOST_BOUNDS=2,2,1 TPU_HOST_BOUNDS=1,1,1 ALLOW_MULTIPLE_LIBTPU_LOAD=1 JAX_PLATFORMS=cpu
