@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 import tfds_sets
 
-from tf_logreg.data import kept_rows
+from tf_logreg.data import images, kept_rows
 from tf_logreg.data.load import load
 from tf_logreg.errors import InputError
 
@@ -181,3 +181,12 @@ def test_the_command_line_takes_sizes_and_splits(photographs, tmp_path, command)
     code, out, err = command("--mode=evaluate", f"--workdir={tmp_path}/run")
     assert code == 0, err
     assert "test" in out
+
+
+def test_many_decoders_in_one_process_are_no_cause_for_a_warning(caplog):
+    record = tf.io.encode_png(np.zeros((4, 5, 3), np.uint8)).numpy()
+    for height in range(2, 12):
+        found, bad = images.decoder((height, 3, 3), resize=True)([record])
+        assert found.shape == (1, height, 3, 3)
+        assert not bad
+    assert not caplog.records
