@@ -23,11 +23,10 @@ from tf_logreg import machine
 from tf_logreg.engines import on_host
 from tf_logreg.engines.engine import Held
 from tf_logreg.errors import InterruptError
-from tf_logreg.fit.full_batch import polish
+from tf_logreg.fit.full_batch import polish, quick_start
 from tf_logreg.fit.full_batch.goal import ROUNDING, Goal, Start
 from tf_logreg.fit.full_batch.penalized import WEAK_L2, Penalized
 from tf_logreg.fit.monitor import Monitor
-from tf_logreg.solvers import core
 
 MOST_ROWS = 4096  # G takes 128 MiB, and what a method makes of Z a few times that
 _CHUNK = 2**22  # numbers of X that are scaled at a time
@@ -98,13 +97,11 @@ def start(
             space = _Space(problems.engine.held, scale[0] / some.l2[0])
         if not space.z.shape[1]:
             continue
-        state, steps = _solved(method, some, space, scale, w[group], goal.some(group), monitor)
-        good = np.isfinite(state.w).all(axis=1)
+        inside = _solved(method, some, space, scale, w[group], goal.some(group), monitor)
+        good = np.isfinite(inside.w).all(axis=1)
         at = group[good]
-        found.w[at] = _kernels(some, space, state.w)[good]
-        found.steps[group] = steps
-        near = state.stalled | (state.gap <= goal.gap[group])
-        found.gap[at] = np.where(near, np.minimum(state.gap, goal.gap[group]), np.inf)[good]
+        found.w[at] = _kernels(some, space, inside.w)[good]
+        found.gap[at], found.steps[group] = inside.gap[good], inside.steps
     reads = 2 + bool(problems.unpack(w)[:, :-1].any())
     problems.passes += reads
     problems.made["row_space"] += reads * len(groups)
@@ -154,8 +151,8 @@ def _solved(
     w: np.ndarray,
     goal: Goal,
     monitor: Monitor,
-) -> tuple[core.State, np.ndarray]:
-    """The state at the optimum over Z, and the steps [k] of each problem; `l2` [k]."""
+) -> Start:
+    """The optimum over Z, packed, and gaps no larger than the goal's where steps came so near; `l2` [k]."""
     count, rank = len(l2), space.z.shape[1]
     inner = dataclasses.replace(
         problems,
@@ -168,11 +165,17 @@ def _solved(
         made=collections.Counter(),
     )
     target = np.full(count, ROUNDING) if polish.goes_on(problems, goal) else goal.gap / 2
-    fns = inner.functions(target, polish.NOISE)
     whole = problems.unpack(w)
     kernel = space.inside(_side_by_side(whole[:, :-1]))
     v = np.concatenate([_apart(kernel, whole.shape[2]), whole[:, -1:]], axis=1)
-    state, steps = method.init(fns, inner.pack(v)), np.zeros(count, int)
+    v = inner.pack(v)
+    if polish.goes_on(problems, goal):
+        exact = dataclasses.replace(inner, engine=dataclasses.replace(inner.engine, exact=True))
+        quick = quick_start.start(exact, v, dataclasses.replace(goal, last_digits=True))
+        if quick is not None:
+            return quick
+    fns = inner.functions(target, polish.NOISE)
+    state, steps = method.init(fns, v), np.zeros(count, int)
     for _ in range(min(_MOST_STEPS, goal.max_steps)):
         state.finished |= (state.gap <= target) | state.stalled | ~np.isfinite(state.w).all(axis=1)
         if state.finished.all() or monitor.late():
@@ -185,7 +188,8 @@ def _solved(
                 "Interrupted while the rows' own space was searched, before the first pass: the same command "
                 "begins there."
             )
-    return state, steps
+    near = state.stalled | (state.gap <= goal.gap)
+    return Start(state.w, np.where(near, np.minimum(state.gap, goal.gap), np.inf), steps)
 
 
 def _kernels(problems: Penalized, space: _Space, v: np.ndarray) -> np.ndarray:
