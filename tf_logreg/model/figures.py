@@ -116,7 +116,7 @@ def svg(figure: Figure) -> str:
     text, no_metadata = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
         # The page's fonts draw the letters, not matplotlib's.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        warnings.filterwarnings("ignore", "Glyph .* missing from (current )?font", UserWarning)
         figure.savefig(text, format="svg", metadata=no_metadata)
     element = text.getvalue().partition("<svg")[2]  # what stands before it is for files of their own
     element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", element, flags=re.DOTALL)
