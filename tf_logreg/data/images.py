@@ -41,7 +41,8 @@ def decoder(shape: tuple[int, int, int], *, resize: bool) -> Callable[[list[byte
         return tf.map_fn(pixels, records, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
     # Traced here: TensorFlow warns of a fifth function of this name, and a process may read many sets.
-    of_block = of_block.get_concrete_function()
+    with tf.device("CPU:0"):
+        of_block = of_block.get_concrete_function()
 
     def decode(records: list[bytes]) -> Decoded:
         with tf.device("CPU:0"):

@@ -85,7 +85,7 @@ def certify(
     loose = [k for k in boxed if found[k].gap is None or found[k].gap > least[k]]
     if loose := [k for k in loose if final is None or final[k]]:
         for k, *both in zip(loose, *_certificates(blocks, [problems[k] for k in loose], gather), strict=True):
-            if both[0].gap is not None:
+            if both[0].gap is not None and not (found[k].gap or np.inf) <= both[0].gap:
                 found[k], totals[k] = both
     far = [k for k, one in enumerate(problems) if k not in boxed and _needs_a_box_alone(one, found[k])]
     if far:

@@ -56,8 +56,7 @@ def read(folder: storage.Folder) -> Model:
         arrays["bias"],
         *names,
         head,
-        # Files of earlier versions do not say it, but hold zeros.
-        has_bias=bool(arrays.get("has_bias", arrays["bias"].any())),
+        has_bias=_has_bias(arrays),
         dtype=str(arrays["dtype"]),
         sparse=bool(arrays.get("sparse", False)),
         threshold=float(arrays["threshold"]) if "threshold" in arrays else None,
@@ -65,6 +64,12 @@ def read(folder: storage.Folder) -> Model:
         mean=arrays.get("mean"),
         deviation=arrays.get("deviation"),
     )
+
+
+def _has_bias(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether a bias was fitted; files of earlier versions do not say it, but hold zeros where none was."""
+    fitted = arrays["bias"].any() or len(np.atleast_1d(arrays.get("error_bound", ()))) > len(arrays["kernel"])
+    return bool(arrays.get("has_bias", fitted))
 
 
 def read_start(
@@ -186,10 +191,9 @@ def _disagreement(arrays: dict[str, np.ndarray]) -> str:
     for name in ("mean", "deviation"):
         if name in arrays and (arrays[name].shape != (features,) or arrays[name].dtype.kind != "f"):
             return f"its {name!r} is of shape {arrays[name].shape}, for {features} features"
-    if (bound := arrays.get("error_bound")) is not None:
-        has_bias = bool(arrays.get("has_bias", True))
-        if bound.shape != (features + has_bias, shape[1]) or bound.dtype.kind != "f":
-            return f"its 'error_bound' is of shape {bound.shape}, for {features} features"
+    bound, expected = arrays.get("error_bound"), (features + _has_bias(arrays), shape[1])
+    if bound is not None and (bound.shape != expected or bound.dtype.kind != "f"):
+        return f"its 'error_bound' is of shape {bound.shape}, for {features} features"
     for name in ("kernel", "bias"):
         if not np.isfinite(arrays[name]).all():
             return f"its {name!r} has numbers that are not finite"

@@ -161,7 +161,8 @@ class _Loop:
         if not due.size:
             return False
         ending = Status.TIME_LIMIT if late else Status.MAX_PASSES
-        final = spent | late | self.state.stalled | (self.refusals > _STEPS_FOR_A_BOX)
+        most = _STEPS_FOR_A_BOX if self.exact else 0  # else a loose bound would be taken for rounding
+        final = spent | late | self.state.stalled | (self.refusals > most)
         found = certified.certify(self.state.w[due], due, self.target[due], final[due])
         for k, certificate in zip(due, found, strict=True):
             self.judge(k, certificate, certified.separated, ending if spent[k] or late else None)

@@ -73,7 +73,14 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
             state.gap[k], state.stalled[k] = 0, True
             ended.append(k)
             continue
-        if (few := fns.restricted(coordinates, k)) is None:
+        few = fns.restricted(coordinates, k)
+        if (
+            few is None and by_products
+        ):  # of these columns there are no products, and so many are not factored
+            factored[k] = 1
+            coordinates = working_set.working_set(w, state.gradient[k], fns.l1[k])
+            few = fns.restricted(coordinates, k)
+        if few is None:
             continue
         tolerance = max(_SHARE_INSIDE * outside[k], _SHARE_OF_TARGET * fns.target[k])
         far = working_set.excess(w, state.gradient[k], fns.l1[k]) > _FAR
@@ -118,7 +125,11 @@ def _inside(
         inner.memory |= {name: value.copy() for name, value in kept.items()}
         # A step at least: an interior point's gap is that before its small numbers were set to zero.
         for _ in range(0 if over else _MOST_INSIDE):
+            factored = inner.memory["factored"][0]
             inner = step(few, inner)
+            if inner.memory["factored"][0] > factored and few.hessian is not None:
+                inner.stalled[0] = False  # products came no further, factors may
+                continue
             if inner.stalled[0] or inner.gap[0] <= tolerance or (over := late()):
                 break
         w = inner.w[0]
