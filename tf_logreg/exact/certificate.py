@@ -82,8 +82,8 @@ def certify(
     boxed = {k for k, problem in enumerate(problems) if least[k] > 0 and _is_large(problem)}
     first = [dataclasses.replace(one, boxed=one.boxed or k in boxed) for k, one in enumerate(problems)]
     found, totals = _certificates(blocks, first, gather)
-    loose = [k for k in boxed if found[k].gap is None or found[k].gap > least[k]]
-    if loose := [k for k in loose if final is None or final[k]]:
+    missed = [k for k in boxed if found[k].gap is None or found[k].gap > least[k]]
+    if loose := [k for k in missed if final is None or final[k]]:
         for k, *both in zip(loose, *_certificates(blocks, [problems[k] for k in loose], gather), strict=True):
             if both[0].gap is not None and not (found[k].gap or np.inf) <= both[0].gap:
                 found[k], totals[k] = both

@@ -10,8 +10,6 @@ from tf_logreg.exact import logits, sums
 from tf_logreg.exact.host import Block, Problem
 
 _EPS = np.finfo(np.float64).eps
-
-
 SUMS, LOGITS = 16, 2  # units of the last digit that sums and logits may be off
 
 

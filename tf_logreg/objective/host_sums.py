@@ -88,7 +88,7 @@ def hessian(
             x, p, own_weight = columns(rows.x[at]), p[:, at], own_weight[at] * factor
         else:
             x = whole
-        found[problem] = _hessian(x, own_weight, p)
+        found[problem] = of_curvature(x, own_weight, p).reshape(q, m, q, m)
     return [total, found.reshape(k, q * m, q * m)]
 
 
@@ -98,21 +98,16 @@ def of_curvature(x: np.ndarray, weight: np.ndarray, curvature: np.ndarray) -> np
     Args:
         x: [B, q], the column of ones included. weight: [B]. curvature: [m, B], as of `curvatures`.
     """
-    return _hessian(x, weight, curvature).reshape(x.shape[1] * len(curvature), -1)
-
-
-def _hessian(x: np.ndarray, weight: np.ndarray, curvature: np.ndarray) -> np.ndarray:
-    """`of_curvature` as [q, m, q, m]."""
     (num_rows, q), m = x.shape, len(curvature)
     if m == 1:
-        return _gram(x, weight * curvature[0])[:, None, :, None]
+        return _gram(x, weight * curvature[0])
     scaled = np.sqrt(weight) * curvature
     # The products of all pairs of outputs, p_a p_b, are one symmetric product.
     wide = (scaled[:, None] * x.T).reshape(m * q, num_rows)
     found = -np.dot(wide, wide.T).reshape(m, q, m, q).transpose(1, 0, 3, 2)
     for a, d in enumerate(weight * curvature):
         found[:, a, :, a] += _gram(x, d)
-    return found
+    return found.reshape(q * m, q * m)
 
 
 def curvatures(w: np.ndarray, problems: Problems, rows: Rows) -> list[np.ndarray]:

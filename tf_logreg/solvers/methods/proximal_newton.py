@@ -1,16 +1,14 @@
 """Proximal Newton for F = smooth + sum_j l1_j |w_j|, with exact zeros.
 
 Each step minimises the quadratic model of the smooth part plus the penalty (Lee, Sun and Saunders,
-SIAM J. Optim. 24, 2014, alg. 1) and searches along the line to its minimiser. The model is minimised
-orthant by orthant (Andrew and Gao, ICML 2007): within one the penalty is linear, a Newton system in
-the free coordinates gives its minimum, and what would cross zero stays there.
+SIAM J. Optim. 24, 2014, alg. 1) and searches along the line to its minimiser (`solvers/orthants.py`).
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from tf_logreg.solvers import core, interior_point, linear_system, working_set
+from tf_logreg.solvers import core, interior_point, linear_system, orthants, working_set
 
 TAKES_L1 = True  # exact zeros
 USES_HESSIAN = True  # or products with it
@@ -18,20 +16,15 @@ USES_HESSIAN = True  # or products with it
 _DECREASE = 1e-4
 _DAMPING = 1e-7  # of each diagonal entry
 _MOST_PRODUCTS = 100
-_MOST_SHORTENINGS = 60  # in all: along parallel columns, which damping alone holds, a step is far too long
-_MOST_HALVINGS = 4  # of a step within the model, before it ends at the first zero
 _SHARE_INSIDE = 0.3  # of the gap left outside a working set, down to which the set is worked on
 _SHARE_OF_TARGET = 0.01  # or down to so much of the gap that is wanted
 _MOST_INSIDE = 20  # steps there
-_LEFT_BY_PRODUCTS = (
-    0.1  # of what a step there gained, beyond which its columns are too correlated for products
-)
+_LEFT_BY_PRODUCTS = 0.1  # of what a step there gained; beyond, columns are too correlated for products
 _MANY_PRODUCTS = 50  # of such a step
 _FAR = 5  # a gradient over its l1, from which a set that rows do not determine has too many orthants
 # Of all coefficients, not of a set: systems are solved the more exactly the closer the optimum is, and by
 # factors once products with a Hessian have brought little.
 _KEPT = ("first", "factored")
-_EPS = np.finfo(float).eps
 
 
 def init(fns: core.Functions, w: core.Array) -> core.State:
@@ -74,10 +67,8 @@ def _step_in_sets(fns: core.Functions, state: core.State, at: core.Array) -> cor
             ended.append(k)
             continue
         few = fns.restricted(coordinates, k)
-        if (
-            few is None and by_products
-        ):  # of these columns there are no products, and so many are not factored
-            factored[k] = 1
+        if few is None and by_products:
+            factored[k] = 1  # these columns have no products, and so many are not factored
             coordinates = working_set.working_set(w, state.gradient[k], fns.l1[k])
             few = fns.restricted(coordinates, k)
         if few is None:
@@ -143,7 +134,7 @@ def _inside(
 def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None:
     """Moves the problems `at` of a state by one proximal Newton step with a line search."""
     w, gradient, l1 = state.w[at], state.gradient[at], fns.l1[at]
-    slope = pseudo_gradient(w, gradient, l1)
+    slope = orthants.pseudo_gradient(w, gradient, l1)
     by_products = fns.products_first and not state.memory["factored"][at].all()
     explicit = not by_products and (fns.hessian is not None or fns.hessian_root is not None)
     if explicit:
@@ -172,14 +163,14 @@ def _newton_step(fns: core.Functions, state: core.State, at: core.Array) -> None
             )[0]
 
         rounds = 2
-    target = minimise_model(w, gradient, l1, product, solve, rounds)
+    target = orthants.minimise_model(w, gradient, l1, product, solve, rounds)
     length, *found = _search(fns, w, state.value[at], gradient, l1, target - w, at)
     before = state.value[at] + (l1 * np.abs(w)).sum(axis=1)
     state.w[at], state.value[at], state.gradient[at] = found
     state.stalled[at] = length == 0
     after = found[1] + (l1 * np.abs(found[0])).sum(axis=1)
     # What the model still promises at the new point, one solve further.
-    slope = pseudo_gradient(found[0], found[2], l1)
+    slope = orthants.pseudo_gradient(found[0], found[2], l1)
     free = (found[0] != 0) | (slope != 0)
     if explicit:
         promise = core.dot(slope, solve(np.where(free, slope, 0), free)) / 2
@@ -220,90 +211,10 @@ def _explicit_model(
     return product, linear_system.free_solver(damped)
 
 
-def pseudo_gradient(w: core.Array, gradient: core.Array, l1: core.Array) -> core.Array:
-    """The subgradient of least norm: 0 exactly where w_j is optimal given the rest."""
-    at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0)
-    return np.where(w != 0, gradient + l1 * np.sign(w), at_zero)
-
-
-def minimise_model(w, gradient, l1, product, solve, rounds: int) -> core.Array:
-    """Minimises g^T (u - w) + (u - w)^T H (u - w) / 2 + l1 |u| over u.
-
-    Args:
-        w, gradient, l1: [k, P].
-        product: (v [j, P], which [j]) -> H v.
-        solve: (r [k, P], free [k, P]) -> H^-1 r in the free coordinates.
-        rounds: orthants looked at, at most.
-    """
-    u, model_gradient, problems = w.copy(), gradient.copy(), np.arange(len(w))
-    # A slope is a difference of gradient and penalty, so no smaller than their rounding. A penalty that holds
-    # its coefficient at zero may be far larger than all others, and rounds nothing.
-    moves = (w != 0) | (np.abs(gradient) > l1)
-    least = _EPS * np.where(moves, np.abs(gradient) + l1, 0).max(axis=1)
-    fall, open_ = np.zeros(len(w)), np.ones(len(w), bool)
-    for number in range(rounds):
-        slope = pseudo_gradient(u, model_gradient, l1)
-        size = np.abs(slope).max(axis=1)
-        if number == 0:
-            least = np.maximum(least, 1e-10 * size)
-        open_ &= size > least
-        if not open_.any():
-            break
-        orthant = np.where(u != 0, np.sign(u), -np.sign(slope))
-        # A problem that is done stays where it is, and costs no system, while the others go on.
-        free = (orthant != 0) & open_[:, None]
-        for _ in range(3):
-            d = -solve(np.where(free, slope, 0), free)
-            wrong = free & (u == 0) & (d * orthant < 0)
-            if not wrong.any():
-                break
-            free &= ~wrong
-        t, crossing = np.ones((len(w), 1)), _first_crossing(u, d)
-        for halving in range(_MOST_SHORTENINGS):
-            move = u + t * d
-            move = np.where(move * orthant > 0, move, 0) - u
-            curved = product(move, problems)
-            change = _change(u, move, model_gradient + curved / 2, l1)
-            if (change <= 0).all():
-                break
-            shorter = np.maximum(t / 2, crossing) if halving < _MOST_HALVINGS else np.minimum(t / 2, crossing)
-            t = np.where((change <= 0)[:, None], t, shorter)
-        move[change > 0], curved[change > 0] = 0, 0
-        u += move
-        model_gradient += curved
-        fall += np.minimum(change, 0)
-        open_ &= change < 1e-12 * fall  # what is left is the rounding of the sums above
-        # So is what halves a step on which nothing crosses zero: at full length it ends at a minimum.
-        open_ &= ((t == 1) | (crossing < 1))[:, 0]
-    return u
-
-
-def _change(w: core.Array, move: core.Array, gradient: core.Array, l1: core.Array) -> core.Array:
-    """The model's linear part and the penalty along a move: gradient . move + l1 (|w + move| - |w|), [k].
-
-    At the optimum the two cancel, so they are added before they are multiplied where a sign stays.
-    """
-    stays = np.sign(w + move) == np.sign(w)
-    within = (gradient + l1 * np.sign(w)) * move
-    across = gradient * move + l1 * (np.abs(w + move) - np.abs(w))
-    return np.where(stays, within, across).sum(axis=1)
-
-
-def _first_crossing(u: core.Array, d: core.Array) -> core.Array:
-    """[k, 1]: the length at which u + t d has its first zero, slightly more, or 1 without one before.
-
-    The model falls all the way there, also along directions without curvature, where d is as long as the
-    damping lets it be.
-    """
-    towards = u * d < 0
-    lengths = np.divide(-u, d, out=np.ones_like(u), where=towards)
-    return np.minimum(lengths.min(axis=1, keepdims=True) * (1 + 4 * _EPS), 1)
-
-
 def _search(fns, w, value, gradient, l1, direction, problems):
     """Halves the step until F = value + l1 |w| falls as far as the model's slope promises."""
     penalty = (l1 * np.abs(w)).sum(axis=1)
-    promise = _change(w, direction, gradient, l1)
+    promise = orthants.change(w, direction, gradient, l1)
     slack = fns.noise * np.maximum(1, np.abs(value + penalty))
     t, length = np.ones(len(w)), np.zeros(len(w))
     point, new_value, new_gradient = w.copy(), value.copy(), gradient.copy()
