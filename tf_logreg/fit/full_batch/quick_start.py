@@ -14,7 +14,7 @@ from tf_logreg.objective import host_losses, host_sums
 from tf_logreg.solvers import linear_system
 
 _MOST_STEPS, _MOST_HALVINGS = 30, 50
-_DECREASE = 1e-4  # of the value, relative to the slope's
+_DECREASE = 1e-4  # of what the slope promises, which a step must keep (Armijo)
 
 
 def start(problems: Penalized, w: np.ndarray, goal: Goal) -> Start | None:
@@ -41,7 +41,7 @@ def _are_small(problems: Penalized) -> bool:
 
 
 class _Problem:
-    """Problem k over all rows at once: F, its gradient and its Hessian, with nothing made twice."""
+    """Problem k over all rows at once: F in nats, its gradient and its Hessian, with nothing made twice."""
 
     def __init__(self, problems: Penalized, k: int):
         self.given, self.k, self.which = problems, k, np.array([k])
