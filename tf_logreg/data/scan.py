@@ -36,13 +36,15 @@ def scan(source: Source, rows: np.ndarray, elements: int = _BLOCK) -> moments.Sc
         InputError: NaN or infinity in x, or a negative or non-finite weight, with its location.
     """
     p = len(source.feature_names)
-    scans = [_none(source)]
+    scans = []
     of_block = functools.partial(_of_sparse_block if source.sparse else _of_block, source=source)
     for found in host_rows.in_parallel(of_block, source, rows, elements):
         scans.append(found)
         if len(scans) > max(1, _MOST_KEPT // p):
             scans = [moments.merged(scans)]
-    return moments.merged(scans)
+    if len(scans) > 1:
+        return moments.merged(scans)
+    return scans[0] if scans else _none(source)
 
 
 def _none(source: Source) -> moments.Scan:

@@ -62,7 +62,9 @@ def of_mean(settings: ConfigDict, weight_sum: float) -> ConfigDict:
     """
     if not settings.C and not settings.path.C:
         return settings
-    settings = settings.copy_and_resolve_references()
+    # What is not changed is shared: a whole copy takes as long as steps of a small fit.
+    shared = {id(part): part for name, part in settings.items() if name != "path"}
+    settings = settings.copy_and_resolve_references(shared)
     if settings.C:
         strength = float(strength_of(settings.C, weight_sum))
         settings.l1, settings.l2 = settings.l1_ratio * strength, (1 - settings.l1_ratio) * strength

@@ -253,6 +253,11 @@ def _weights(w: np.ndarray, problems: Problems, rows: Rows) -> tuple[np.ndarray,
     return weight, own
 
 
+def row_weights(problems: Problems, rows: Rows) -> np.ndarray:
+    """What rows count in the one problem that is given, [B] float64."""
+    return _weights(np.empty((1, 0)), problems, rows)[0][0]
+
+
 def _each(weight: np.ndarray, own: np.ndarray) -> np.ndarray:
     """The row weights of each problem's outputs, [K or 1, 1, B]."""
     return (weight if len(weight) in (1, len(own)) else weight[own])[:, None]

@@ -15,13 +15,15 @@ def cholesky(matrix: Array) -> tuple[Array, bool]:
     A ridge, relative to each diagonal entry, grows from rounding size until the factor exists: a
     rank-deficient system has a finite answer, a regular one is left as it is.
     """
-    diagonal = np.diag(matrix).copy()
-    floor = max(diagonal.max(initial=0.0), 1e-300) * 1e-15
-    diagonal = np.maximum(diagonal, floor)
-    # LAPACK's own functions: scipy's checks take ten times as long as a small system.
-    for ridge in (0.0, *10.0 ** np.arange(-14, 1)):
-        # Of a symmetric matrix the transpose is in the order that LAPACK takes without turning it.
-        factor, failed = lapack.dpotrf((matrix + np.diag(ridge * diagonal) if ridge else matrix).T, lower=1)
+    # LAPACK's own functions: scipy's checks take ten times as long as a small system. Of a symmetric matrix
+    # the transpose is in the order that LAPACK takes without turning it.
+    factor, failed = lapack.dpotrf(matrix.T, lower=1)
+    if not failed:
+        return factor, True
+    diagonal = np.diag(matrix)
+    diagonal = np.maximum(diagonal, max(diagonal.max(initial=0.0), 1e-300) * 1e-15)
+    for ridge in 10.0 ** np.arange(-14, 1):
+        factor, failed = lapack.dpotrf((matrix + np.diag(ridge * diagonal)).T, lower=1)
         if not failed:
             return factor, True
     return np.diag(np.sqrt(2 * diagonal)), True

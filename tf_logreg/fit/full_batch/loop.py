@@ -75,7 +75,9 @@ def solve(
             fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
         if loop.state is None:
             loop.passes[:] = passes
-            loop.begin(method.init(fns, w), begin, fns.l1)
+            known = begin is not None and begin.found is not None
+            given = {"value_and_gradient": lambda *_: begin.found} if known else {}
+            loop.begin(method.init(dataclasses.replace(fns, **given), w), begin, fns.l1)
             for line in loop.history:
                 report(*line)
             loop.passes[:] = passes

@@ -201,12 +201,12 @@ class Penalized:
         A direction that changes no logits has no curvature except from rounding. Curvature is added there, so
         that a step does not move along it.
         """
-        m, at = self.shape[1], np.arange(self.size)
-        whole, free = hessian.reshape(len(hessian), -1, m, self.size // m, m), self._free[which]
-        for row in range(self.size // m if m > 1 else 0):
-            size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
-            whole[:, row, :, row, :] += (free[:, row] * size)[:, None, None]
-        hessian[:, at, at] += self._l2[which]
+        if (m := self.shape[1]) > 1:
+            whole, free = hessian.reshape(len(hessian), -1, m, self.size // m, m), self._free[which]
+            for row in np.flatnonzero(free.any(axis=0)):
+                size = np.einsum("kcc->k", whole[:, row, :, row, :]) / m**2
+                whole[:, row, :, row, :] += (free[:, row] * size)[:, None, None]
+        np.einsum("kii->ki", hessian)[:] += self._l2[which]
         return hessian
 
     def gradient_gap(self, gradient: np.ndarray, which: np.ndarray) -> np.ndarray:

@@ -5,15 +5,18 @@ most of a millisecond: blocks, threads, checkpoints between passes, searches for
 of it is needed here. The loop certifies what these steps found, and goes on from there if it has to.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
+from tf_logreg.exact import logits
 from tf_logreg.fit.full_batch import polish, requests
 from tf_logreg.fit.full_batch.goal import Goal, Start
 from tf_logreg.fit.full_batch.penalized import Penalized
-from tf_logreg.objective import host_losses, host_sums
+from tf_logreg.objective import host_sums
 from tf_logreg.solvers import linear_system
 
-_MOST_STEPS, _MOST_HALVINGS = 30, 50
+_MOST_STEPS, _SHORTEST = 30, 2.0**-50  # of a step, of its length
 _DECREASE = 1e-4  # of what the slope promises, which a step must keep (Armijo)
 
 
@@ -29,8 +32,9 @@ def start(problems: Penalized, w: np.ndarray, goal: Goal) -> Start | None:
     if not (goal.last_digits and _are_small(problems)):
         return None
     solved = [_solved(_Problem(problems, k), one, goal) for k, one in enumerate(w)]
-    *found, histories = zip(*solved, strict=True)
-    return Start(*map(np.array, found), max(histories, key=len))
+    points, gaps, steps, histories = zip(*solved, strict=True)
+    w, value, gradient = (np.array([getattr(one, n) for one in points]) for n in ("w", "value", "gradient"))
+    return Start(w, np.array(gaps), np.array(steps), max(histories, key=len), (value, gradient))
 
 
 def _are_small(problems: Penalized) -> bool:
@@ -40,72 +44,86 @@ def _are_small(problems: Penalized) -> bool:
     return problems.explicit(problems.size) and not requests.hessian_passes(problems)
 
 
+class _Point(NamedTuple):
+    """Where a problem is between two steps; all of a pass over its rows."""
+
+    w: np.ndarray  # [P]
+    value: float  # F, nats
+    gradient: np.ndarray  # [P]
+    curvature: np.ndarray  # [m, B], as of `host_sums.of_curvature`
+
+
 class _Problem:
-    """Problem k over all rows at once: F in nats, its gradient and its Hessian, with nothing made twice."""
+    """Problem k over all rows at once: F, its gradient and its Hessian, from one look at the logits."""
 
     def __init__(self, problems: Penalized, k: int):
-        self.given, self.k, self.which = problems, k, np.array([k])
-        record, rows = problems.record(self.which), problems.engine.held.rows
-        (p, m), ones = problems.shape, np.ones((len(rows.y), 1))
-        total, (weight,), _ = host_sums.curvatures(np.zeros((1, p + 1, m)), record, rows)
-        self._x = np.concatenate([rows.x, ones], axis=1) if problems.bias else rows.x
-        self._weight, self._y, self._offset = weight / total, rows.y, rows.offset
-        if m == 1:
-            self._signs = 1.0 - 2 * (rows.y if record.positive[0] < 0 else rows.y == record.positive[0])
-        self._l2 = problems.per_coefficient(problems.l2[self.which])[0]
-        self._logits = None
+        self.given, self.k = problems, k
+        self._which, rows = np.array([k]), problems.engine.held.rows
+        record = problems.record(self._which)
+        weight = host_sums.row_weights(record, rows)
+        self._x = np.concatenate([rows.x, np.ones((len(rows.y), 1))], axis=1) if problems.bias else rows.x
+        self._weight, self._offset, self._y = weight / weight.sum(), rows.offset, rows.y
+        if record.positive[0] >= 0:
+            self._y = (rows.y == record.positive[0]).astype(rows.y.dtype)
+        self._l2 = problems.per_coefficient(problems.l2[self._which])[0]
+        # As of `Penalized.gradient_gap`, whose conditions `start` has seen to.
+        self._per_square = np.divide(0.5, self._l2, out=np.zeros_like(self._l2), where=self._l2 > 0)
 
-    def value_and_gradient(self, w: np.ndarray) -> tuple[float, np.ndarray]:
-        """F and its gradient [P] at w [P]."""
-        self.given.passes[self.k] += 1
-        self.given.made["value_and_gradient"] += 1
+    def at(self, w: np.ndarray) -> _Point:
+        """What a step needs to know at w [P]."""
+        self._count("value_and_gradient")
         z = np.dot(w.reshape(self._x.shape[1], -1).T, self._x.T)
         if self._offset is not None:
             z += self._offset.T
-        self._logits = z.copy()  # losses are made in their place
         if len(z) == 1:
-            loss, error = host_losses.sigmoid_loss_and_error(z, self._signs)
+            error, curvature = np.empty_like(z), np.empty_like(z)
+            loss = logits.sigmoid_terms(z, self._y, error, curvature)[0]
         else:
-            loss, error = host_losses.softmax_loss_and_error(z[None], self._y)
-        gradient = np.dot(error.reshape(z.shape) * self._weight, self._x)
-        mean = self.given.of_data(gradient.T[None], np.ones(1)).ravel()
-        return self._weight @ loss[0] + self._l2 @ np.square(w) / 2, mean + self._l2 * w
+            curvature, error, loss = logits.probabilities(z, self._y)
+        error *= self._weight
+        mean = self.given.of_data(np.dot(error, self._x).T[None], np.ones(1)).ravel()
+        penalty = self._l2 * w
+        return _Point(w, self._weight @ loss + penalty @ w / 2, mean + penalty, curvature)
 
-    def hessian(self) -> np.ndarray:
-        """[P, P], where F was last asked for."""
+    def hessian(self, point: _Point) -> np.ndarray:
+        """[P, P]."""
+        self._count("hessian")
+        found = host_sums.of_curvature(self._x, self._weight, point.curvature)
+        return self.given.with_penalty(found[None], self._which)[0]
+
+    def gap(self, point: _Point) -> float:
+        """An estimate by the gradient alone, a bound where the bias is at its best."""
+        return float(self._per_square @ np.square(point.gradient))
+
+    def _count(self, name: str) -> None:
         self.given.passes[self.k] += 1
-        self.given.made["hessian"] += 1
-        z = self._logits.copy()
-        curvature = host_losses.sigmoid_curvature(z) if len(z) == 1 else host_losses.softmax(z[None])[0]
-        found = host_sums.of_curvature(self._x, self._weight, curvature)
-        return self.given.with_penalty(found[None], self.which)[0]
+        self.given.made[name] += 1
 
 
-def _solved(
-    problem: _Problem, w: np.ndarray, goal: Goal
-) -> tuple[np.ndarray, float, int, list[tuple[float, float, float]]]:
-    """Weights of a problem, its estimated gap in nats, infinite where there is none, steps and history."""
+def _solved(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, float, int, list]:
+    """Where a problem ends, its estimated gap in nats, infinite where there is none, steps and history."""
     enough, before, history = goal.certified_at[problem.k], np.inf, []
-    value, gradient = problem.value_and_gradient(w)
+    point = problem.at(w)
     for steps in range(min(_MOST_STEPS, goal.max_steps)):
-        direction = -linear_system.factored(problem.hessian())(gradient)
-        slope, rounding = gradient @ direction, polish.NOISE * max(1, abs(value))
-        gap = min(-slope / 2, problem.given.gradient_gap(gradient[None], problem.which)[0])
+        direction = -linear_system.factored(problem.hessian(point))(point.gradient)
+        slope, rounding = point.gradient @ direction, polish.NOISE * max(1, abs(point.value))
+        gap = min(-slope / 2, problem.gap(point))
         if steps:
-            history.append((float(problem.given.passes[problem.k]), float(value), float(gap)))
+            history.append((float(problem.given.passes[problem.k]), float(point.value), float(gap)))
         # Where values no longer tell points apart, a step that does not halve the gap has met the rounding of
         # gradients too.
         if gap <= enough or (gap <= rounding and gap > before / 2):
-            return w, enough, steps, history
+            return point, enough, steps, history
         if problem.given.passes[problem.k] >= goal.max_passes:
-            return w, np.inf, steps, history
-        for length in 0.5 ** np.arange(_MOST_HALVINGS):
-            trial = w + length * direction
+            return point, np.inf, steps, history
+        length = 1.0
+        while length > _SHORTEST:
             with np.errstate(over="ignore", invalid="ignore"):
-                found = problem.value_and_gradient(trial)
-            if found[0] <= value + _DECREASE * length * slope + rounding:
+                trial = problem.at(point.w + length * direction)
+            if trial.value <= point.value + _DECREASE * length * slope + rounding:
                 break
+            length /= 2
         else:
-            return w, np.inf, steps, history
-        w, (value, gradient), before = trial, found, gap
-    return w, np.inf, steps + 1, history
+            return point, np.inf, steps, history
+        point, before = trial, gap
+    return point, np.inf, steps + 1, history
