@@ -1,6 +1,7 @@
 """Small problems begin with bare Newton steps, which find what the methods of all problems find."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -37,6 +38,9 @@ def begun(monkeypatch):
         (3, {"output": "one_vs_rest"}),
         (3, {"class_weight": "balanced", "standardize": True, "C": 1e-2}),
         (2, {"class_weight": {0: 3.0, 1: 0.5}, "C": 1e4}),
+        (2, {"l1_ratio": 1.0, "C": 0.1}),
+        (3, {"l1_ratio": 0.5, "C": 0.1}),
+        (3, {"l1_ratio": 1.0, "C": 0.1, "output": "one_vs_rest"}),
     ],
 )
 def test_it_ends_where_others_do(begun, monkeypatch, classes, more, bias):
@@ -46,6 +50,7 @@ def test_it_ends_where_others_do(begun, monkeypatch, classes, more, bias):
     assert quick.n_iter_[0] == begun[0].steps.max()  # nothing was left to do
     monkeypatch.setattr(quick_start, "start", lambda *_, **__: None)
     slow = fitted(classes, fit_intercept=bias, **more)
+    np.testing.assert_array_equal(quick.coef_ == 0, slow.coef_ == 0)
     np.testing.assert_allclose(quick.coef_, slow.coef_, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(quick.intercept_, slow.intercept_, rtol=1e-9, atol=1e-11)
     assert quick.result_["certified_gap"] < 1e-12
@@ -63,7 +68,13 @@ def test_offsets_count(begun, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"penalty_factor": (1, 1, 0, 1)}, {"C": np.inf}, {"l1_ratio": 0.5}, {"solver": "lbfgs"}]
+    "parameters",
+    [
+        {"penalty_factor": (1, 1, 0, 1)},
+        {"penalty_factor": (1, 1, 0, 1), "l1_ratio": 1.0},
+        {"C": np.inf},
+        {"solver": "lbfgs"},
+    ],
 )
 def test_others_are_left_to_their_methods(begun, parameters):
     fitted(**parameters)
@@ -75,8 +86,9 @@ def test_steps_and_passes_are_limits(begun, tmp_path):
         few = fitted(max_iter=2)
     assert few.n_iter_[0] == begun[0].steps[0] == 2
     x, y, _ = random_problem(200, 4, 3)
-    for passes in (0, 1, 4):
-        _, _, result = solve_arrays(x, y, strategy=None, tmp_path=tmp_path, l2=1e-3, max_passes=passes)
+    for passes, penalty in itertools.product((0, 1, 4), ("l1", "l2")):
+        limits = {"max_passes": passes, penalty: 1e-3}
+        _, _, result = solve_arrays(x, y, strategy=None, tmp_path=tmp_path, **limits)
         assert result.status is Status.MAX_PASSES
         assert begun[-1].gap[0] == np.inf
 

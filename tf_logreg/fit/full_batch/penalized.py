@@ -115,7 +115,7 @@ class Penalized:
             return contextlib.nullcontext()
         q, m = self.shape[0] + self.bias, self.shape[1]
         explicit, count = self.explicit(self.size), len(self.l2)
-        if self._in_sets or self.engine.sparse:  # systems of some hundred coefficients, or diagonals
+        if self.in_sets or self.engine.sparse:  # systems of some hundred coefficients, or diagonals
             return machine.one_blas_thread()
         if rows := self.sampled:
             return machine.blas_threads(float(rows) ** 2 * (rows / 3 + q))
@@ -129,7 +129,7 @@ class Penalized:
         return samples.size(self.num_rows, self.shape[0])
 
     @property
-    def _in_sets(self) -> bool:
+    def in_sets(self) -> bool:
         """Whether a method may work on some of the columns at a time."""
         at_hand = self.columns is not None and self.every == 1
         many = not self.explicit(self.size) or self.size > self.num_rows
@@ -280,7 +280,7 @@ class Penalized:
             gradient_gap=self.gradient_gap,
             many_products=shared.many_products(),
             alike=shared.alike(),
-            restricted=functools.partial(working_columns.restricted, self) if self._in_sets else None,
+            restricted=functools.partial(working_columns.restricted, self) if self.in_sets else None,
             restricted_by_products=working_columns.by_products(self),
             l1=self.per_coefficient(self.l1),
             target=target,

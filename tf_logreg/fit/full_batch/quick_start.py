@@ -14,7 +14,8 @@ from tf_logreg.fit.full_batch import polish, requests
 from tf_logreg.fit.full_batch.goal import Goal, Start
 from tf_logreg.fit.full_batch.penalized import Penalized
 from tf_logreg.objective import host_sums
-from tf_logreg.solvers import linear_system
+from tf_logreg.solvers import core, linear_system
+from tf_logreg.solvers.methods import proximal_newton
 
 _MOST_STEPS, _SHORTEST = 30, 2.0**-50  # of a step, of its length
 _DECREASE = 1e-4  # of what the slope promises, which a step must keep (Armijo)
@@ -26,20 +27,21 @@ def start(problems: Penalized, w: np.ndarray, goal: Goal) -> Start | None:
     All of it takes a fraction of a second, so that no signal is waited for within.
 
     Args:
-        problems: K of them, with l2 on every kernel; their passes are counted.
+        problems: K of them, with l2 or l1 on every coefficient of a kernel; their passes are counted.
         goal: says whether to go on to the last digits, and in how many steps and passes at most.
     """
     if not (goal.last_digits and _are_small(problems)):
         return None
-    solved = [_solved(_Problem(problems, k), one, goal) for k, one in enumerate(w)]
+    solved_by = _with_l1 if problems.l1.any() else _without_l1
+    solved = [solved_by(_Problem(problems, k), one, goal) for k, one in enumerate(w)]
     points, gaps, steps, histories = zip(*solved, strict=True)
     w, value, gradient = (np.array([getattr(one, n) for one in points]) for n in ("w", "value", "gradient"))
     return Start(w, np.array(gaps), np.array(steps), max(histories, key=len), (value, gradient))
 
 
 def _are_small(problems: Penalized) -> bool:
-    """Whether all rows are in memory in float64, and a Hessian of them is quick to make; there is no l1."""
-    if not problems.engine.exact or problems.engine.held is None or problems.l1.any():
+    """Whether all rows are in memory in float64, and a Hessian of all coefficients is quick to make."""
+    if not problems.engine.exact or problems.engine.held is None or problems.in_sets:
         return False
     return problems.explicit(problems.size) and not requests.hessian_passes(problems)
 
@@ -100,7 +102,7 @@ class _Problem:
         self.given.made[name] += 1
 
 
-def _solved(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, float, int, list]:
+def _without_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, float, int, list]:
     """Where a problem ends, its estimated gap in nats, infinite where there is none, steps and history."""
     enough, before, history = goal.certified_at[problem.k], np.inf, []
     point = problem.at(w)
@@ -127,3 +129,40 @@ def _solved(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, float
             return point, np.inf, steps, history
         point, before = trial, gap
     return point, np.inf, steps + 1, history
+
+
+def _with_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, float, int, list]:
+    """The same by proximal Newton steps."""
+    point = problem.at(w)
+
+    def at(u: np.ndarray) -> _Point:
+        nonlocal point
+        point = point if np.array_equal(u, point.w) else problem.at(u.copy())
+        return point
+
+    def value_and_gradient(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([at(u[0]).value]), point.gradient[None]
+
+    given, which, enough = problem.given, np.array([problem.k]), goal.certified_at[problem.k]
+    fns = core.Functions(
+        value_and_gradient=value_and_gradient,
+        hessian_product=None,
+        hessian=lambda u, _: problem.hessian(at(u[0]))[None],
+        preconditioner=None,
+        gradient_gap=lambda gradient, _: given.gradient_gap(gradient, which),
+        l1=given.per_coefficient(given.l1[which]),
+        target=np.array([enough]),
+        noise=polish.NOISE,
+        many_products=np.ones(1),
+        alike=np.zeros(1, int),
+    )
+    state, history = proximal_newton.init(fns, w[None]), []
+    for steps in range(1, 1 + min(_MOST_STEPS, goal.max_steps)):
+        state = proximal_newton.step(fns, state)
+        value = state.value[0] + fns.l1[0] @ np.abs(state.w[0])
+        history.append((float(given.passes[problem.k]), float(value), float(state.gap[0])))
+        if state.stalled[0] or state.gap[0] <= enough:
+            return at(state.w[0]), enough, steps, history
+        if given.passes[problem.k] >= goal.max_passes:
+            break
+    return at(state.w[0]), np.inf, len(history), history
