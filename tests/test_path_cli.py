@@ -272,6 +272,7 @@ def test_a_problem_that_fits_nowhere(command, arrays, tmp_path, monkeypatch):
 
 def test_a_fit_that_fits_nowhere_is_refused_before_it_is_tried(command, arrays, tmp_path, monkeypatch):
     monkeypatch.setattr(placement, "host_memory", lambda: 2.0**10)
+    monkeypatch.setattr(memory, "_EVERYWHERE", 0)
     code, out, err = command(*flags(arrays, "--config.l2=0.1", f"--workdir={tmp_path}/run"))
     assert code == 2
     assert "x: a full-batch fit of 4 features and 3 outputs takes about" in err

@@ -19,6 +19,7 @@ from tf_logreg.fit.full_batch import copied_columns, working_columns
 from tf_logreg.fit.learn import learn
 from tf_logreg.fit.monitor import Monitor
 from tf_logreg.fit.result import Status
+from tf_logreg.objective import host_sums
 
 HOST = {"strategy": None, "dtype": "float32"}
 
@@ -241,8 +242,19 @@ def test_columns_that_stay_sparse_are_centred_on_paper():
     np.testing.assert_allclose(sparse.of_training(of_columns)[0, :, 0], centred.T @ sums, atol=1e-13)
     gram = centred.T @ (weight[:, None] * centred)
     np.testing.assert_allclose(sparse.gram(weight), gram, atol=1e-13)
-    np.testing.assert_allclose(sparse.product(weight, w.copy())[0], gram @ w[0], atol=1e-13)
+    ones = np.ones((1, 60))
+    np.testing.assert_allclose(sparse.product(weight, ones, w.copy())[0], gram @ w[0], atol=1e-13)
     np.testing.assert_allclose(sparse.diagonal(weight), np.diag(gram), atol=1e-13)
+
+
+def test_products_with_the_hessian_of_a_softmax_are_those_of_the_laid_out_columns():
+    rng = np.random.default_rng(4)
+    x, columns = sparse_rows(rng, 60, 20, 0.05), Affine(rng.normal(size=20), rng.uniform(0.5, 2, 20))
+    sparse, dense = (copied(x, columns, sparse=one) for one in (True, False))
+    weight, p, v = rng.uniform(size=60), rng.dirichlet(np.ones(3), 60).T, rng.normal(size=(1, 21, 3))
+    whole = host_sums.of_curvature(np.ascontiguousarray(dense.rows.x), weight, p)
+    expected = (whole @ v.ravel()).reshape(21, 3)
+    np.testing.assert_allclose(sparse.product(weight, p, v.copy())[0], expected, atol=1e-12)
 
 
 def test_columns_that_are_far_from_zero_or_full_are_laid_out_or_not_copied():
@@ -268,6 +280,26 @@ def test_columns_that_stay_sparse_are_worked_on_as_they_are(monkeypatch, factore
     probability = scipy.special.expit(x @ found.coef_[0] + found.intercept_[0])
     gradient = x.T @ ((probability - y) * weight / weight.sum())
     assert np.abs(gradient + l1 * np.sign(found.coef_[0]))[chosen].max() < 1e-6 * l1
+    assert np.abs(gradient[~chosen]).max() <= l1 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("laid_out", [0, 2000])
+def test_columns_of_a_softmax_that_stay_sparse_are_worked_on_as_they_are(monkeypatch, laid_out):
+    monkeypatch.setattr(working_columns, "_FEW_SPARSE", 0)
+    monkeypatch.setattr(
+        working_columns, "_MOST_COEFFICIENTS", laid_out
+    )  # at most, where products bring little
+    x, _, weight = planted(7, num_rows=1500, num_features=1200, density=0.005)
+    rng = np.random.default_rng(8)
+    y = (x @ rng.normal(size=(1200, 3)) * 3 + rng.gumbel(size=(1500, 3))).argmax(axis=1)
+    l1 = 1e-3
+    found = LogisticRegression(C=1 / (l1 * weight.sum()), l1_ratio=1, tol=1e-11).fit(x, y, weight)
+    chosen = found.coef_ != 0
+    assert found.status_ == "optimal"
+    assert chosen.sum() > 200
+    error = scipy.special.softmax(x @ found.coef_.T + found.intercept_, axis=1) - np.eye(3)[y]
+    gradient = ((weight / weight.sum())[:, None] * error).T @ x
+    assert np.abs(gradient + l1 * np.sign(found.coef_))[chosen].max() < 1e-6 * l1
     assert np.abs(gradient[~chosen]).max() <= l1 * (1 + 1e-6)
 
 

@@ -57,11 +57,18 @@ class Copied(NamedTuple):
         found[-1, -1] = total
         return found
 
-    def product(self, weight: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """X^T diag(weight) X times v [1, f + 1, 1], of the training columns and ones; of CSR alone."""
-        x, v = self.rows.x, self.given(v)[0, :, 0]
-        moved = weight * (x @ v[:-1] + v[-1])
-        return self.of_training(np.append(x.T @ moved, moved.sum())[None, :, None])
+    def product(self, weight: np.ndarray, p: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The Hessian of the training columns and ones times v [1, f + 1, m]; of CSR alone.
+
+        Args:
+            weight: [n]. p: [m, n], p (1 - p) of one output, the probabilities of several.
+        """
+        x, v = self.rows.x, self.given(v)[0]
+        # SciPy reads its rows faster for one column after another than for all at once.
+        t = np.stack([x @ np.ascontiguousarray(one) for one in v[:-1].T]) + v[-1][:, None]
+        moved = p * (t if len(p) == 1 else t - (p * t).sum(axis=0)) * weight
+        found = np.stack([np.append(x.T @ one, one.sum()) for one in moved], axis=1)
+        return self.of_training(found[None])
 
     def diagonal(self, weight: np.ndarray) -> np.ndarray:
         """The diagonal of X^T diag(weight) X of the training columns and ones, [f + 1]; of CSR alone."""

@@ -75,9 +75,7 @@ def solve(
             fns.value_and_gradient, fns.noise = exact_pass, np.finfo(float).eps
         if loop.state is None:
             loop.passes[:] = passes
-            known = begin is not None and begin.found is not None
-            given = {"value_and_gradient": lambda *_: begin.found} if known else {}
-            loop.begin(method.init(dataclasses.replace(fns, **given), w), begin, fns.l1)
+            loop.begin(method, fns, w, begin)
             for line in loop.history:
                 report(*line)
             loop.passes[:] = passes
@@ -140,14 +138,16 @@ class _Loop:
         self.certificates: list[Certificate | None] = [None] * count
         self.running_off: list[np.ndarray | None] = [None] * count
 
-    def begin(self, state: core.State, known: Start | None, l1: np.ndarray) -> None:
-        """Begins with a state, and counts the steps to it. Where its gap is known it is certified first."""
-        self.state = state
+    def begin(self, method: ModuleType, fns: core.Functions, w: np.ndarray, known: Start | None) -> None:
+        """Begins at w [K, P], and counts the steps to it. Where its gap is known it is certified first."""
+        if known is not None and known.found is not None:
+            fns = dataclasses.replace(fns, value_and_gradient=lambda *_: known.found)
+        self.state = method.init(fns, w)
         if known is not None:
-            state.gap, self.steps = known.gap.copy(), known.steps.copy()
+            self.state.gap, self.steps = known.gap.copy(), known.steps.copy()
             self.iterations, self.history = int(known.steps.max()), list(known.history)
             if not known.history:
-                self.note_slowest(l1)
+                self.note_slowest(fns.l1)
 
     def due(self, spent: np.ndarray) -> np.ndarray:
         """Problems to certify now."""

@@ -33,7 +33,7 @@ def bytes_of_copy(num_rows: int, size: int, *, sparse: bool) -> float:
 
 def by_products(problems: Any) -> bool:
     """Whether columns may stay sparse, and their Hessian may be multiplied by."""
-    return problems.engine.sparse and problems.shape[1] == 1
+    return problems.engine.sparse
 
 
 def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions | None:
@@ -48,7 +48,9 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
     by_root = wide and count > _COLUMNS_A_ROW * problems.num_rows
     dense_fits = (by_root or count <= _MOST_COEFFICIENTS) and problems.num_rows * count <= _MOST_ELEMENTS
     # Columns that the rows do not determine take a factor, or an interior point.
-    may_be_sparse = by_products(problems) and not (wide and dense_fits)
+    rank = problems.num_rows * max(1, m - 1)
+    laid_out = dense_fits and (count > rank or (m > 1 and count <= _FEW_SPARSE))
+    may_be_sparse = by_products(problems) and not laid_out
     if not dense_fits and not may_be_sparse:
         return None
     feature, output = np.divmod(coordinates, m)
@@ -78,13 +80,19 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         total, (weight,), (found,) = host_sums.curvatures(copied.given(unpack(u)), record, rows)
         return weight / total, found
 
-    if is_sparse:
-        curved = _by_products(copied, curvatures, unpack, place, l2)
-    else:
+    def of_laid_out(x: np.ndarray) -> dict[str, Callable | None]:
         one_each = count <= len(features) + 1 and (place == np.arange(count)).all()
-        columns = whole.x.T[:count] if one_each else whole.x.T[place]  # [j, n], one after another in memory
-        curved = _laid_out(columns, curvatures, output, l2, wide=wide, by_root=by_root)
-        curved["rank"] = problems.num_rows * max(1, m - 1)
+        columns = x.T[:count] if one_each else x.T[place]  # [j, n], one after another in memory
+        return _laid_out(columns, curvatures, output, l2, wide=wide, by_root=by_root)
+
+    if is_sparse:
+        curved = _by_products(copied, curvatures, unpack, (place, output), l2)
+        if m > 1:  # a Hessian has a block for each pair of outputs, which sparse columns are too slow for
+            later = functools.cache(lambda: of_laid_out(problems.columns(features, False, True).rows.x))
+            curved["hessian"] = (lambda u, _: later()["hessian"](u, _)) if dense_fits else None
+            curved["products_first"] = True
+    else:
+        curved = {**of_laid_out(whole.x), "rank": rank}
     return core.Functions(
         value_and_gradient=value_and_gradient,
         gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf),
@@ -129,26 +137,32 @@ def _by_products(
     copied: copied_columns.Copied,
     curvatures: Callable,
     unpack: Callable[[np.ndarray], np.ndarray],
-    place: np.ndarray,
+    coordinates: tuple[np.ndarray, np.ndarray],
     l2: np.ndarray,
 ) -> dict[str, Callable | None]:
-    """The same of sparse columns: products with their Hessian, its diagonal, and where it fits itself."""
+    """The same of sparse columns: products with their Hessian, its diagonal, and where it fits itself.
+
+    `coordinates` are the places of the columns and the outputs. The Hessian is that of one output.
+    """
+    place, _ = coordinates
 
     @functools.lru_cache(1)
-    def weights_at(u: bytes) -> np.ndarray:
-        weight, (curvature,) = curvatures(np.frombuffer(u))
-        return weight * curvature
+    def curved_at(u: bytes) -> tuple[np.ndarray, np.ndarray]:
+        return curvatures(np.frombuffer(u))
 
     def hessian_product(u: np.ndarray, v: np.ndarray, _) -> np.ndarray:
-        return copied.product(weights_at(u.tobytes()), unpack(v))[:, place, 0] + l2 * v
+        return copied.product(*curved_at(u.tobytes()), unpack(v))[:, *coordinates] + l2 * v
 
     def preconditioner(u: np.ndarray, _) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-        diagonal = copied.diagonal(weights_at(u.tobytes()))[place] + l2[0]
+        weight, p = curved_at(u.tobytes())
+        each = weight * (p if len(p) == 1 else p * (1 - p))
+        diagonal = np.stack([copied.diagonal(one) for one in each], axis=1)[coordinates] + l2[0]
         floor = np.finfo(float).eps * diagonal.max(initial=0.0) or 1.0
         return lambda r, which, free: np.where(free, r / np.maximum(diagonal, floor), 0)
 
     def hessian(u: np.ndarray, _) -> np.ndarray:
-        found = copied.gram(weights_at(u.tobytes()))[np.ix_(place, place)]
+        weight, (curvature,) = curved_at(u.tobytes())
+        found = copied.gram(weight * curvature)[np.ix_(place, place)]
         found[np.diag_indices(len(found))] += l2[0]
         return found[None]
 
