@@ -68,6 +68,17 @@ def test_broken_off_anywhere_it_ends_with_the_same_bits(
     assert found.choice == whole.choice
 
 
+def test_each_batch_is_saved_once(strategies, tmp_path, monkeypatch):
+    x, y, weight = random_problem(150, 4, 3)
+    room = memory.bytes_of_problem(4, 3, True, 150)
+    monkeypatch.setattr(placement, "device_memory", lambda _: 4 * 3.5 * room)
+    fit_path(x, y, weight, strategy=strategies["one_device"], folder=str(tmp_path / "c"))
+    saved = Checkpoints(storage.Folder(str(tmp_path / "c")).below("path"))
+    assert saved.latest()[1].keys() == {"size"}
+    assert [saved.below(f"solved-000{n}").latest()[1]["w"].shape for n in range(3)] == [(3, 15)] * 3
+    assert saved.below("solved-0003").latest() is None
+
+
 def test_a_sample_first_and_shared_hessians_end_at_the_same_optimum(strategies, monkeypatch):
     x, y, weight = random_problem(4000, 3, 2)
     whole = fit_path(x, y, weight, strategy=strategies["one_device"])

@@ -81,6 +81,21 @@ def test_others_are_left_to_their_methods(begun, parameters):
     assert begun == [None]
 
 
+def test_so_is_l1_over_more_columns_than_rows(begun):
+    x, y, _ = random_problem(20, 40, 2)
+    LogisticRegression(l1_ratio=1.0, C=1.0).fit(x, y)
+    assert begun == [None]
+
+
+def test_problems_that_are_left_when_the_time_is_over_stay_where_they_are(begun):
+    with pytest.warns(ConvergenceWarning):
+        late = fitted(3, output="one_vs_rest", time_limit=1e-9)
+    assert late.status_ == "time_limit"
+    assert np.isfinite(begun[0].gap[0])
+    assert (begun[0].gap[1:] == np.inf).all()
+    assert (begun[0].steps[1:] == 0).all()
+
+
 def test_steps_and_passes_are_limits(begun, tmp_path):
     with pytest.warns(ConvergenceWarning, match="raise max_iter"):
         few = fitted(max_iter=2)
@@ -91,6 +106,7 @@ def test_steps_and_passes_are_limits(begun, tmp_path):
         _, _, result = solve_arrays(x, y, strategy=None, tmp_path=tmp_path, **limits)
         assert result.status is Status.MAX_PASSES
         assert begun[-1].gap[0] == np.inf
+        assert passes > 1 or begun[-1].steps[0] == 0
 
 
 def test_a_start_that_is_far_off_is_brought_back(begun):

@@ -303,22 +303,24 @@ def test_columns_of_a_softmax_that_stay_sparse_are_worked_on_as_they_are(monkeyp
     assert np.abs(gradient[~chosen]).max() <= l1 * (1 + 1e-6)
 
 
-def test_correlated_columns_that_stay_sparse_are_factored(monkeypatch):
+@pytest.mark.parametrize("classes", [2, 3])
+def test_correlated_columns_that_stay_sparse_are_factored(monkeypatch, classes):
     """Ten copies of each column, nearly: products with their Hessian bring little, with its diagonal alone."""
     rng, made = np.random.default_rng(5), []
     once = sparse_rows(rng, 4000, 80, 0.02)
     x = scipy.sparse.csr_array(
         scipy.sparse.hstack([once + 0.1 * sparse_rows(rng, 4000, 80, 0.002) for _ in range(10)])
     )
-    y = (x @ rng.normal(size=800) * 3 + rng.logistic(size=4000) > 0).astype(int)
-    gram = copied_columns.Copied.gram
-    monkeypatch.setattr(copied_columns.Copied, "gram", lambda *args: made.append(1) or gram(*args))
-    few = LogisticRegression(C=1.0, l1_ratio=1, tol=1e-6).fit(x, y)
+    z = x @ rng.normal(size=(800, classes)) * 3 + rng.gumbel(size=(4000, classes))
+    place, name = (copied_columns.Copied, "gram") if classes == 2 else (working_columns, "_hessian")
+    hessian = getattr(place, name)
+    monkeypatch.setattr(place, name, lambda *args: made.append(1) or hessian(*args))
+    few = LogisticRegression(C=1.0, l1_ratio=1, tol=1e-6).fit(x, z.argmax(axis=1))
     assert few.status_ == "optimal"
     assert made
     made.clear()
     monkeypatch.setattr(working_columns, "_FEW_SPARSE", 0)  # as of thousands that count
-    many = LogisticRegression(C=1.0, l1_ratio=1, tol=1e-6).fit(x, y)
+    many = LogisticRegression(C=1.0, l1_ratio=1, tol=1e-6).fit(x, z.argmax(axis=1))
     assert many.status_ == "optimal"
     assert made
     assert many.result_["objective"] == pytest.approx(few.result_["objective"], rel=2e-6)

@@ -61,7 +61,7 @@ def _of_block(batch: Batch, source: Source) -> moments.Scan:
     """
     x, weight = batch.x, batch.weight
     ones = (weight == 1).all()
-    class_weight_sum = np.bincount(batch.y, None if ones else weight, len(source.class_names))
+    class_weight_sum = np.bincount(batch.y, None if ones else weight, len(source.class_names)).astype(float)
     if not ones:
         _check_weight(weight, batch.row, source)
         if not weight.all():

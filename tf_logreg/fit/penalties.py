@@ -59,6 +59,9 @@ def of_mean(settings: ConfigDict, weight_sum: float) -> ConfigDict:
     Args:
         settings: a config; unchanged.
         weight_sum: of the training rows, from `sum_of_weights`.
+
+    Returns:
+        A config that shares the sections that are as they were: copy it before anything in them is set.
     """
     if not settings.C and not settings.path.C:
         return settings

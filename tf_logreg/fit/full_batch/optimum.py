@@ -89,7 +89,7 @@ def fit(task: Task, engine: Engine, columns: moments.Affine, start: Model | None
             w = _start(task, start, problems, columns)
         begin = row_space.start(method, problems, w, goal=goal, monitor=monitor)
         if begin is None:
-            begin = quick_start.start(problems, w, goal)
+            begin = quick_start.start(problems, w, goal, monitor)
         if begin is not None:
             w = begin.w
         elif start is None and method.USES_HESSIAN:

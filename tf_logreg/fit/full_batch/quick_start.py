@@ -5,6 +5,8 @@ most of a millisecond: blocks, threads, checkpoints between passes, searches for
 of it is needed here. The loop certifies what these steps found, and goes on from there if it has to.
 """
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from tf_logreg.exact import logits
 from tf_logreg.fit.full_batch import polish, requests
 from tf_logreg.fit.full_batch.goal import Goal, Start
 from tf_logreg.fit.full_batch.penalized import Penalized
+from tf_logreg.fit.monitor import Monitor
 from tf_logreg.objective import host_sums
 from tf_logreg.solvers import core, linear_system
 from tf_logreg.solvers.methods import proximal_newton
@@ -21,22 +24,28 @@ _MOST_STEPS, _SHORTEST = 30, 2.0**-50  # of a step, of its length
 _DECREASE = 1e-4  # of what the slope promises, which a step must keep (Armijo)
 
 
-def start(problems: Penalized, w: np.ndarray, goal: Goal) -> Start | None:
+def start(problems: Penalized, w: np.ndarray, goal: Goal, monitor: Monitor) -> Start | None:
     """Takes K problems from w [K, P] to their optimum; None where they are not small.
 
-    All of it takes a fraction of a second, so that no signal is waited for within.
+    A problem takes a fraction of a second.
 
     Args:
         problems: K of them, with l2 or l1 on every coefficient of a kernel; their passes are counted.
         goal: says whether to go on to the last digits, and in how many steps and passes at most.
+        monitor: when it is late or interrupted, the problems that are left stay where they are.
     """
     if not (goal.last_digits and _are_small(problems)):
         return None
     solved_by = _with_l1 if problems.l1.any() else _without_l1
-    solved = [solved_by(_Problem(problems, k), one, goal) for k, one in enumerate(w)]
-    points, gaps, steps, histories = zip(*solved, strict=True)
-    w, value, gradient = (np.array([getattr(one, n) for one in points]) for n in ("w", "value", "gradient"))
-    return Start(w, np.array(gaps), np.array(steps), max(histories, key=len), (value, gradient))
+    found, longest = Start(w.copy(), np.full(len(w), np.inf), np.zeros(len(w), int)), []
+    value, gradient = np.zeros(len(w)), np.zeros_like(w)
+    for k in range(len(w)):
+        if k and (monitor.interrupted() or monitor.late()):
+            return dataclasses.replace(found, history=longest)
+        point, found.gap[k], found.steps[k], history = solved_by(_Problem(problems, k), w[k], goal)
+        found.w[k], value[k], gradient[k] = point.w, point.value, point.gradient
+        longest = max(longest, history, key=len)
+    return dataclasses.replace(found, history=longest, found=(value, gradient))
 
 
 def _are_small(problems: Penalized) -> bool:
@@ -68,8 +77,6 @@ class _Problem:
         if record.positive[0] >= 0:
             self._y = (rows.y == record.positive[0]).astype(rows.y.dtype)
         self._l2 = problems.per_coefficient(problems.l2[self._which])[0]
-        # As of `Penalized.gradient_gap`, whose conditions `start` has seen to.
-        self._per_square = np.divide(0.5, self._l2, out=np.zeros_like(self._l2), where=self._l2 > 0)
 
     def at(self, w: np.ndarray) -> _Point:
         """What a step needs to know at w [P]."""
@@ -93,8 +100,13 @@ class _Problem:
         found = host_sums.of_curvature(self._x, self._weight, point.curvature)
         return self.given.with_penalty(found[None], self._which)[0]
 
+    @functools.cached_property
+    def _per_square(self) -> np.ndarray:
+        """As of `Penalized.gradient_gap`; without l1 every kernel has l2 here (`polish.at_once`)."""
+        return np.divide(0.5, self._l2, out=np.zeros_like(self._l2), where=self._l2 > 0)
+
     def gap(self, point: _Point) -> float:
-        """An estimate by the gradient alone, a bound where the bias is at its best."""
+        """An estimate by the gradient alone, a bound where the bias is at its best and there is no l1."""
         return float(self._per_square @ np.square(point.gradient))
 
     def _count(self, name: str) -> None:
@@ -141,7 +153,8 @@ def _with_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, floa
         return point
 
     def value_and_gradient(u: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([at(u[0]).value]), point.gradient[None]
+        here = at(u[0])
+        return np.array([here.value]), here.gradient[None]
 
     given, which, enough = problem.given, np.array([problem.k]), goal.certified_at[problem.k]
     fns = core.Functions(
@@ -157,12 +170,12 @@ def _with_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, floa
         alike=np.zeros(1, int),
     )
     state, history = proximal_newton.init(fns, w[None]), []
-    for steps in range(1, 1 + min(_MOST_STEPS, goal.max_steps)):
+    while len(history) < min(_MOST_STEPS, goal.max_steps) and given.passes[problem.k] < goal.max_passes:
         state = proximal_newton.step(fns, state)
-        value = state.value[0] + fns.l1[0] @ np.abs(state.w[0])
-        history.append((float(given.passes[problem.k]), float(value), float(state.gap[0])))
-        if state.stalled[0] or state.gap[0] <= enough:
-            return at(state.w[0]), enough, steps, history
-        if given.passes[problem.k] >= goal.max_passes:
+        value, gap = state.value[0] + fns.l1[0] @ np.abs(state.w[0]), float(state.gap[0])
+        history.append((float(given.passes[problem.k]), float(value), gap))
+        if gap <= enough or (state.stalled[0] and gap <= polish.NOISE * max(1, abs(value))):
+            return at(state.w[0]), enough, len(history), history
+        if state.stalled[0]:
             break
     return at(state.w[0]), np.inf, len(history), history

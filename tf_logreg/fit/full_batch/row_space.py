@@ -172,7 +172,7 @@ def _solved(
     if polish.goes_on(problems, goal):
         exact = dataclasses.replace(inner, engine=dataclasses.replace(inner.engine, exact=True))
         steps_alone = dataclasses.replace(goal, last_digits=True, max_passes=np.inf)  # no reads of X
-        quick = quick_start.start(exact, v, steps_alone)
+        quick = quick_start.start(exact, v, steps_alone, monitor)
         if quick is not None and np.isfinite(quick.gap).all():
             return quick
     fns = inner.functions(target, polish.NOISE)

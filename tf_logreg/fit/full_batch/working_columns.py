@@ -50,7 +50,8 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
     # Columns that the rows do not determine take a factor, or an interior point.
     rank = problems.num_rows * max(1, m - 1)
     laid_out = dense_fits and (count > rank or (m > 1 and count <= _FEW_SPARSE))
-    may_be_sparse = by_products(problems) and not laid_out
+    few_logits = m == 1 or problems.num_rows * m <= _MOST_ELEMENTS  # those of all rows are made at once
+    may_be_sparse = by_products(problems) and few_logits and not laid_out
     if not dense_fits and not may_be_sparse:
         return None
     feature, output = np.divmod(coordinates, m)
@@ -86,11 +87,10 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         return _laid_out(columns, curvatures, output, l2, wide=wide, by_root=by_root)
 
     if is_sparse:
-        curved = _by_products(copied, curvatures, unpack, (place, output), l2)
-        if m > 1:  # a Hessian has a block for each pair of outputs, which sparse columns are too slow for
-            later = functools.cache(lambda: of_laid_out(problems.columns(features, False, True).rows.x))
-            curved["hessian"] = (lambda u, _: later()["hessian"](u, _)) if dense_fits else None
-            curved["products_first"] = True
+        curved = _by_products(copied, curvatures, unpack, (place, output), l2, one_output=m == 1)
+        if m > 1 and dense_fits:
+            copy_once = functools.cache(lambda: of_laid_out(problems.columns(features, False, True).rows.x))
+            curved["hessian"] = lambda u, which: copy_once()["hessian"](u, which)
     else:
         curved = {**of_laid_out(whole.x), "rank": rank}
     return core.Functions(
@@ -137,26 +137,29 @@ def _by_products(
     copied: copied_columns.Copied,
     curvatures: Callable,
     unpack: Callable[[np.ndarray], np.ndarray],
-    coordinates: tuple[np.ndarray, np.ndarray],
+    at: tuple[np.ndarray, np.ndarray],
     l2: np.ndarray,
+    *,
+    one_output: bool,
 ) -> dict[str, Callable | None]:
     """The same of sparse columns: products with their Hessian, its diagonal, and where it fits itself.
 
-    `coordinates` are the places of the columns and the outputs. The Hessian is that of one output.
+    `at` are the columns' places and the outputs. The Hessian of several outputs has a block for each pair of
+    them, which sparse columns take too long for.
     """
-    place, _ = coordinates
+    place, _ = at
 
     @functools.lru_cache(1)
     def curved_at(u: bytes) -> tuple[np.ndarray, np.ndarray]:
         return curvatures(np.frombuffer(u))
 
     def hessian_product(u: np.ndarray, v: np.ndarray, _) -> np.ndarray:
-        return copied.product(*curved_at(u.tobytes()), unpack(v))[:, *coordinates] + l2 * v
+        return copied.product(*curved_at(u.tobytes()), unpack(v))[:, *at] + l2 * v
 
     def preconditioner(u: np.ndarray, _) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
         weight, p = curved_at(u.tobytes())
         each = weight * (p if len(p) == 1 else p * (1 - p))
-        diagonal = np.stack([copied.diagonal(one) for one in each], axis=1)[coordinates] + l2[0]
+        diagonal = np.stack([copied.diagonal(one) for one in each], axis=1)[at] + l2[0]
         floor = np.finfo(float).eps * diagonal.max(initial=0.0) or 1.0
         return lambda r, which, free: np.where(free, r / np.maximum(diagonal, floor), 0)
 
@@ -167,10 +170,10 @@ def _by_products(
         return found[None]
 
     return {
-        "hessian": hessian if len(place) <= _MOST_SPARSE else None,
+        "hessian": hessian if one_output and len(place) <= _MOST_SPARSE else None,
         "hessian_product": hessian_product,
         "preconditioner": preconditioner,
-        "products_first": len(place) > _FEW_SPARSE,
+        "products_first": not one_output or len(place) > _FEW_SPARSE,
     }
 
 

@@ -56,19 +56,16 @@ class Solved:
                 self.objective[k] = found.objective
                 self.gap[k] = np.nan if found.gap is None or one is Status.SEPARATED else found.gap
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Arrays of a checkpoint."""
-        return {name: np.array(value) for name, value in vars(self).items()}
+    def arrays(self, part: np.ndarray) -> dict[str, np.ndarray]:
+        """Arrays of a checkpoint: the results of the problems `part` [k], and all iterations so far."""
+        arrays = {name: value[part] for name, value in vars(self).items() if name != "iterations"}
+        return arrays | {"iterations": np.array(self.iterations)}
 
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Solved":
-        """From `arrays`."""
-        steps = {"steps": np.zeros(len(arrays["passes"]), int)}  # versions up to 0.7 did not count them
-        return cls(
-            **steps
-            | {name: array.copy() for name, array in arrays.items()}
-            | {"iterations": int(arrays["iterations"])}
-        )
+    def restore(self, part: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
+        """Sets the results of the problems `part` [k] from `arrays`."""
+        for name in arrays.keys() - {"iterations"}:
+            getattr(self, name)[part] = arrays[name]
+        self.iterations = int(arrays["iterations"])
 
 
 def solve(
@@ -93,7 +90,7 @@ def solve(
         parts: from `batches.batches`.
         values: [N], the strengths, strongest first; each has K / N problems.
         goal, report: as in `loop.solve`.
-        monitor: finished batches are saved in its checkpoints, the current batch in a subfolder.
+        monitor: saves each finished batch, and the current one, in subfolders of its checkpoints.
 
     Raises:
         InterruptError: a signal arrived; the state is saved.
@@ -101,9 +98,7 @@ def solve(
     """
     problems, checkpoints = certified.problems, monitor.checkpoints
     count = len(problems.l2)
-    done, solved, size = _restored(checkpoints, start, len(parts[0]))
-    # Free memory may differ when a run resumes, so the size of the first run's batches is kept.
-    parts = [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
+    parts, done, solved = _restored(checkpoints, start, parts)
     together = count // len(values)
     with np.errstate(divide="ignore"):
         strength = np.log(np.repeat(values, together))
@@ -130,12 +125,21 @@ def solve(
         w[part] = mine.problems.centred(outcome.w, np.arange(len(part)))
         solved.add(part, outcome)
         if len(parts) > 1:
-            checkpoints.save(number + 1, solved.arrays() | {"size": np.array(size)})
+            _of_batch(checkpoints, number).save(number + 1, solved.arrays(part))
     return solved
 
 
-def _restored(checkpoints: Checkpoints, start: np.ndarray, size: int) -> tuple[int, Solved, int]:
-    """Number of finished batches, their solutions and the batch size; a new path saves its first state.
+def _of_batch(checkpoints: Checkpoints, number: int) -> Checkpoints:
+    """Where a finished batch is."""
+    return checkpoints.below(f"solved-{number:04d}")
+
+
+def _restored(
+    checkpoints: Checkpoints, start: np.ndarray, parts: list[np.ndarray]
+) -> tuple[list[np.ndarray], int, Solved]:
+    """The batches of the first run, how many are finished, and their solutions; a new path saves its batches.
+
+    Free memory may differ when a run resumes, so the size of the first run's batches is kept.
 
     Raises:
         InputError: a checkpoint of an earlier version, which does not say the size.
@@ -145,13 +149,19 @@ def _restored(checkpoints: Checkpoints, start: np.ndarray, size: int) -> tuple[i
             f"--workdir: {checkpoints.folder.path!r} holds an unfinished path of an earlier version. "
             "Give --overwrite to start again."
         )
+    count, solved, done = len(start), Solved.before(start), 0
     if (found := checkpoints.latest()) is None:
-        solved = Solved.before(start)
-        checkpoints.save(0, solved.arrays() | {"size": np.array(size)})
-        return 0, solved, size
+        checkpoints.save(0, {"size": np.array(len(parts[0]))})
+        return parts, 0, solved
     done, arrays = found
     size = int(arrays.pop("size"))
-    return done, Solved.from_arrays(arrays), size
+    parts = [np.arange(a, min(a + size, count)) for a in range(0, count, size)]
+    if arrays:  # versions up to 0.11 kept all that was finished in this file
+        solved.restore(np.arange(count), arrays)
+    while done < len(parts) and (found := _of_batch(checkpoints, done).latest()) is not None:
+        solved.restore(parts[done], found[1])
+        done += 1
+    return parts, done, solved
 
 
 def ahead(
