@@ -274,3 +274,21 @@ def test_a_second_interrupt_at_once(tmp_path, unbroken, stage):
     assert "Traceback" not in err
     np.testing.assert_array_equal(kernel_of(workdir), unbroken)
     assert not list(workdir.rglob(".writing-*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_program_that_is_ending_ends_as_it_was_about_to(number):
+    """What Python itself does at the end takes a while: to delete an object is slow here."""
+    slow = """
+class Slow:
+    def __del__(self, write=os.write, sleep=time.sleep):
+        write(1, b"ready\\n")
+        sleep(1)
+slow = Slow()
+sys.exit(4)
+"""
+    process = start(program(slow))
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == 4

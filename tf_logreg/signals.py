@@ -6,6 +6,7 @@ so none is ever incomplete. Within `noted` (a fit, a save) the signal is kept un
 or ends. A second SIGINT does not wait. This module imports nothing heavy.
 """
 
+import atexit
 import contextlib
 import os
 import signal
@@ -60,6 +61,7 @@ def hear() -> None:
     # Python runs handlers only between bytecodes of the main thread, but writes to this pipe at once.
     signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
     _leave_to_pipe()
+    atexit.register(_ignore)
     threading.Thread(target=_act, args=(receiver,), daemon=True).start()
     _heard.set()
 
@@ -129,6 +131,16 @@ def _leave_to_pipe() -> None:
     """Makes signals do nothing but write their numbers to the pipe of `hear`."""
     for number in _heeded():
         signal.signal(number, lambda *_: None)
+
+
+def _ignore() -> None:
+    """Lets the program end as it was about to.
+
+    What it did is done. At its end Python gives signals that had a handler back to the system, which kills by
+    them, and ending TensorFlow takes most of a second.
+    """
+    for number in _heeded():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _heeded() -> list[int]:
