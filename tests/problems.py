@@ -142,3 +142,16 @@ def saga(l1_ratio: float, **arguments) -> LogisticRegression:
     named = LogisticRegression().get_params().get("penalty") == "l2"
     penalty = {"penalty": "elasticnet"} if named else {}
     return LogisticRegression(l1_ratio=l1_ratio, solver="saga", **penalty, **arguments)
+
+
+def sparse_problem(seed, num_rows=600, num_features=900, classes=2, density=0.03):
+    """Sparse rows with columns that are equal, empty and constant; labels [n] of `classes`."""
+    rng = np.random.default_rng(seed)
+    x = sparse_rows(rng, num_rows, num_features, density).toarray()
+    x *= rng.choice([1.0, 3.0], num_features)
+    if num_features > 4:
+        x[:, 1], x[:, 2], x[:, 3] = x[:, 0], 0.0, 1.0
+    logits = x @ rng.normal(size=(num_features, classes)) * 2
+    y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    y[:classes] = np.arange(classes)
+    return scipy.sparse.csr_array(x), y.astype(np.int32), rng.integers(1, 4, num_rows).astype(float)

@@ -7,13 +7,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tf_logreg import config as configs
-from tf_logreg.data import dataset, sparse_arrays
 from tf_logreg.devices import chips
 from tf_logreg.errors import InputError
 from tf_logreg.exact import host, normal_equations
 from tf_logreg.fit import penalties
-from tf_logreg.fit.path import batches, grid
 from tf_logreg.plan import compiler, counting, estimate, programs
+from tf_logreg.plan.job import Job, check_sizes, sizes_of
 
 # Planted rows that a solve is measured on: with so many multiply-adds a product it takes a minute or two.
 _SAMPLE_FEATURES, _MOST_SAMPLE_ROWS = 2**31, 2**13
@@ -61,17 +60,17 @@ def plans(
         InputError: an unknown topology, float64, sizes that cannot be, or no compiler.
     """
     slices = [chips.topology(name) for name in topologies]
-    _check(dtype, num_rows, num_features, num_classes)
+    check_sizes(dtype, num_rows, num_features, num_classes)
     compiler.check()
     configs.validate(config)
-    sizes = _sizes(config, num_rows, num_features, num_classes)
+    sizes = sizes_of(config, num_rows, num_features, num_classes)
     config = penalties.of_mean(config, float(sizes[0]))  # rows of weight 1
-    jobs = [_Job(config, slice_.name.partition(":")[0], slice_, *sizes, dtype) for slice_ in slices]
+    jobs = [Job(config, slice_.name.partition(":")[0], slice_, *sizes, dtype) for slice_ in slices]
     measured = _measured(jobs[0], num_passes, log)
     return [_plan(job, measured, log) for job in jobs]
 
 
-def _plan(job: "_Job", measured: "_Measured", log: Callable[[str], None]) -> dict:
+def _plan(job: Job, measured: "_Measured", log: Callable[[str], None]) -> dict:
     """What `plan` returns of one job."""
     compiled, found = _passes(job, log)
     step, steps = _minibatch(job)
@@ -98,50 +97,6 @@ def _plan(job: "_Job", measured: "_Measured", log: Callable[[str], None]) -> dic
 
 
 @dataclasses.dataclass(frozen=True)
-class _Job:
-    """What is planned: a config over rows of given sizes, on the chips of a slice.
-
-    kind: the chips', as the compiler names it. dtype: of X on them.
-    """
-
-    config: ConfigDict
-    kind: str
-    slice_: chips.Topology
-    num_rows: int
-    num_features: int
-    num_classes: int
-    dtype: str
-
-    @property
-    def classes(self) -> int:
-        """Classes that one problem tells apart: two where each is against the rest."""
-        return 2 if self.config.model.output == "one_vs_rest" else self.num_classes
-
-    @property
-    def outputs(self) -> int:
-        """Outputs m of one problem."""
-        return programs.outputs_of(self.classes)
-
-    @property
-    def problems_in_all(self) -> int:
-        """Strengths x folds x classes."""
-        return configs.num_problems(self.config, self.num_classes)
-
-    @property
-    def num_problems(self) -> int:
-        """How many of them share every pass; one batch of them follows the other."""
-        shape = self.num_features, self.outputs
-        together = self.problems_in_all // configs.num_penalties(self.config)
-        worth = batches.worth_at_once(shape, self.config.model.bias, together)
-        return min(self.problems_in_all, worth)
-
-    @property
-    def rows_a_chip(self) -> int:
-        """Training rows that one chip holds."""
-        return -(-self.num_rows // self.slice_.num_chips)
-
-
-@dataclasses.dataclass(frozen=True)
 class _Measured:
     """What is measured on this machine: passes of solves and where their numbers come from; the host's speed.
 
@@ -153,35 +108,8 @@ class _Measured:
     rate: float
 
 
-def _check(dtype: str, num_rows: int, num_features: int, num_classes: int) -> None:
-    """InputError for a dtype that a TPU does not have, and for sizes that cannot be; 0 is one not given."""
-    if dtype not in ("float32", "bfloat16"):
-        raise InputError(f"--dtype: a TPU has no float64; expected float32 or bfloat16. Received: {dtype!r}.")
-    for name, value, least in (
-        ("rows", num_rows, 1),
-        ("features", num_features, 1),
-        ("classes", num_classes, 2),
-    ):
-        if value and value < least:
-            raise InputError(f"--plan_{name}: expected at least {least}, or 0. Received: {value}.")
-
-
-def _sizes(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> tuple[int, int, int]:
-    """The three sizes; those that are 0 come from the config's source, whose rows are dense."""
-    if num_rows and num_features and num_classes:
-        return num_rows, num_features, num_classes
-    source, rows = dataset.read_data(config)
-    if source.sparse:
-        raise sparse_arrays.not_by_tensorflow()
-    return (
-        num_rows or len(rows["train"]),
-        num_features or len(source.feature_names),
-        num_classes or len(source.class_names),
-    )
-
-
 def _passes(
-    job: _Job, log: Callable[[str], None]
+    job: Job, log: Callable[[str], None]
 ) -> tuple[list[compiler.Compiled], dict[str, estimate.Program]]:
     """The passes of a full-batch fit, compiled, and what each takes, by name."""
     compiled, found = [], {}
@@ -200,17 +128,17 @@ def _passes(
     return compiled, found
 
 
-def _memory(job: _Job, compiled: list[compiler.Compiled]) -> estimate.Memory:
+def _memory(job: Job, compiled: list[compiler.Compiled]) -> estimate.Memory:
     """What the passes need on each chip."""
     weights = 4 * job.num_problems * (job.num_features + 1) * job.outputs
     row_bytes = compiled[0].arguments - weights  # as the compiler lays rows out, padding included
     return estimate.memory(compiled, job.slice_, job.num_rows, row_bytes / job.rows_a_chip, 6.0 * weights)
 
 
-def _full_batch(job: _Job, found: dict[str, estimate.Program], measured: _Measured) -> dict:
+def _full_batch(job: Job, found: dict[str, estimate.Program], measured: _Measured) -> dict:
     """How long a solve takes, and what that is made of: the fields of `plan.json` that say so."""
     counts, origin, rate = measured.counts, measured.origin, measured.rate
-    certificate, projected = _certificate(_single(job.config), job.num_rows, job.num_features, job.classes)
+    certificate, projected = _certificate(job.single, job.num_rows, job.num_features, job.classes)
     num_batches = -(-job.problems_in_all // job.num_problems)
     shape = job.num_rows, job.num_features, job.outputs
     solves = [
@@ -231,18 +159,6 @@ def _full_batch(job: _Job, found: dict[str, estimate.Program], measured: _Measur
     }
 
 
-def _single(config: ConfigDict) -> ConfigDict:
-    """A path's config at the penalty in its middle, whose passes and certificate stand for all."""
-    values = config.path["values"]
-    if config.path.penalty and values:
-        strength, shares = values[len(values) // 2], grid.shares(config)
-        share = float(shares[len(shares) // 2])
-        config = config.copy_and_resolve_references()
-        config.l1, config.l2 = config.l1 + share * strength, config.l2 + (1 - share) * strength
-        config.path.penalty = ""
-    return config
-
-
 def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_classes: int) -> tuple[str, int]:
     """Whether the host can certify such a solve, in words, and on how many coefficients it projects."""
     shape = num_features + config.model.bias, programs.outputs_of(num_classes)
@@ -256,7 +172,7 @@ def _certificate(config: ConfigDict, num_rows: int, num_features: int, num_class
     return "duality gap", count
 
 
-def _minibatch(job: _Job) -> tuple[estimate.Program, int]:
+def _minibatch(job: Job) -> tuple[estimate.Program, int]:
     """The program of a step, and how many steps the config means."""
     config, options, rows = job.config, job.config.minibatch, job.num_rows
     batch = min(options.batch_size or rows, rows)
@@ -281,13 +197,13 @@ def _minibatch(job: _Job) -> tuple[estimate.Program, int]:
     return step, options.epochs * -(-rows // batch)
 
 
-def _measured(job: _Job, num_passes: int, log: Callable[[str], None]) -> _Measured:
+def _measured(job: Job, num_passes: int, log: Callable[[str], None]) -> _Measured:
     """What is measured of a job, whatever the slice."""
     counts, origin = _counts(job, num_passes, log)
     return _Measured(counts, origin, counting.host_rate(job.num_features, job.classes))
 
 
-def _counts(job: _Job, num_passes: int, log: Callable) -> tuple[list[counting.Count], str]:
+def _counts(job: Job, num_passes: int, log: Callable) -> tuple[list[counting.Count], str]:
     """Passes of a solve, as a range, and where they come from."""
     if num_passes:
         asked = programs.requests(job.num_rows, job.num_features, job.classes, job.num_problems)
@@ -295,7 +211,7 @@ def _counts(job: _Job, num_passes: int, log: Callable) -> tuple[list[counting.Co
         main = "hessian_product" if has_products else "value_and_gradient"
         count = counting.Count(job.num_rows, "given", {main: num_passes}, 2.0, 0.0)
         return [count], f"--plan_passes={num_passes}, all of them {main}; 2 on the host"
-    config = _single(job.config)
+    config = job.single
     l2 = config.l2
     if config.path.penalty:
         raise InputError(

@@ -56,14 +56,14 @@ class Start:
 
     gap: [K], estimates in nats; infinite where there is none. steps: [K], of a method that led there.
     history: as of an `Outcome`, of these steps.
-    found: value [K] and gradient [K, P] of the smooth part there; None where they are to be made.
+    value_and_gradient: [K] and [K, P], of the smooth part there; None where they are to be made.
     """
 
     w: np.ndarray
     gap: np.ndarray
     steps: np.ndarray
     history: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
-    found: tuple[np.ndarray, np.ndarray] | None = None
+    value_and_gradient: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclasses.dataclass

@@ -140,8 +140,8 @@ class _Loop:
 
     def begin(self, method: ModuleType, fns: core.Functions, w: np.ndarray, known: Start | None) -> None:
         """Begins at w [K, P], and counts the steps to it. Where its gap is known it is certified first."""
-        if known is not None and known.found is not None:
-            fns = dataclasses.replace(fns, value_and_gradient=lambda *_: known.found)
+        if known is not None and known.value_and_gradient is not None:
+            fns = dataclasses.replace(fns, value_and_gradient=lambda *_: known.value_and_gradient)
         self.state = method.init(fns, w)
         if known is not None:
             self.state.gap, self.steps = known.gap.copy(), known.steps.copy()

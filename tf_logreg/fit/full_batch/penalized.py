@@ -214,12 +214,20 @@ class Penalized:
 
         The bias is left out, because the certificate projects its gradient away.
         """
-        l2 = self._l2[which]
-        kernel = l2[:, : self.shape[0] * self.shape[1]]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            bound = (np.square(gradient[:, : kernel.shape[1]]) / (2 * kernel)).sum(axis=1)
-        covered = (kernel > 0).all(axis=1) & ~self.l1[which].any(axis=1)
-        return np.where(covered, bound, np.inf)
+        kernel = self.shape[0] * self.shape[1]
+        bound = (np.square(gradient[:, :kernel]) / self._twice_l2[which]).sum(axis=1)
+        return np.where(self._bounded[which], bound, np.inf)
+
+    @functools.cached_property
+    def _twice_l2(self) -> np.ndarray:
+        """2 l2 of the kernels, [K, p m]; infinite where there is none."""
+        l2 = self._l2[:, : self.shape[0] * self.shape[1]]
+        return np.where(l2 > 0, 2 * l2, np.inf)
+
+    @functools.cached_property
+    def _bounded(self) -> np.ndarray:
+        """[K] bool: whether all of a kernel has l2, and no l1."""
+        return (self.l2 > 0).all(axis=1) & ~self.l1.any(axis=1)
 
     def centred(self, w: np.ndarray, which: np.ndarray) -> np.ndarray:
         """The same k models without the softmax's free directions.

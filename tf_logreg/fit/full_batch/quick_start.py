@@ -6,7 +6,6 @@ of it is needed here. The loop certifies what these steps found, and goes on fro
 """
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -42,10 +41,11 @@ def start(problems: Penalized, w: np.ndarray, goal: Goal, monitor: Monitor) -> S
     for k in range(len(w)):
         if k and (monitor.interrupted() or monitor.late()):
             return dataclasses.replace(found, history=longest)
-        point, found.gap[k], found.steps[k], history = solved_by(_Problem(problems, k), w[k], goal)
-        found.w[k], value[k], gradient[k] = point.w, point.value, point.gradient
-        longest = max(longest, history, key=len)
-    return dataclasses.replace(found, history=longest, found=(value, gradient))
+        end = solved_by(_Problem(problems, k), w[k], goal)
+        found.w[k], found.gap[k], found.steps[k] = end.point.w, end.gap, end.steps
+        value[k], gradient[k] = end.point.value, end.point.gradient
+        longest = max(longest, end.history, key=len)
+    return dataclasses.replace(found, history=longest, value_and_gradient=(value, gradient))
 
 
 def _are_small(problems: Penalized) -> bool:
@@ -68,15 +68,14 @@ class _Problem:
     """Problem k over all rows at once: F, its gradient and its Hessian, from one look at the logits."""
 
     def __init__(self, problems: Penalized, k: int):
-        self.given, self.k = problems, k
-        self._which, rows = np.array([k]), problems.engine.held.rows
-        record = problems.record(self._which)
+        self.given, self.k, self.which = problems, k, np.array([k])
+        record, rows = problems.record(self.which), problems.engine.held.rows
         weight = host_sums.row_weights(record, rows)
         self._x = np.concatenate([rows.x, np.ones((len(rows.y), 1))], axis=1) if problems.bias else rows.x
         self._weight, self._offset, self._y = weight / weight.sum(), rows.offset, rows.y
         if record.positive[0] >= 0:
             self._y = (rows.y == record.positive[0]).astype(rows.y.dtype)
-        self._l2 = problems.per_coefficient(problems.l2[self._which])[0]
+        self._l2 = problems.per_coefficient(problems.l2[self.which])[0]
 
     def at(self, w: np.ndarray) -> _Point:
         """What a step needs to know at w [P]."""
@@ -98,38 +97,38 @@ class _Problem:
         """[P, P]."""
         self._count("hessian")
         found = host_sums.of_curvature(self._x, self._weight, point.curvature)
-        return self.given.with_penalty(found[None], self._which)[0]
-
-    @functools.cached_property
-    def _per_square(self) -> np.ndarray:
-        """As of `Penalized.gradient_gap`; without l1 every kernel has l2 here (`polish.at_once`)."""
-        return np.divide(0.5, self._l2, out=np.zeros_like(self._l2), where=self._l2 > 0)
-
-    def gap(self, point: _Point) -> float:
-        """An estimate by the gradient alone, a bound where the bias is at its best and there is no l1."""
-        return float(self._per_square @ np.square(point.gradient))
+        return self.given.with_penalty(found[None], self.which)[0]
 
     def _count(self, name: str) -> None:
         self.given.passes[self.k] += 1
         self.given.made[name] += 1
 
 
-def _without_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, float, int, list]:
-    """Where a problem ends, its estimated gap in nats, infinite where there is none, steps and history."""
+class _End(NamedTuple):
+    """Where a problem ends; the fields but the first are those of a `Start`, of one problem."""
+
+    point: _Point
+    gap: float
+    steps: int
+    history: list[tuple[float, float, float]]
+
+
+def _without_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> _End:
+    """Takes a problem from w [P] to its optimum by Newton steps."""
     enough, before, history = goal.certified_at[problem.k], np.inf, []
     point = problem.at(w)
     for steps in range(min(_MOST_STEPS, goal.max_steps)):
         direction = -linear_system.factored(problem.hessian(point))(point.gradient)
         slope, rounding = point.gradient @ direction, polish.NOISE * max(1, abs(point.value))
-        gap = min(-slope / 2, problem.gap(point))
+        gap = min(-slope / 2, problem.given.gradient_gap(point.gradient[None], problem.which)[0])
         if steps:
             history.append((float(problem.given.passes[problem.k]), float(point.value), float(gap)))
         # Where values no longer tell points apart, a step that does not halve the gap has met the rounding of
         # gradients too.
         if gap <= enough or (gap <= rounding and gap > before / 2):
-            return point, enough, steps, history
+            return _End(point, enough, steps, history)
         if problem.given.passes[problem.k] >= goal.max_passes:
-            return point, np.inf, steps, history
+            return _End(point, np.inf, steps, history)
         length = 1.0
         while length > _SHORTEST:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -138,12 +137,12 @@ def _without_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, f
                 break
             length /= 2
         else:
-            return point, np.inf, steps, history
+            return _End(point, np.inf, steps, history)
         point, before = trial, gap
-    return point, np.inf, steps + 1, history
+    return _End(point, np.inf, steps + 1, history)
 
 
-def _with_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, float, int, list]:
+def _with_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> _End:
     """The same by proximal Newton steps."""
     point = problem.at(w)
 
@@ -156,7 +155,7 @@ def _with_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, floa
         here = at(u[0])
         return np.array([here.value]), here.gradient[None]
 
-    given, which, enough = problem.given, np.array([problem.k]), goal.certified_at[problem.k]
+    given, which, enough = problem.given, problem.which, goal.certified_at[problem.k]
     fns = core.Functions(
         value_and_gradient=value_and_gradient,
         hessian_product=None,
@@ -175,7 +174,7 @@ def _with_l1(problem: _Problem, w: np.ndarray, goal: Goal) -> tuple[_Point, floa
         value, gap = state.value[0] + fns.l1[0] @ np.abs(state.w[0]), float(state.gap[0])
         history.append((float(given.passes[problem.k]), float(value), gap))
         if gap <= enough or (state.stalled[0] and gap <= polish.NOISE * max(1, abs(value))):
-            return at(state.w[0]), enough, len(history), history
+            return _End(at(state.w[0]), enough, len(history), history)
         if state.stalled[0]:
             break
-    return at(state.w[0]), np.inf, len(history), history
+    return _End(at(state.w[0]), np.inf, len(history), history)

@@ -47,11 +47,11 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
     wide = m == 1 and count > problems.num_rows
     by_root = wide and count > _COLUMNS_A_ROW * problems.num_rows
     dense_fits = (by_root or count <= _MOST_COEFFICIENTS) and problems.num_rows * count <= _MOST_ELEMENTS
-    # Columns that the rows do not determine take a factor, or an interior point.
-    rank = problems.num_rows * max(1, m - 1)
-    laid_out = dense_fits and (count > rank or (m > 1 and count <= _FEW_SPARSE))
+    rank = problems.num_rows * max(1, m - 1)  # of the Hessian, at most
+    # Columns that the rows do not determine take a factor, or an interior point. So do few of a softmax.
+    factored = dense_fits and (count > rank or (m > 1 and count <= _FEW_SPARSE))
     few_logits = m == 1 or problems.num_rows * m <= _MOST_ELEMENTS  # those of all rows are made at once
-    may_be_sparse = by_products(problems) and few_logits and not laid_out
+    may_be_sparse = by_products(problems) and few_logits and not factored
     if not dense_fits and not may_be_sparse:
         return None
     feature, output = np.divmod(coordinates, m)
@@ -81,18 +81,19 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
         total, (weight,), (found,) = host_sums.curvatures(copied.given(unpack(u)), record, rows)
         return weight / total, found
 
-    def of_laid_out(x: np.ndarray) -> dict[str, Callable | None]:
+    def by_factor(x: np.ndarray) -> dict[str, Callable | None]:
         one_each = count <= len(features) + 1 and (place == np.arange(count)).all()
         columns = x.T[:count] if one_each else x.T[place]  # [j, n], one after another in memory
-        return _laid_out(columns, curvatures, output, l2, wide=wide, by_root=by_root)
+        return _by_factor(columns, curvatures, output, l2, wide=wide, by_root=by_root)
 
     if is_sparse:
         curved = _by_products(copied, curvatures, unpack, (place, output), l2, one_output=m == 1)
         if m > 1 and dense_fits:
-            copy_once = functools.cache(lambda: of_laid_out(problems.columns(features, False, True).rows.x))
-            curved["hessian"] = lambda u, which: copy_once()["hessian"](u, which)
+            # For where products bring little; only then are the columns laid out.
+            laid_out = functools.cache(lambda: by_factor(problems.columns(features, False, True).rows.x))
+            curved["hessian"] = lambda u, which: laid_out()["hessian"](u, which)
     else:
-        curved = {**of_laid_out(whole.x), "rank": rank}
+        curved = {**by_factor(whole.x), "rank": rank}
     return core.Functions(
         value_and_gradient=value_and_gradient,
         gradient_gap=lambda gradient, _: np.full(len(gradient), np.inf),
@@ -105,7 +106,7 @@ def restricted(problems: Any, coordinates: np.ndarray, k: int) -> core.Functions
     )
 
 
-def _laid_out(
+def _by_factor(
     columns: np.ndarray,
     curvatures: Callable,
     output: np.ndarray,
