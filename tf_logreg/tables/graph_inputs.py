@@ -55,7 +55,10 @@ def of_columns(schema: Schema, inputs: Mapping[str, tf.Tensor]) -> Columns:
     numbers = _stacked([inputs[names[column.name]] for column in given], size, tf.float64)
     strings = [inputs[names[column.name]] for column in columns_of_words(schema) if not column.is_number]
     text = _stacked(strings, size, tf.string)
-    tf.debugging.assert_equal(tf.shape(numbers)[0], tf.shape(text)[0], "Expected columns of one length.")
+    of_one_length = tf.debugging.assert_equal(
+        tf.shape(numbers)[0], tf.shape(text)[0], "Expected columns of one length."
+    )
+    numbers, text = _after(of_one_length, numbers, text)
     numbers = tf.where(tf.math.is_finite(numbers), numbers, np.nan)
     as_words = [at for at, column in enumerate(given) if column in columns_of_words(schema)]
     if as_words:
@@ -88,7 +91,10 @@ def of_examples(schema: Schema, serialized: tf.Tensor) -> Columns:
         values = tf.concat([parsed[column.name].values for column in columns], axis=0)
         place = tf.concat([parsed[column.name].indices for column in columns], axis=0)
         counts = [tf.size(parsed[column.name].values) for column in columns]
-        tf.debugging.assert_less(place[:, 1], tf.constant(1, tf.int64), "Expected one value a column.")
+        one_value = tf.debugging.assert_less(
+            place[:, 1], tf.constant(1, tf.int64), "Expected one value a column."
+        )
+        values, place = _after(one_value, values, place)
         which = tf.repeat(tf.range(len(columns)), tf.stack(counts))
         if dtype != tf.string:
             known = tf.cast(values, tf.float64)
@@ -159,6 +165,16 @@ def columns_of_words(schema: Schema) -> list[Column]:
     """Columns whose words are used: first those that come in as words."""
     found = [column for column in schema.used if _as_words(schema, column)]
     return sorted(found, key=lambda column: column.is_number)
+
+
+def _after(check: tf.Operation | None, *values: tf.Tensor) -> list[tf.Tensor]:
+    """Values that wait for a check, None where it passed as it was traced.
+
+    A graph runs what does not wait in any order: an operation that stumbles over the same input may be first,
+    and what it says is what the caller reads.
+    """
+    with tf.control_dependencies([check] if check is not None else []):
+        return [tf.identity(value) for value in values]
 
 
 def _stacked(columns: list[tf.Tensor], size: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
