@@ -15,7 +15,7 @@ test test-long test-deep test-versions: export OMP_NUM_THREADS = 1
 NO_TPU := TPU_SKIP_MDS_QUERY=1 TPU_ACCELERATOR_TYPE=v5litepod-4 TPU_WORKER_HOSTNAMES=localhost TPU_WORKER_ID=0 \
 	TPU_CHIPS_PER_HOST_BOUNDS=2,2,1 TPU_HOST_BOUNDS=1,1,1 ALLOW_MULTIPLE_LIBTPU_LOAD=1 JAX_PLATFORMS=cpu
 
-.PHONY: run test test-long test-deep test-tpu test-versions lint clean
+.PHONY: run test test-long test-deep test-tpu test-versions lint venvs clean
 
 # The whole idea: minibatches, then the certified solver from where these ended, and how far that was from the optimum.
 run: .venv/program
@@ -47,6 +47,10 @@ test-tpu: .venv-tpu/installed .venv-plan/installed
 lint: .venv/installed
 	$(VENV)ruff format --check .
 	$(VENV)ruff check .
+
+# What all of the above needs; `make -j2 venvs` installs two at a time.
+venvs: .venv/installed .venv-tpu/installed .venv-plan/installed .venv-oldest/installed .venv-colab/installed \
+	.venv-newest/installed .venv-wheel/installed
 
 # A stamp is newer than what it was made from exactly when nothing needs to be installed. What `make run` needs comes
 # first, and is compiled when it is imported, not all of it now: a third of the time less.

@@ -62,7 +62,7 @@ def encoded(stream: Stream, encoder: Encoder, strategy: tf.distribute.Strategy) 
         strategy: each of its replicas encodes a share of each batch.
     """
     run = _on_replicas(encoder, strategy)
-    size = _ROWS_A_DEVICE["CPU" in placement.devices(strategy)[0]] * strategy.num_replicas_in_sync
+    size = _ROWS_A_DEVICE[placement.on_cpu(strategy)] * strategy.num_replicas_in_sync
 
     def blocks(split: str, start: int, _: int) -> Iterator[Block]:
         is_checked = False

@@ -14,6 +14,7 @@ from tf_logreg import machine
 from tf_logreg.data.moments import Affine
 from tf_logreg.data.shards import VIRTUAL_SHARDS, owner
 from tf_logreg.data.source import Batch, Source
+from tf_logreg.devices import placement
 
 # Nothing here branches on tensors, and to look for that takes longer than to trace a pipeline.
 _AS_IT_IS = tf.autograph.experimental.do_not_convert
@@ -107,6 +108,9 @@ def lay_out(order: tf.Tensor, batch_size: int, replicas: int) -> tf.Tensor:
         steps_per_epoch(order.shape[0], batch_size),
         rows_per_replica(order.shape[0], batch_size, replicas),
     )
+    if replicas == 1:  # which has all positions, in their order
+        padding = tf.fill([steps * batch_size - order.shape[0]], tf.constant(-1, tf.int64))
+        return tf.reshape(tf.concat([order, padding], axis=0), [steps, 1, batch_size])
     blocks = tf.fill([steps, replicas, share], tf.constant(-1, tf.int64))
     for replica in range(replicas):
         mine = tf.where(owner(order, replicas) == replica)[:, 0]
@@ -154,10 +158,13 @@ def training_batches(
         blocks = lay_out(epoch_order(len(rows), order.seed, epoch), order.batch_size, replicas)
         blocks = blocks[tf.where(epoch == first_epoch, first_step, 0) :]
         blocks = blocks[:, mine.start : mine.stop]
-        ids = tf.where(blocks < 0, blocks, tf.gather(all_rows, tf.maximum(blocks, 0)))
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(ids, [-1, share]))
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(blocks, [-1, share]))
 
-    blocks = tf.data.Dataset.range(first_epoch, order.epochs).flat_map(dataset_of_epoch)
+    @_AS_IT_IS
+    def ids(places):
+        return tf.where(places < 0, places, tf.gather(all_rows, tf.maximum(places, 0)))
+
+    blocks = tf.data.Dataset.range(first_epoch, order.epochs).flat_map(dataset_of_epoch).map(ids)
     return _read_blocks(blocks, source, rows[0], training_columns(source, columns, dtype), len(mine))
 
 
@@ -207,6 +214,11 @@ def distribute(strategy: tf.distribute.Strategy, batches: Callable[[range], tf.d
         strategy: places the replicas.
         batches: ids of the replicas that a host feeds -> their batches, in turn; called on each host.
     """
+    # The CPU of a single replica has them already. To hand them over as well halves the speed: TensorFlow
+    # 2.21's iterators over devices make the whole process take every 128 KB and more anew from the system
+    # (they lower malloc's M_MMAP_THRESHOLD), so that each batch is page faults.
+    if strategy.num_replicas_in_sync == 1 and placement.on_cpu(strategy):
+        return batches(range(1))
 
     def of_host(context):
         share = context.num_replicas_in_sync // context.num_input_pipelines

@@ -57,6 +57,11 @@ def devices(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
         return (found[0].name,)
 
 
+def on_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the replicas of this process are on its CPU."""
+    return "CPU" in devices(strategy)[0]
+
+
 def on_tpu(strategy: tf.distribute.Strategy) -> bool:
     """Whether the replicas are TPU cores."""
     return "TPU" in devices(strategy)[0]
@@ -64,7 +69,7 @@ def on_tpu(strategy: tf.distribute.Strategy) -> bool:
 
 def cores_per_replica(strategy: tf.distribute.Strategy) -> int:
     """Number of CPU cores per replica; 1 on an accelerator."""
-    if "CPU" not in devices(strategy)[0]:
+    if not on_cpu(strategy):
         return 1
     return max(1, machine.cores() // len(workers.of(strategy).replicas))
 

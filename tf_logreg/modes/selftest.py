@@ -212,7 +212,7 @@ def _steps(devices: Devices, source: Source, kind: str, batch: int) -> Callable[
 def _passes(devices: Devices, limits: Limits) -> list[Pass]:
     """The passes of full-batch fits, of many coefficients and of few."""
     x, y, _ = _problem(_SIZES["rows"], _SIZES["features"], _SIZES["classes"])
-    if "CPU" not in placement.devices(devices.strategy)[0]:
+    if not placement.on_cpu(devices.strategy):
         times = _ROWS_ON_A_CHIP * devices.replicas // len(x)
         x, y = np.tile(x, (times, 1)), np.tile(y, times)
     p, classes = _SMALL
