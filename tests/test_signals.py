@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP at any moment of a program: exit code 3, nothing half, the same command goes on."""
+"""SIGINT, SIGTERM and SIGHUP until a program is done: exit code 3, nothing half, the same command goes on."""
 
 import os
 import signal

@@ -132,7 +132,9 @@ def main() -> None:
         command_line_flags.define(flags.FLAGS, sys.argv)
         print(__doc__, flags.FLAGS.module_help(command_line_flags.__name__), sep="\n")
         sys.exit(0)
-    sys.exit(exit_code(sys.argv, flags.FLAGS))
+    code = exit_code(sys.argv, flags.FLAGS)
+    signals.ignore()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

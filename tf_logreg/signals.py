@@ -3,7 +3,8 @@
 `hear` is called before TensorFlow is imported. From then on a signal ends the program with exit code 3,
 even while the main thread is inside an operation of TensorFlow: files are written aside and renamed,
 so none is ever incomplete. Within `noted` (a fit, a save) the signal is kept until the block asks for it
-or ends. A second SIGINT does not wait. This module imports nothing heavy.
+or ends. A second SIGINT does not wait. Once the program is done `ignore` lets it end as it was about to.
+This module imports nothing heavy.
 """
 
 import atexit
@@ -61,7 +62,7 @@ def hear() -> None:
     # Python runs handlers only between bytecodes of the main thread, but writes to this pipe at once.
     signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
     _leave_to_pipe()
-    atexit.register(_ignore)
+    atexit.register(ignore)
     threading.Thread(target=_act, args=(receiver,), daemon=True).start()
     _heard.set()
 
@@ -133,8 +134,8 @@ def _leave_to_pipe() -> None:
         signal.signal(number, lambda *_: None)
 
 
-def _ignore() -> None:
-    """Lets the program end as it was about to.
+def ignore() -> None:
+    """Lets the program end as it was about to; SIGKILL alone ends one that hangs.
 
     What it did is done. At its end Python gives signals that had a handler back to the system, which kills by
     them, and ending TensorFlow takes most of a second.

@@ -201,7 +201,7 @@ def test_whole_numbers_beyond_float64_are_known_in_examples_alone():
 def test_what_a_server_refuses():
     model, _ = fitted({"x": [0.5, 1.5, 2.5] * 5, "k": [1, 2, 3] * 5})
     module = saved_model.serving_module(model)
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Shapes of all inputs must match"):
         module.serve({"x": tf.zeros(2, tf.float64), "k": tf.zeros(3, tf.float64)})
     with pytest.raises(tf.errors.InvalidArgumentError, match="Expected one value a column"):
         module.serve_examples(tf.constant([example(x=numbers(1, 2), k=whole(1))]))

@@ -208,7 +208,7 @@ def sequential_blocks(num_rows: int, width: int, replicas: int) -> tuple[int, in
 
 
 def distribute(strategy: tf.distribute.Strategy, batches: Callable[[range], tf.data.Dataset]):
-    """Distributes batches to the strategy's replicas, prefetched to their devices.
+    """Distributes batches to the replicas, prefetched to their devices; those of a single CPU as they are.
 
     Args:
         strategy: places the replicas.

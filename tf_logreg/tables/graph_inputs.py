@@ -168,7 +168,7 @@ def columns_of_words(schema: Schema) -> list[Column]:
 
 
 def _after(check: tf.Operation | None, *values: tf.Tensor) -> list[tf.Tensor]:
-    """Values that wait for a check, None where it passed as it was traced.
+    """Values that wait for a check, which is None outside a graph, where it has passed already.
 
     A graph runs what does not wait in any order: an operation that stumbles over the same input may be first,
     and what it says is what the caller reads.
