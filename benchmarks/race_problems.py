@@ -94,7 +94,9 @@ OTHERS = {
         "breast_cancer", "breast_cancer, 569 x 30, raw units, intercept", 1.0, intercept=True
     ),
     "classes": Problem("planted 50000 768 100", "50,000 x 768, 100 classes, intercept", 1.0, intercept=True),
-    "images": Problem("images", "the images of --images, lambda 0.1, intercept", 0.1, intercept=True),
+    "images": Problem(
+        "images", "10,000 images of MNIST (--images), lambda 0.1, intercept", 0.1, intercept=True
+    ),
 }
 PROBLEMS = {**SMALL, **LARGE, **SPARSE, **OTHERS}
 GROUPS = {
