@@ -292,3 +292,19 @@ sys.exit(4)
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode == 4
+
+
+def test_a_command_that_is_done_ends_with_its_code_while_handlers_of_the_end_run():
+    slow = """
+def at_the_end():
+    os.write(1, b"ready\\n")
+    time.sleep(1)
+atexit.register(at_the_end)  # after `hear`, so that it runs before the handler of ours
+sys.argv = ["run.py"]  # no config: exit code 2
+cli.main()
+"""
+    process = start("import atexit\nfrom tf_logreg import cli\n" + program(slow))
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 2
