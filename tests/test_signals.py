@@ -298,7 +298,7 @@ def test_a_command_that_is_done_ends_with_its_code_while_handlers_of_the_end_run
     slow = """
 def at_the_end():
     os.write(1, b"ready\\n")
-    time.sleep(1)
+    time.sleep(1)  # while the signal comes
 atexit.register(at_the_end)  # after `hear`, so that it runs before the handler of ours
 sys.argv = ["run.py"]  # no config: exit code 2
 cli.main()

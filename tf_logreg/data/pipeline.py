@@ -108,7 +108,7 @@ def lay_out(order: tf.Tensor, batch_size: int, replicas: int) -> tf.Tensor:
         steps_per_epoch(order.shape[0], batch_size),
         rows_per_replica(order.shape[0], batch_size, replicas),
     )
-    if replicas == 1:  # which has all positions, in their order
+    if replicas == 1:  # All positions are its own, in their order: no index, three times as large as they.
         padding = tf.fill([steps * batch_size - order.shape[0]], tf.constant(-1, tf.int64))
         return tf.reshape(tf.concat([order, padding], axis=0), [steps, 1, batch_size])
     blocks = tf.fill([steps, replicas, share], tf.constant(-1, tf.int64))
@@ -160,6 +160,7 @@ def training_batches(
         blocks = blocks[:, mine.start : mine.stop]
         return tf.data.Dataset.from_tensor_slices(tf.reshape(blocks, [-1, share]))
 
+    # Batch by batch: for a whole epoch at once they are four arrays of its length.
     @_AS_IT_IS
     def ids(places):
         return tf.where(places < 0, places, tf.gather(all_rows, tf.maximum(places, 0)))
